@@ -1,0 +1,1 @@
+//! Lua values to bytes and back.

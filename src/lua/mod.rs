@@ -1,0 +1,3 @@
+//! Everything that touches a Lua state.
+#![allow(unsafe_code)]
+pub mod convert;

@@ -1,0 +1,3 @@
+//! The command.
+use llib_worker as _;
+fn main(){println!("hi");}

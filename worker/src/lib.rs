@@ -1,0 +1,2 @@
+//! Worker.
+extern crate lua_runtime as _;

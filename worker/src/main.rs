@@ -1,0 +1,3 @@
+//! Worker process.
+use llib_worker as _;
+fn main(){}

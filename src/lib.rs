@@ -3,4 +3,18 @@
 #[cfg(test)]
 extern crate lua_runtime as _;
 
+pub mod dispatch;
 pub mod lua;
+pub mod shm;
+pub mod sys;
+pub mod wire;
+
+lua_function! {
+    /// The module's opener, which Lua's `require "llib"` calls.
+    ///
+    /// # Safety
+    /// Called by Lua, as a module's opener.
+    #[unsafe(no_mangle)]
+    #[allow(unsafe_code)]
+    pub luaopen_llib => lua::api::open
+}

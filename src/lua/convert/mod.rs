@@ -1,1 +1,42 @@
 //! Lua values to bytes and back.
+//!
+//! [`encode()`] reads values from the Lua stack and writes a [`Message`]; [`decode()`] reads a message from
+//! memory and pushes the values. Both work in one pass over the raw Lua API: no metamethod runs, no value
+//! gets a registry reference, and nesting is kept in a list of frames on the Rust heap, so that depth is
+//! data and never recursion.
+//!
+//! What the room owns: the bytes ([`format`]), what travels and how, the path named in an error. What it
+//! may not do: allocate shared memory, start or wait for anything, know what a task or buffer is. Types of
+//! llib itself enter through [`Handles`]. The page *Values* of `docs` says the same for users.
+//!
+//! Three rules hold everywhere in here.
+//!
+//! - A Lua error is a `longjmp`. Every Lua call that may raise therefore runs below [`protect::protected`],
+//!   and no Rust value with a destructor lives on a frame below it: vectors and maps belong to the struct
+//!   that the caller of `protected` owns.
+//! - A reader of a message trusts nothing in it: the memory may change while it is read.
+//! - The Lua stack holds a bounded part of the nesting; see [`stack`].
+
+mod bytecode;
+mod collector;
+mod decode;
+mod encode;
+mod error;
+mod format;
+mod names;
+mod options;
+mod protect;
+mod sink;
+mod source;
+mod stack;
+#[cfg(test)]
+mod tests;
+
+pub use collector::Pause;
+pub use decode::{decode, fuzz_decode};
+pub use encode::encode;
+pub use error::{DecodeError, EncodeError};
+pub use names::remember_names;
+pub use options::{DecodeOptions, EncodeOptions, GlobalMode, Handles, NoHandles, Roots};
+pub use sink::Message;
+pub use source::Source;

@@ -1,3 +1,95 @@
-//! The command.
-use llib_worker as _;
-fn main(){println!("hi");}
+//! The command `llib`: runs a Lua script with the interpreter built in, `require "llib"` ready in it.
+//!
+//! A script has to behave as under the stock `lua` program, down to the bytes of its error messages, so
+//! each room here mirrors one part of that program:
+//!
+//! | file | owns |
+//! |---|---|
+//! | `entry` | the process's entry point, before anything of Rust's runtime |
+//! | `arguments` | command line -> [`arguments::Request`]; pure |
+//! | `environment`, `search_path` | what `LUA_INIT`, `LUA_PATH` and `LUA_CPATH` ask for; no Lua |
+//! | `interpreter` | the Lua state and everything that touches it |
+//! | `help` | the texts |
+//!
+//! `unsafe` stands in `entry` and `interpreter` only.
+
+// The entry point is `entry::main`; unit tests need the one of the test harness.
+#![cfg_attr(not(test), no_main)]
+
+mod arguments;
+#[cfg(not(test))]
+mod entry;
+mod environment;
+mod help;
+mod interpreter;
+mod search_path;
+
+use std::ffi::{CString, c_int};
+use std::io::{self, IsTerminal, Write};
+
+use arguments::{Request, UsageError};
+use environment::Environment;
+
+/// First argument of a process that is not the command but its own worker program.
+const WORKER: &[u8] = llib::sys::spawn::WORKER_FLAG.as_bytes();
+
+/// Exit status of a wrong command line. Stock Lua answers 1, the status of every failed script too.
+const EXIT_USAGE: c_int = 2;
+
+/// Everything after the entry point: decides what this process is. Returns the exit status.
+#[cfg_attr(test, allow(dead_code))]
+fn start(argv: &[CString]) -> c_int {
+    match argv.get(1).map(|first| first.as_bytes()) {
+        Some(WORKER) => {
+            let arguments: Vec<String> =
+                argv.iter().skip(2).map(|argument| argument.to_string_lossy().into_owned()).collect();
+            llib_worker::run_worker(&arguments)
+        }
+        _ => command(argv),
+    }
+}
+
+/// The command proper.
+fn command(argv: &[CString]) -> c_int {
+    let request = match arguments::parse(argv, io::stdin().is_terminal()) {
+        Ok(request) => request,
+        Err(error) => return refuse(argv, &error),
+    };
+    match request {
+        Request::Help => print(help::HELP.as_bytes()),
+        Request::Version => {
+            print(concat!("llib ", env!("CARGO_PKG_VERSION"), "\n").as_bytes());
+            print(&interpreter::version_line());
+        }
+        Request::Run(invocation) => {
+            if invocation.print_version {
+                print(&interpreter::version_line());
+            }
+            // Jobs run in processes of this very executable.
+            if let Ok(own) = std::env::current_exe() {
+                llib::dispatch::serve_as_worker(own);
+            }
+            let environment = Environment::read(invocation.ignore_environment);
+            return interpreter::run(&invocation, &environment);
+        }
+    }
+    0
+}
+
+/// A wrong command line: what is wrong, then how to use the command.
+fn refuse(argv: &[CString], error: &UsageError) -> c_int {
+    let program = arguments::program(argv).to_string_lossy();
+    // Nothing is left to tell the error to when standard error is gone.
+    let _ = match error {
+        UsageError::NothingToRun => io::stderr().write_all(help::HELP.as_bytes()),
+        error => write!(io::stderr(), "{program}: {error}\n{}", help::USAGE),
+    };
+    EXIT_USAGE
+}
+
+/// Writes to standard output at once: Rust's buffer is not flushed when the process ends.
+fn print(text: &[u8]) {
+    let mut out = io::stdout().lock();
+    // As stock Lua, which does not look at the result of printing its version.
+    let _ = out.write_all(text).and_then(|()| out.flush());
+}

@@ -1,0 +1,302 @@
+//! A job as the host sees it.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+use super::session::{SLICE, Session};
+use crate::shm::{Mailbox, Region, RegionError, Slot, Spot, State};
+use crate::sys::futex::Woken;
+use crate::sys::process::{self, Usage};
+use crate::sys::{clock, futex};
+use crate::wire::cause::Cause;
+use crate::wire::control::{Action, JobRef};
+use crate::wire::settings::Capture;
+
+/// How a job ended, or that it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// The worker left a reply with this code.
+    Reply(u32),
+    /// Its process is gone without one.
+    Death(Death),
+    /// Nobody supervises it any more.
+    Lost,
+}
+
+/// The record of a process that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Death {
+    /// What llib had to do with it.
+    pub cause: Cause,
+    /// Wait status as waitpid(2) gives it, or the error number of [`Cause::NotStarted`].
+    pub status: i32,
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// The job has settled.
+    Settled(Settled),
+    /// Not in this time.
+    TimedOut,
+    /// A signal handler ran, or may have: time for the interpreter's hooks. Wait again.
+    Pause,
+}
+
+/// Where a reply stands. The memory can change while it is read.
+pub struct ReplyBytes {
+    /// First byte.
+    pub start: *const u8,
+    /// How many there are.
+    pub len: usize,
+    // Keeps the mapping of a segment apart.
+    _region: Option<Region>,
+}
+
+/// A job that was handed over. Dropping it detaches it: it runs on and is freed when it ends.
+pub struct Job {
+    session: Arc<Session>,
+    at: JobRef,
+    started: u64,
+    released: bool,
+}
+
+impl Job {
+    pub(super) fn new(session: Arc<Session>, at: JobRef) -> Job {
+        Job { session, at, started: clock::now(), released: false }
+    }
+
+    fn slot(&self) -> Slot<'_> {
+        self.session.segment.slot(self.at.slot)
+    }
+
+    fn mailbox(&self) -> Mailbox<'_> {
+        self.slot().mailbox
+    }
+
+    /// A number no other job of the session has.
+    pub fn id(&self) -> u64 {
+        crate::shm::job_id(self.at.slot, self.at.generation)
+    }
+
+    /// Process id of its worker; `None` until it has one.
+    pub fn pid(&self) -> Option<i32> {
+        Some(self.slot().entry.pid.load(Ordering::SeqCst)).filter(|pid| *pid > 0)
+    }
+
+    /// Whether and how it has ended, without waiting.
+    pub fn settled(&self) -> Option<Settled> {
+        let reply = || Some(self.mailbox().reply()).filter(|code| *code != 0).map(Settled::Reply);
+        if let Some(settled) = reply() {
+            return Some(settled);
+        }
+        let entry = self.slot().entry;
+        if entry.state() == State::Dead {
+            // It may have replied after the first look and died before the second.
+            let death = Death { cause: entry.cause(), status: entry.status.load(Ordering::SeqCst) };
+            return reply().or(Some(Settled::Death(death)));
+        }
+        if self.session.is_lost() || !self.session.is_ours() {
+            return reply().or(Some(Settled::Lost));
+        }
+        None
+    }
+
+    /// Waits until it has settled, at most until `limit` on the monotonic clock.
+    pub fn wait(&self, limit: Option<u64>) -> Waited {
+        self.wait_for(limit, || self.settled()).map_or_else(|ended| ended, Waited::Settled)
+    }
+
+    /// Waits for it to have a process, and gives its id. One that settled without has none.
+    pub fn wait_for_pid(&self) -> Result<i32, Waited> {
+        let started = || match (self.pid(), self.settled()) {
+            (Some(pid), _) => Some(Ok(pid)),
+            (None, Some(settled)) => Some(Err(Waited::Settled(settled))),
+            (None, None) => None,
+        };
+        self.wait_for(None, started)?
+    }
+
+    /// Waits until its process and all it started are gone, or nobody is left to see to that.
+    pub fn wait_until_gone(&self) {
+        let gone = || (self.is_gone() || self.session.is_lost() || !self.session.is_ours()).then_some(());
+        while self.wait_for(None, gone).is_err() {}
+    }
+
+    fn is_gone(&self) -> bool {
+        !matches!(self.slot().entry.state(), State::Busy | State::Pending)
+    }
+
+    fn wait_for<T>(&self, limit: Option<u64>, mut done: impl FnMut() -> Option<T>) -> Result<T, Waited> {
+        let bell = self.mailbox().bell();
+        let mut spins = spins();
+        loop {
+            let seen = bell.load(Ordering::SeqCst);
+            if let Some(result) = done() {
+                return Ok(result);
+            }
+            if spins > 0 {
+                spins -= 1;
+                std::hint::spin_loop();
+                continue;
+            }
+            let left = limit.map_or(SLICE, clock::until).min(SLICE);
+            if left.is_zero() {
+                return Err(Waited::TimedOut);
+            }
+            match futex::wait(bell, seen, left) {
+                Woken::Changed => {}
+                Woken::Interrupted => return Err(Waited::Pause),
+                Woken::TimedOut => {
+                    self.session.check();
+                    // A handler that ran just before the sleep began did not interrupt it.
+                    return done().map_or(Err(Waited::Pause), Ok);
+                }
+            }
+        }
+    }
+
+    /// The reply of a job that settled with one.
+    pub fn reply_bytes(&self) -> Result<ReplyBytes, RegionError> {
+        let claimed = usize::try_from(self.mailbox().length()).unwrap_or(usize::MAX);
+        if Spot::of(claimed) == Spot::Inline {
+            return Ok(ReplyBytes { start: self.mailbox().payload(), len: claimed, _region: None });
+        }
+        let name = self.session.segment.reply_name(self.at.slot, self.at.generation);
+        let region = Region::open(&name)?;
+        let len = claimed.min(region.len());
+        Ok(ReplyBytes { start: region.as_ptr(), len, _region: Some(region) })
+    }
+
+    /// Sends a signal to its processes. After SIGKILL they are gone when this returns, and with them
+    /// whatever they started. False if nobody is left who could send it.
+    pub fn signal(&self, signal: i32) -> bool {
+        if !self.session.is_ours() {
+            return false;
+        }
+        let sent = self.session.command(Action::Signal { job: self.at, signal });
+        if sent && signal == libc::SIGKILL {
+            self.wait_until_gone();
+        }
+        sent
+    }
+
+    /// Has it killed if it is still there after this time.
+    pub fn kill_after(&self, grace: Duration, cause: Cause) -> bool {
+        let at = clock::after(grace);
+        self.session.is_ours() && self.session.command(Action::KillAt { job: self.at, at, cause })
+    }
+
+    /// Asks it to end at its next chance.
+    pub fn ask_to_close(&self) {
+        let closing = self.mailbox().closing();
+        closing.store(1, Ordering::SeqCst);
+        futex::wake_all(closing);
+    }
+
+    /// Wall-clock time so far, or until it ended.
+    pub fn wall(&self) -> Duration {
+        let now = clock::now();
+        let entry = self.slot().entry;
+        let ended = match self.settled() {
+            None | Some(Settled::Lost) => now,
+            // The worker's word, so it is held to what is possible.
+            Some(Settled::Reply(_)) => self.mailbox().replied(),
+            Some(Settled::Death(_)) => entry.ended.load(Ordering::SeqCst),
+        };
+        Duration::from_nanos(ended.clamp(self.started, now.max(self.started)) - self.started)
+    }
+
+    /// CPU time and memory so far, or until it ended.
+    pub fn usage(&self) -> Usage {
+        let entry = self.slot().entry;
+        if entry.state() == State::Dead {
+            let read = |word: &std::sync::atomic::AtomicU64| word.load(Ordering::SeqCst);
+            return Usage { user: read(&entry.user), system: read(&entry.system), max_rss: read(&entry.max_rss) };
+        }
+        self.pid().and_then(process::usage).unwrap_or_default()
+    }
+
+    /// A descriptor that becomes readable once the job has settled: the other end closes then. It closes
+    /// as well if the zygote dies.
+    pub fn watch(&self) -> std::io::Result<OwnedFd> {
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        self.mailbox().notify().store(1, Ordering::SeqCst);
+        // Where nobody is left to take it, `theirs` closes here, which is the right answer too.
+        if let Err(error) = self.session.ring.watch(self.at, std::os::fd::AsFd::as_fd(&theirs)) {
+            self.session.check();
+            if !self.session.is_lost() {
+                return Err(error);
+            }
+        }
+        Ok(ours)
+    }
+
+    /// What was captured of its output so far.
+    pub fn output(&self) -> super::Output {
+        let capture = Capture::from_word(self.slot().entry.capture.load(Ordering::SeqCst));
+        if capture.is_none() {
+            return super::Output::default();
+        }
+        self.session.command(Action::Drain);
+        super::output::read(&self.session.segment.output_name(self.at.slot, self.at.generation), capture)
+    }
+
+    /// Frees everything of the job, killing it if it runs.
+    pub fn release(mut self) {
+        self.give_up();
+    }
+
+    fn give_up(&mut self) {
+        if std::mem::replace(&mut self.released, true) || !self.session.is_ours() {
+            return;
+        }
+        let slot = self.slot();
+        let captured = slot.entry.capture.load(Ordering::SeqCst) != 0;
+        if slot.entry.swap(State::Released) == State::Dead && !captured {
+            self.session.free(slot);
+        } else {
+            self.session.attend(slot.index);
+        }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if self.released || !self.session.is_ours() {
+            return;
+        }
+        if self.settled().is_some() {
+            return self.give_up();
+        }
+        self.released = true;
+        let slot = self.slot();
+        slot.entry.detached.store(1, Ordering::SeqCst);
+        slot.mailbox.detached().store(1, Ordering::SeqCst);
+        // It may have settled in between; then whoever sees both first frees it. A worker that replied
+        // before it could see the mark waits to be released.
+        if slot.mailbox.reply() != 0 || slot.entry.state() == State::Dead {
+            let state = slot.entry.state();
+            if (state == State::Dead || state == State::Busy) && slot.entry.change(state, State::Released) {
+                self.session.attend(slot.index);
+            } else if slot.entry.change(State::Dead, State::Released) {
+                self.session.attend(slot.index);
+            }
+        }
+    }
+}
+
+/// Rounds of spinning before the first sleep: some ten microseconds, in which a warm worker has replied to a
+/// small job. On a single core spinning would only keep the worker from running.
+fn spins() -> u32 {
+    static SPINS: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
+    *SPINS.get_or_init(|| match std::thread::available_parallelism() {
+        Ok(cores) if cores.get() > 1 => 400,
+        _ => 0,
+    })
+}

@@ -1,0 +1,179 @@
+//! Handing a job over: to a spare that waits, or to a slot that gets a worker.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::job::Job;
+use super::session::Session;
+use crate::shm::{Go, Mailbox, Region, RegionError, SLOTS, Slot, Spot, State};
+use crate::sys::{clock, futex};
+use crate::wire::control::JobRef;
+use crate::wire::settings::Capture;
+
+/// Bytes on their way into shared memory.
+pub trait Payload {
+    /// Their exact number.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes them into a slice of exactly that length.
+    fn write_to(&self, to: &mut [u8]);
+}
+
+/// What the supervisors need to know of a job.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Launch {
+    /// Wall-clock limit.
+    pub timeout: Option<Duration>,
+    /// What to capture of its output.
+    pub capture: Capture,
+}
+
+/// Why a job cannot be handed over.
+#[derive(Debug)]
+pub enum DispatchError {
+    /// All slots are in use.
+    Full,
+    /// Its bytes do not fit into shared memory.
+    Memory(RegionError),
+}
+
+impl fmt::Display for DispatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DispatchError::Full => write!(f, "too many jobs at once: {SLOTS} are not cleaned yet"),
+            DispatchError::Memory(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for DispatchError {}
+
+impl Session {
+    /// Hands a job over. Returns at once: no fork is waited for.
+    pub fn dispatch(self: &Arc<Self>, payload: &dyn Payload, launch: &Launch) -> Result<Job, DispatchError> {
+        // Captured output needs pipes that a spare does not have.
+        let spare = if launch.capture.is_none() { self.give_to_spare(payload, launch)? } else { None };
+        match spare {
+            Some(job) => Ok(job),
+            None => self.give_to_free_slot(payload, launch),
+        }
+    }
+
+    fn give_to_spare(
+        self: &Arc<Self>,
+        payload: &dyn Payload,
+        launch: &Launch,
+    ) -> Result<Option<Job>, DispatchError> {
+        let header = self.segment.header();
+        let is_warm = |index| self.segment.slot(index).mailbox.go().load(Ordering::SeqCst) == Go::Warm as u32;
+        loop {
+            let Some(index) = header.ready.take_first(is_warm).or_else(|| header.ready.take_first(|_| true))
+            else {
+                return Ok(None);
+            };
+            let slot = self.segment.slot(index);
+            let (job, length) = match self.write(slot, payload, launch) {
+                Ok(written) => written,
+                Err(error) => {
+                    // Untouched but for bytes that nobody reads: the spare waits on. The zygote looks at
+                    // the slot, in case the spare died while its bit was out.
+                    header.ready.give(index);
+                    self.attend(index);
+                    return Err(error);
+                }
+            };
+            if !slot.entry.change(State::Spare, State::Busy) {
+                // It died while it waited. The job never started, so another slot can have it.
+                self.free(slot);
+                continue;
+            }
+            slot.mailbox.publish_job(job.generation, length);
+            futex::wake_all(slot.mailbox.go());
+            // Deadlines are the zygote's to keep, and so are spares; a death tells it of used ones anyway.
+            if launch.timeout.is_some() || header.ready.is_empty() {
+                self.attend(index);
+            }
+            return Ok(Some(Job::new(Arc::clone(self), job)));
+        }
+    }
+
+    fn give_to_free_slot(
+        self: &Arc<Self>,
+        payload: &dyn Payload,
+        launch: &Launch,
+    ) -> Result<Job, DispatchError> {
+        let header = self.segment.header();
+        let index = header.free.take_first(|_| true).ok_or(DispatchError::Full)?;
+        let slot = self.segment.slot(index);
+        let prepared = self.segment.reserve(index, Mailbox::READY).map_err(DispatchError::Memory);
+        let written = prepared.and_then(|()| {
+            slot.mailbox.reset();
+            self.write(slot, payload, launch)
+        });
+        let (job, length) = match written {
+            Ok(written) => written,
+            Err(error) => {
+                header.free.give(index);
+                return Err(error);
+            }
+        };
+        slot.mailbox.publish_job(job.generation, length);
+        slot.entry.swap(State::Pending);
+        self.attend(index);
+        Ok(Job::new(Arc::clone(self), job))
+    }
+
+    /// Writes payload and launch data into a slot that nobody else uses.
+    fn write(
+        &self,
+        slot: Slot<'_>,
+        payload: &dyn Payload,
+        launch: &Launch,
+    ) -> Result<(JobRef, usize), DispatchError> {
+        let entry = slot.entry;
+        let generation = entry.generation.fetch_add(1, Ordering::SeqCst).wrapping_add(1);
+        entry.capture.store(launch.capture.to_word(), Ordering::SeqCst);
+        entry.detached.store(0, Ordering::SeqCst);
+        entry.deadline.store(launch.timeout.map_or(0, clock::after), Ordering::SeqCst);
+        let length = payload.len();
+        match Spot::of(length) {
+            Spot::Inline => {
+                if length > Mailbox::READY {
+                    self.segment.reserve(slot.index, length).map_err(DispatchError::Memory)?;
+                }
+                slot.mailbox.fill(length, |bytes| payload.write_to(bytes));
+            }
+            Spot::Apart => {
+                slot.mailbox.apart().store(1, Ordering::SeqCst);
+                let name = self.segment.job_name(slot.index, generation);
+                let mut region = Region::create(&name, length).map_err(DispatchError::Memory)?;
+                region.prefer_huge_pages();
+                region.reserve(0..length).map_err(DispatchError::Memory)?;
+                region.fill(|bytes| payload.write_to(bytes));
+                // From here on the worker reads it, and whoever frees the slot removes it.
+                region.set_owner(false);
+            }
+        }
+        Ok((JobRef { slot: slot.index, generation }, length))
+    }
+
+    /// Leaves a slot for the zygote to see to.
+    pub(super) fn attend(&self, index: u32) {
+        self.segment.header().attention.give(index);
+        self.nudge();
+    }
+
+    /// Gives back a slot in which no process and no capture is left.
+    pub(super) fn free(&self, slot: Slot<'_>) {
+        self.segment.discard_apart(slot);
+        slot.entry.swap(State::Free);
+        self.segment.header().free.give(slot.index);
+    }
+}

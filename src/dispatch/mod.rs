@@ -1,0 +1,24 @@
+//! The host's side of a job: starting the supervisors, handing jobs over, waiting, killing.
+//!
+//! Takes and gives bytes and wire types; knows no Lua. The page that explains it is
+//! `docs/architecture.md`.
+
+mod job;
+mod launch;
+mod output;
+mod session;
+mod start;
+
+pub use job::{Death, Job, ReplyBytes, Settled, Waited};
+pub use launch::{DispatchError, Launch, Payload};
+pub use output::Output;
+pub(crate) use session::OWN_WORKER;
+pub use session::{Session, Stats};
+pub(crate) use start::find_worker;
+pub use start::{Host, StartError};
+
+/// Makes the running executable the worker program of this process: it is one of llib's own.
+pub fn serve_as_worker(program: std::path::PathBuf) {
+    // A second call names the same executable.
+    let _ = OWN_WORKER.set(program);
+}

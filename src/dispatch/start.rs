@@ -1,0 +1,185 @@
+//! Starting a session: run the worker program, shake hands, map its segment.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipc_channel::ipc::IpcOneShotServer;
+
+use super::session::Session;
+use crate::shm::{RegionError, Segment};
+use crate::sys::ring::{Ring, Rung};
+use crate::sys::spawn;
+use crate::wire::control::{Hello, PROTOCOL, Ready};
+
+/// How long a worker program may take until it is ready. It takes some 5 ms on an idle machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a session needs to know of the process that starts it.
+pub struct Host {
+    /// The worker program.
+    pub program: PathBuf,
+    /// Header of the host interpreter's precompiled chunks.
+    pub bytecode: Vec<u8>,
+}
+
+/// Why no session can be started.
+#[derive(Debug)]
+pub enum StartError {
+    /// A channel to the worker program cannot be made, for instance for want of descriptors.
+    Channel(io::Error),
+    /// The worker program cannot be run.
+    Spawn {
+        /// The program.
+        program: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// It ended, or fell silent, before it was ready.
+    Silent {
+        /// The program.
+        program: PathBuf,
+    },
+    /// It says that it cannot serve.
+    Refused(String),
+    /// It is of another release than the module.
+    Protocol {
+        /// The program.
+        program: PathBuf,
+        /// Its protocol number.
+        theirs: u32,
+    },
+    /// Its Lua cannot run this interpreter's functions.
+    Bytecode {
+        /// The program.
+        program: PathBuf,
+        /// Its Lua.
+        theirs: String,
+        /// This interpreter's.
+        ours: String,
+    },
+    /// Its shared memory cannot be mapped.
+    Memory(RegionError),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Channel(source) => write!(f, "failed to make a channel to the worker program: {source}"),
+            StartError::Spawn { program, source } => {
+                write!(f, "failed to run the worker program '{}': {source}", program.display())
+            }
+            StartError::Silent { program } => {
+                write!(f, "the worker program '{}' ended before it was ready", program.display())
+            }
+            StartError::Refused(reason) => write!(f, "the worker program cannot serve: {reason}"),
+            StartError::Protocol { program, theirs } => write!(
+                f,
+                "the worker program '{}' is of another release (it speaks protocol {theirs}, this module {PROTOCOL})",
+                program.display()
+            ),
+            StartError::Bytecode { program, theirs, ours } => write!(
+                f,
+                "the worker program '{}' has {theirs}, which cannot run functions of this interpreter's {ours}",
+                program.display()
+            ),
+            StartError::Memory(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+pub(super) fn start(host: &Host) -> Result<Session, StartError> {
+    let (ours, theirs) = Ring::pair().map_err(StartError::Channel)?;
+    let (server, address) = one_shot_server().map_err(StartError::Channel)?;
+    let own_pid = std::process::id().to_string();
+    let guard = spawn::worker(&host.program, &[&address, &own_pid], &theirs)
+        .map_err(|source| StartError::Spawn { program: host.program.clone(), source })?;
+    drop(theirs);
+    // Accepting blocks without a limit, so it waits until the other side says that it has connected, or is
+    // gone.
+    let connected = ours.wait(PATIENCE) && matches!(ours.receive(), Rung::Plain);
+    let hello = if connected { server.accept().ok().map(|(_, hello)| hello) } else { None };
+    let outcome = match hello {
+        Some(Hello::Ready(ready)) => check(host, ready),
+        Some(Hello::Failed(reason)) => Err(StartError::Refused(reason)),
+        None => Err(StartError::Silent { program: host.program.clone() }),
+    };
+    match outcome {
+        Ok((segment, ready)) => Ok(Session::new(segment, ours, guard, ready)),
+        Err(error) => {
+            drop(ours);
+            super::session::reap_later(guard);
+            Err(error)
+        }
+    }
+}
+
+/// Some of `ipc-channel`'s set-up panics for want of descriptors; a host gets an error instead.
+fn one_shot_server() -> io::Result<(IpcOneShotServer<Hello>, String)> {
+    std::panic::catch_unwind(IpcOneShotServer::<Hello>::new)
+        .unwrap_or_else(|_| Err(io::Error::other("the channel could not be set up")))
+}
+
+fn check(host: &Host, ready: Ready) -> Result<(Segment, Ready), StartError> {
+    let program = &host.program;
+    if ready.protocol != PROTOCOL {
+        return Err(StartError::Protocol { program: program.clone(), theirs: ready.protocol });
+    }
+    if ready.bytecode != host.bytecode {
+        let (theirs, ours) = (lua_name(&ready.bytecode), lua_name(&host.bytecode));
+        return Err(StartError::Bytecode { program: program.to_path_buf(), theirs, ours });
+    }
+    let segment = Segment::open(&ready.segment).map_err(StartError::Memory)?;
+    Ok((segment, ready))
+}
+
+/// The fifth byte of every precompiled chunk of Lua 5.x is its version, a nibble a part.
+fn lua_name(header: &[u8]) -> String {
+    match header {
+        [0x1b, b'L', b'u', b'a', version, ..] => format!("Lua {}.{}", version >> 4, version & 15),
+        [0x1b, b'L', b'J', ..] => "LuaJIT".to_owned(),
+        _ => "an unknown Lua".to_owned(),
+    }
+}
+
+/// Where the worker program is: `LLIB_WORKER`, else the running executable if it is one of llib's, else
+/// beside the module's own file, else on the search path.
+pub(crate) fn find_worker(module: Option<&Path>) -> PathBuf {
+    const NAME: &str = "llib-worker";
+    if let Some(path) = std::env::var_os("LLIB_WORKER").filter(|path| !path.is_empty()) {
+        return path.into();
+    }
+    if let Some(own) = super::session::OWN_WORKER.get() {
+        return own.clone();
+    }
+    let beside = module.and_then(Path::parent).map(|folder| folder.join(NAME)).filter(|path| path.exists());
+    let on_path = || {
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&folders).map(|folder| folder.join(NAME)).find(|path| path.exists())
+    };
+    beside.or_else(on_path).unwrap_or_else(|| NAME.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_header_is_named_by_its_version() {
+        assert_eq!(lua_name(b"\x1bLua\x54\0"), "Lua 5.4");
+        assert_eq!(lua_name(b"\x1bLJ\x02"), "LuaJIT");
+        assert_eq!(lua_name(b""), "an unknown Lua");
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_or_ends_at_once_is_an_error_that_names_it() {
+        let host = |program: &str| Host { program: program.into(), bytecode: Vec::new() };
+        let error = start(&host("/nowhere/llib-worker")).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("'/nowhere/llib-worker'") && error.contains("No such file"), "{error}");
+        let error = start(&host("/bin/true")).map(|_| ()).unwrap_err().to_string();
+        assert_eq!(error, "the worker program '/bin/true' ended before it was ready");
+    }
+}

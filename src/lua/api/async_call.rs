@@ -1,0 +1,217 @@
+//! `thread.async(f [, opts])`.
+
+use std::ffi::c_int;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mlua::ffi::*;
+
+use super::options::{self, Options};
+use super::task::{self, Facts};
+use super::{module, signature};
+use crate::dispatch::{self, Host, Job, Launch, Payload, Session};
+use crate::lua::call::{Outcome, Raise, bytes, is_absent, wrong_type};
+use crate::lua::convert::{EncodeOptions, Message, NoHandles, Roots, encode};
+use crate::wire::settings::Settings;
+
+/// # Safety
+/// Called by Lua.
+pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: Lua's state. The stack is arranged as 1 the function, 2 the options, 3 the task, and from
+    // there on what is sent.
+    unsafe {
+        let options = match lua_type(lua, 2) {
+            LUA_TTABLE => options::read(lua, 2)?,
+            _ if is_absent(lua, 2) => Options::default(),
+            _ => return Err(wrong_type(lua, 2, "table")),
+        };
+        lua_settop(lua, 2);
+        let name = options.name.clone();
+        if bytes(lua, 1).is_some() {
+            compile(lua, name.as_deref())?;
+        }
+        if lua_type(lua, 1) != LUA_TFUNCTION {
+            return Err(wrong_type(lua, 1, "function or string"));
+        }
+        if lua_iscfunction(lua, 1) != 0 {
+            return Err(Raise::Argument(1, "Lua function expected, got a C function".to_owned()));
+        }
+        let name = name.unwrap_or_else(|| source_of(lua));
+        let facts = Facts {
+            name: name.clone(),
+            timeout: options.timeout,
+            captures: !options.capture().is_none(),
+        };
+        // Before the job exists, so that running out of memory here loses nothing.
+        let task = task::push_empty(lua, facts);
+        lua_pushvalue(lua, 1);
+        let arguments = if options.has_args { push_arguments(lua)? } else { 0 };
+        let session = session(lua)?;
+        let settings = settings(lua, &options, name);
+        let job = send(lua, &session, 4, 1 + arguments, &options, &settings)?;
+        task::fill(task, job);
+        lua_settop(lua, 3);
+    }
+    Ok(1)
+}
+
+/// Replaces the source text at index 1 by its function. Compiled here, so that a syntax error is raised here.
+unsafe fn compile(lua: *mut lua_State, name: Option<&str>) -> Result<(), Raise> {
+    // SAFETY: index 1 holds a string, which stays there while it is read; the name ends with a zero byte.
+    unsafe {
+        let mut len = 0;
+        let text = lua_tolstring(lua, 1, &mut len);
+        let label = match name {
+            Some(name) => std::ffi::CString::new(format!("={}", name.replace('\0', ""))).unwrap_or_default(),
+            None => Default::default(),
+        };
+        let label = if name.is_some() { label.as_ptr() } else { text };
+        if luaL_loadbufferx(lua, text, len, label, c"t".as_ptr()) != LUA_OK {
+            return Err(Raise::Object);
+        }
+        lua_replace(lua, 1);
+    }
+    Ok(())
+}
+
+/// `script.lua:12`, where the function at index 1 was written.
+unsafe fn source_of(lua: *mut lua_State) -> String {
+    // SAFETY: with `>` the call takes the function that is pushed for it, and fills in what is read here:
+    // `short_src` is a string with its end inside the array.
+    unsafe {
+        let mut about: lua_Debug = std::mem::zeroed();
+        lua_pushvalue(lua, 1);
+        lua_getinfo(lua, c">S".as_ptr(), &mut about);
+        let source = std::ffi::CStr::from_ptr(about.short_src.as_ptr()).to_string_lossy();
+        if about.linedefined > 0 { format!("{source}:{}", about.linedefined) } else { source.into_owned() }
+    }
+}
+
+/// Pushes what `opts.args` holds; returns how many values that are.
+unsafe fn push_arguments(lua: *mut lua_State) -> Result<c_int, Raise> {
+    // SAFETY: index 2 holds the options table with a table `args`, as `options::read` saw; raw access
+    // runs nothing that could have changed that.
+    unsafe {
+        lua_pushstring(lua, c"args".as_ptr());
+        lua_rawget(lua, 2);
+        let table = lua_gettop(lua);
+        lua_pushstring(lua, c"n".as_ptr());
+        lua_rawget(lua, table);
+        let mut exact = 0;
+        let counted = lua_tointegerx(lua, -1, &mut exact);
+        lua_pop(lua, 1);
+        let count = if exact != 0 { counted } else { lua_rawlen(lua, table) as lua_Integer };
+        let room = c_int::try_from(count).ok().filter(|count| *count >= 0 && lua_checkstack(lua, *count + 20) != 0);
+        let Some(room) = room else {
+            return Err(Raise::Argument(2, format!("option 'args' holds too many arguments ({count})")));
+        };
+        for position in 1..=count {
+            lua_rawgeti(lua, table, position);
+        }
+        lua_remove(lua, table);
+        Ok(room)
+    }
+}
+
+unsafe fn session(lua: *mut lua_State) -> Result<Arc<Session>, Raise> {
+    let host = || Host {
+        program: dispatch::find_worker(module::file().as_deref()),
+        // SAFETY: the caller's state, with free slots.
+        bytecode: unsafe { signature::bytecode(lua) },
+    };
+    Session::current(host).map_err(|error| Raise::Message(error.to_string()))
+}
+
+unsafe fn settings(lua: *mut lua_State, options: &Options, name: String) -> Settings {
+    // SAFETY: the caller's state, with free slots.
+    let (path, cpath) = unsafe { (package_field(lua, c"path"), package_field(lua, c"cpath")) };
+    Settings {
+        name,
+        id: 0,
+        path,
+        cpath,
+        directory: std::env::current_dir().ok().map(PathBuf::into_os_string).map(OsStringExt::into_vec),
+        nice: options.nice,
+        stdout: options.stdout,
+        stderr: options.stderr,
+    }
+}
+
+unsafe fn package_field(lua: *mut lua_State, field: &std::ffi::CStr) -> Option<Vec<u8>> {
+    // SAFETY: the caller's state, with free slots; raw access raises nothing on tables, and the types are
+    // checked on the way.
+    unsafe {
+        let top = lua_gettop(lua);
+        lua_getfield(lua, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+        lua_pushstring(lua, c"package".as_ptr());
+        lua_rawget(lua, -2);
+        let mut found = None;
+        if lua_type(lua, -1) == LUA_TTABLE {
+            lua_pushstring(lua, field.as_ptr());
+            lua_rawget(lua, -2);
+            found = bytes(lua, -1).map(<[u8]>::to_vec);
+        }
+        lua_settop(lua, top);
+        found
+    }
+}
+
+impl Payload for Message<'_> {
+    fn len(&self) -> usize {
+        Message::len(self)
+    }
+
+    fn write_to(&self, to: &mut [u8]) {
+        assert_eq!(to.len(), Message::len(self), "a payload is written into a place of its size");
+        // SAFETY: the slice is exactly as long as the message says.
+        unsafe { Message::write_to(self, to.as_mut_ptr()) }
+    }
+}
+
+/// Settings and values, one after the other.
+struct JobBytes<'a> {
+    settings: &'a [u8],
+    values: &'a Message<'a>,
+}
+
+impl Payload for JobBytes<'_> {
+    fn len(&self) -> usize {
+        self.settings.len() + self.values.len()
+    }
+
+    fn write_to(&self, to: &mut [u8]) {
+        let (settings, values) = to.split_at_mut(self.settings.len());
+        settings.copy_from_slice(self.settings);
+        Payload::write_to(self.values, values);
+    }
+}
+
+unsafe fn send(
+    lua: *mut lua_State,
+    session: &Arc<Session>,
+    first: c_int,
+    count: c_int,
+    options: &Options,
+    settings: &Settings,
+) -> Result<Job, Raise> {
+    let launch = Launch { timeout: options.timeout, capture: options.capture() };
+    let choice = EncodeOptions {
+        roots: Roots::Job,
+        globals: options.globals,
+        extra_globals: &options.extra_globals,
+        ..EncodeOptions::default()
+    };
+    let settings = settings.to_bytes();
+    // SAFETY: the caller has `count` values from `first` on.
+    let sent = unsafe {
+        encode(lua, first, count, &choice, &mut NoHandles, |values| {
+            session.dispatch(&JobBytes { settings: &settings, values }, &launch)
+        })
+    };
+    match sent {
+        Ok(Ok(job)) => Ok(job),
+        Ok(Err(error)) => Err(Raise::Message(error.to_string())),
+        Err(error) => Err(Raise::Message(error.to_string())),
+    }
+}

@@ -1,0 +1,206 @@
+//! `task:await([ms [, keep]])`: waiting, and turning what came into values or a failure.
+
+use std::ffi::c_int;
+use std::rc::Rc;
+
+use mlua::ffi::*;
+
+use super::failure;
+use super::task::{self, Facts};
+use crate::dispatch::{Death, Job, Settled, Waited};
+use crate::lua::call::{Outcome, Raise, bytes, milliseconds, push_text};
+use crate::lua::convert::{DecodeOptions, NoHandles, Source, decode};
+use crate::lua::hooks;
+use crate::sys::{clock, signal};
+use crate::wire::cause::Cause;
+use crate::wire::kind::Kind;
+
+/// # Safety
+/// Called by Lua.
+pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: Lua's state; index 1 is checked to be a task and stays on the stack.
+    unsafe {
+        let task = task::check(lua)?;
+        let time = milliseconds(lua, 2)?;
+        let keep = match lua_type(lua, 3) {
+            LUA_TBOOLEAN => Some(lua_toboolean(lua, 3) != 0),
+            kind if kind <= LUA_TNIL => None,
+            _ => return Err(crate::lua::call::wrong_type(lua, 3, "boolean")),
+        };
+        lua_settop(lua, 1);
+        let limit = time.map(clock::after);
+        let settled = loop {
+            // Taken anew each round: a hook may have cleaned the task meanwhile.
+            let job = task.job()?;
+            match job.wait(limit) {
+                Waited::Settled(settled) => break settled,
+                Waited::TimedOut => {
+                    drop(job);
+                    let waited = time.unwrap_or_default().as_secs_f64() * 1000.0;
+                    if keep == Some(false) {
+                        task.clean();
+                    }
+                    lua_pushnil(lua);
+                    failure::push(lua, Kind::Timeout, &format!("no result within {waited} ms"));
+                    return Ok(2);
+                }
+                Waited::Pause => {
+                    drop(job);
+                    hooks::run(lua)?;
+                }
+            }
+        };
+        let job = task.job()?;
+        let results = deliver(lua, &task.facts, &job, settled)?;
+        drop(job);
+        if keep != Some(true) {
+            task.clean();
+        }
+        Ok(results)
+    }
+}
+
+/// Pushes the values or `nil, err`.
+unsafe fn deliver(lua: *mut lua_State, facts: &Facts, job: &Rc<Job>, settled: Settled) -> Outcome {
+    const VALUES: u32 = 1;
+    // SAFETY: the caller's state with the task at index 1 alone.
+    unsafe {
+        match settled {
+            Settled::Reply(VALUES) => match decode_reply(lua, job) {
+                Ok(count) => return Ok(count),
+                Err(error) => {
+                    lua_settop(lua, 1);
+                    lua_pushnil(lua);
+                    failure::push(lua, Kind::Encode, &format!("the result could not be received: {error}"));
+                }
+            },
+            Settled::Reply(code) => reported(lua, job, code),
+            Settled::Death(death) => died(lua, facts, death),
+            Settled::Lost => {
+                lua_pushnil(lua);
+                failure::push(lua, Kind::Lost, "the supervisor of the worker processes died");
+            }
+        }
+        add_facts(lua, facts, job);
+    }
+    Ok(2)
+}
+
+unsafe fn decode_reply(lua: *mut lua_State, job: &Job) -> Result<c_int, String> {
+    let reply = job.reply_bytes().map_err(|error| error.to_string())?;
+    // SAFETY: `reply` keeps the memory mapped until the end of this function.
+    unsafe {
+        let source = Source::new(reply.start, reply.len);
+        decode(lua, source, &DecodeOptions::TRUSTED, &mut NoHandles).map_err(|error| error.to_string())
+    }
+}
+
+/// A failure that the worker tells of itself: message, traceback, and what was passed to `error` or `rej`.
+unsafe fn reported(lua: *mut lua_State, job: &Job, code: u32) {
+    // SAFETY: the caller's state with the task at index 1 alone; a decoded message starts at index 2.
+    unsafe {
+        let (count, damage) = match (Kind::from_reply(code), decode_reply(lua, job)) {
+            (Some(_), Ok(count)) => (count, None),
+            (Some(_), Err(error)) => (0, Some(error)),
+            (None, _) => (0, Some(format!("it is of an unknown kind ({code})"))),
+        };
+        if let Some(damage) = damage {
+            lua_settop(lua, 1);
+            lua_pushnil(lua);
+            failure::push(lua, Kind::Encode, &format!("the result could not be received: {damage}"));
+            return;
+        }
+        let kind = Kind::from_reply(code).unwrap_or(Kind::Encode);
+        let message = bytes(lua, 2).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
+        lua_checkstack(lua, 8);
+        failure::push(lua, kind, &message);
+        if count >= 1 {
+            // The bytes themselves, which need not be UTF-8.
+            lua_pushvalue(lua, 2);
+            lua_setfield(lua, -2, c"message".as_ptr());
+        }
+        if count >= 2 {
+            lua_pushvalue(lua, 3);
+            lua_setfield(lua, -2, c"traceback".as_ptr());
+        }
+        if count >= 3 {
+            lua_pushvalue(lua, 4);
+            lua_setfield(lua, -2, c"value".as_ptr());
+            lua_createtable(lua, count - 2, 1);
+            for position in 1..=count - 2 {
+                lua_pushvalue(lua, 3 + position);
+                lua_rawseti(lua, -2, lua_Integer::from(position));
+            }
+            lua_pushinteger(lua, lua_Integer::from(count - 2));
+            lua_setfield(lua, -2, c"n".as_ptr());
+            lua_setfield(lua, -2, c"values".as_ptr());
+        }
+        lua_pushnil(lua);
+        lua_insert(lua, -2);
+    }
+}
+
+/// A failure that is told by how the process ended.
+unsafe fn died(lua: *mut lua_State, facts: &Facts, death: Death) {
+    let by_signal = libc::WIFSIGNALED(death.status).then(|| libc::WTERMSIG(death.status));
+    let (kind, message) = match death.cause {
+        Cause::Killed => {
+            let name = by_signal.map(signal::name).unwrap_or_default();
+            (Kind::Killed, format!("killed by task:kill (SIG{name})"))
+        }
+        Cause::Deadline => {
+            let limit = facts.timeout.unwrap_or_default().as_secs_f64() * 1000.0;
+            (Kind::Deadline, format!("still running after its timeout of {limit} ms"))
+        }
+        Cause::Closed => (Kind::Closed, "killed, since it did not end by itself after task:close".to_owned()),
+        Cause::NotStarted => {
+            let reason = std::io::Error::from_raw_os_error(death.status);
+            (Kind::Lost, format!("no worker process could be started: {reason}"))
+        }
+        Cause::Itself => match by_signal {
+            Some(number) => (Kind::Signal, format!("the worker process died of SIG{}", signal::name(number))),
+            None => {
+                let code = libc::WEXITSTATUS(death.status);
+                (Kind::Exit, format!("the worker process exited with code {code} and without a result"))
+            }
+        },
+    };
+    // SAFETY: the caller's state with the task at index 1 alone.
+    unsafe {
+        lua_pushnil(lua);
+        failure::push(lua, kind, &message);
+        if death.cause == Cause::NotStarted {
+            return;
+        }
+        match by_signal {
+            Some(number) => failure::set_text(lua, c"signal", &signal::name(number)),
+            None => failure::set_integer(lua, c"code", i64::from(libc::WEXITSTATUS(death.status))),
+        }
+        if kind == Kind::Deadline {
+            lua_pushnumber(lua, facts.timeout.unwrap_or_default().as_secs_f64() * 1000.0);
+            lua_setfield(lua, -2, c"limit".as_ptr());
+        }
+    }
+}
+
+/// What every failure of a job tells: its name, process, usage and captured output.
+unsafe fn add_facts(lua: *mut lua_State, facts: &Facts, job: &Job) {
+    // SAFETY: the caller has a failure on top of the stack.
+    unsafe {
+        push_text(lua, &facts.name);
+        lua_setfield(lua, -2, c"name".as_ptr());
+        if let Some(pid) = job.pid() {
+            failure::set_integer(lua, c"pid", i64::from(pid));
+        }
+        failure::push_usage(lua, job.wall(), job.usage());
+        lua_setfield(lua, -2, c"usage".as_ptr());
+        if facts.captures {
+            failure::set_output(lua, &job.output());
+        }
+    }
+}
+
+/// The error of a task that was cleaned.
+pub(super) fn cleaned(name: &str) -> Raise {
+    Raise::Message(format!("task '{name}' has been cleaned"))
+}

@@ -1,0 +1,212 @@
+//! The options of `async`: as given, checked, as settings.
+
+use std::ffi::c_int;
+use std::time::Duration;
+
+use mlua::ffi::*;
+
+use crate::lua::call::{Raise, bytes, duration, type_name};
+use crate::lua::convert::GlobalMode;
+use crate::wire::settings::{Capture, Stdio};
+
+/// Checked options.
+pub(super) struct Options {
+    pub(super) name: Option<String>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) stdout: Stdio,
+    pub(super) stderr: Stdio,
+    pub(super) capture_limit: u32,
+    pub(super) globals: GlobalMode,
+    pub(super) extra_globals: Vec<Vec<u8>>,
+    pub(super) nice: i32,
+    /// Whether there is a table of arguments; it is left in the options table.
+    pub(super) has_args: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            name: None,
+            timeout: None,
+            stdout: Stdio::Inherit,
+            stderr: Stdio::Inherit,
+            capture_limit: 1 << 20,
+            globals: GlobalMode::Named,
+            extra_globals: Vec::new(),
+            nice: 0,
+            has_args: false,
+        }
+    }
+}
+
+impl Options {
+    pub(super) fn capture(&self) -> Capture {
+        let captured = |stdio| stdio == Stdio::Capture;
+        Capture { limit: self.capture_limit, stdout: captured(self.stdout), stderr: captured(self.stderr) }
+    }
+}
+
+/// In the order in which the message for an unknown one lists them.
+const KNOWN: [&str; 8] = ["args", "name", "timeout", "stdout", "stderr", "capture_limit", "globals", "nice"];
+
+/// Reads the options table at `index`.
+///
+/// # Safety
+/// `lua` is a valid state with six free stack slots and a table at the absolute `index`.
+pub(super) unsafe fn read(lua: *mut lua_State, index: c_int) -> Result<Options, Raise> {
+    let mut options = Options::default();
+    // SAFETY: as demanded. The keys are not changed while they are visited, and left as they are: a
+    // number as key is not turned into a string, since only strings are read.
+    unsafe {
+        lua_pushnil(lua);
+        while lua_next(lua, index) != 0 {
+            let Some(key) = bytes(lua, -2) else {
+                let got = type_name(lua, -2);
+                return Err(invalid(index, format!("option names are strings, got a {got}")));
+            };
+            let key = String::from_utf8_lossy(key).into_owned();
+            let set = set(lua, &mut options, &key);
+            set.map_err(|problem| invalid(index, problem))?;
+            lua_pop(lua, 1);
+        }
+    }
+    Ok(options)
+}
+
+fn invalid(index: c_int, problem: String) -> Raise {
+    Raise::Argument(index, problem)
+}
+
+/// Takes the value on top of the stack as option `key`.
+unsafe fn set(lua: *mut lua_State, options: &mut Options, key: &str) -> Result<(), String> {
+    // SAFETY: the caller has a value on top of the stack and free slots.
+    unsafe {
+        match key {
+            "args" => {
+                if lua_type(lua, -1) != LUA_TTABLE {
+                    return Err(expected(lua, key, "a table"));
+                }
+                options.has_args = true;
+            }
+            "name" => options.name = Some(text(lua, key)?),
+            "timeout" => {
+                let given = (lua_type(lua, -1) == LUA_TNUMBER).then(|| lua_tonumber(lua, -1));
+                let limit = given.and_then(duration).filter(|limit| !limit.is_zero());
+                options.timeout = Some(limit.ok_or_else(|| expected(lua, key, "milliseconds above zero"))?);
+            }
+            "stdout" => options.stdout = stdio(lua, key)?,
+            "stderr" => options.stderr = stdio(lua, key)?,
+            "capture_limit" => options.capture_limit = size(lua, key)?,
+            "globals" => globals(lua, options, key)?,
+            "nice" => {
+                options.nice = integer(lua)
+                    .filter(|nice| (0..=19).contains(nice))
+                    .ok_or_else(|| expected(lua, key, "an integer from 0 to 19"))? as i32;
+            }
+            _ => return Err(format!("unknown option '{key}' (known: {})", KNOWN.join(", "))),
+        }
+    }
+    Ok(())
+}
+
+unsafe fn expected(lua: *mut lua_State, key: &str, what: &str) -> String {
+    // SAFETY: the caller has the value on top of the stack and free slots.
+    unsafe {
+        let got = match lua_type(lua, -1) {
+            LUA_TNUMBER => lua_tonumber(lua, -1).to_string(),
+            LUA_TSTRING => format!("'{}'", String::from_utf8_lossy(bytes(lua, -1).unwrap_or_default())),
+            _ => type_name(lua, -1),
+        };
+        format!("option '{key}' expects {what}, got {got}")
+    }
+}
+
+unsafe fn integer(lua: *mut lua_State) -> Option<i64> {
+    let mut exact = 0;
+    // SAFETY: the caller has the value on top of the stack; a string is not asked, so none is converted.
+    unsafe {
+        let value = if lua_type(lua, -1) == LUA_TNUMBER { lua_tointegerx(lua, -1, &mut exact) } else { 0 };
+        (exact != 0).then_some(value)
+    }
+}
+
+unsafe fn text(lua: *mut lua_State, key: &str) -> Result<String, String> {
+    // SAFETY: the caller has the value on top of the stack.
+    unsafe {
+        let bytes = bytes(lua, -1).ok_or_else(|| expected(lua, key, "a string"))?;
+        Ok(String::from_utf8_lossy(bytes).into_owned())
+    }
+}
+
+unsafe fn stdio(lua: *mut lua_State, key: &str) -> Result<Stdio, String> {
+    // SAFETY: the caller has the value on top of the stack.
+    unsafe {
+        match bytes(lua, -1) {
+            Some(b"inherit") => Ok(Stdio::Inherit),
+            Some(b"null") => Ok(Stdio::Null),
+            Some(b"capture") => Ok(Stdio::Capture),
+            _ => Err(expected(lua, key, "\"inherit\", \"null\" or \"capture\"")),
+        }
+    }
+}
+
+unsafe fn size(lua: *mut lua_State, key: &str) -> Result<u32, String> {
+    // SAFETY: the caller has the value on top of the stack.
+    unsafe {
+        let given = match bytes(lua, -1) {
+            Some(text) => parse_size(&String::from_utf8_lossy(text)),
+            None => integer(lua).and_then(|size| u64::try_from(size).ok()),
+        };
+        let limit = given.filter(|size| *size <= u64::from(Capture::MAX));
+        let range = format!("a size such as 65536 or \"64K\", at most {}", Capture::MAX);
+        limit.map(|size| size as u32).ok_or_else(|| expected(lua, key, &range))
+    }
+}
+
+/// A number of bytes: digits, and K, M or G for powers of 1024.
+fn parse_size(text: &str) -> Option<u64> {
+    let (digits, shift) = match text.chars().last()?.to_ascii_uppercase() {
+        'K' => (&text[..text.len() - 1], 10),
+        'M' => (&text[..text.len() - 1], 20),
+        'G' => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
+unsafe fn globals(lua: *mut lua_State, options: &mut Options, key: &str) -> Result<(), String> {
+    // SAFETY: the caller has the value on top of the stack and free slots.
+    unsafe {
+        match bytes(lua, -1) {
+            Some(b"named") => options.globals = GlobalMode::Named,
+            Some(b"all") => options.globals = GlobalMode::All,
+            Some(b"none") => options.globals = GlobalMode::None,
+            None if lua_type(lua, -1) == LUA_TTABLE => {
+                for position in 1..=lua_rawlen(lua, -1) {
+                    lua_rawgeti(lua, -1, position as lua_Integer);
+                    let name = bytes(lua, -1).map(<[u8]>::to_vec);
+                    lua_pop(lua, 1);
+                    let problem = || format!("option '{key}': a table holds names, and entry {position} is none");
+                    options.extra_globals.push(name.ok_or_else(problem)?);
+                }
+            }
+            _ => return Err(expected(lua, key, "\"named\", \"all\", \"none\" or a table of names")),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_size;
+
+    #[test]
+    fn sizes_take_a_suffix() {
+        assert_eq!(parse_size("512"), Some(512));
+        assert_eq!(parse_size("64K"), Some(65536));
+        assert_eq!(parse_size("2g"), Some(2 << 30));
+        assert_eq!(parse_size("M"), None);
+        assert_eq!(parse_size(""), None);
+        assert_eq!(parse_size("99999999999G"), None);
+    }
+}

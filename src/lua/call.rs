@@ -1,0 +1,196 @@
+//! Rust functions that Lua calls: entering, leaving, arguments.
+//!
+//! A Lua error is a `longjmp`, a Rust panic an unwinding; neither may cross the other's frames. So a body
+//! *returns* its error, and [`enter`] raises it once every Rust value of the body is dropped; a panic is
+//! caught there and raised as an error too. Inside a body the only Lua error left is "not enough memory" from
+//! a push; it leaks what the body holds at that moment, and nothing else.
+
+use std::ffi::{CStr, c_int};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use mlua::ffi::*;
+
+/// Why a function raises.
+#[derive(Debug)]
+pub enum Raise {
+    /// The error object on top of the stack.
+    Object,
+    /// A message; Lua's position goes in front.
+    Message(String),
+    /// `bad argument #N to 'function' (message)`.
+    Argument(c_int, String),
+}
+
+/// What a body returns: the number of results on top of the stack, or an error.
+pub type Outcome = Result<c_int, Raise>;
+
+/// A Rust function as Lua calls it.
+pub type Body = unsafe fn(*mut lua_State) -> Outcome;
+
+/// Runs a body for Lua.
+///
+/// # Safety
+/// Called by Lua, with the state that it passes, in a frame without destructors.
+pub unsafe fn enter(lua: *mut lua_State, body: Body) -> c_int {
+    // SAFETY: the body gets the state that Lua passed. Errors are raised after the match has dropped
+    // everything that the body made.
+    unsafe {
+        let argument = match catch_unwind(AssertUnwindSafe(|| body(lua))) {
+            Ok(Ok(results)) => return results,
+            Ok(Err(Raise::Object)) => None,
+            Ok(Err(Raise::Message(message))) => {
+                luaL_where(lua, 1);
+                push_text(lua, &message);
+                lua_concat(lua, 2);
+                None
+            }
+            Ok(Err(Raise::Argument(position, message))) => {
+                push_text(lua, &message);
+                Some(position)
+            }
+            Err(_) => {
+                push_text(lua, "internal error in llib (a panic, reported on standard error)");
+                None
+            }
+        };
+        match argument {
+            Some(position) => luaL_argerror(lua, position, lua_tostring(lua, -1)),
+            None => lua_error(lua),
+        }
+    }
+}
+
+/// Defines a C function for Lua around a [`Body`].
+#[macro_export]
+macro_rules! lua_function {
+    ($(#[$meta:meta])* $vis:vis $name:ident => $body:path) => {
+        $(#[$meta])*
+        $vis unsafe extern "C-unwind" fn $name(lua: *mut mlua::ffi::lua_State) -> std::ffi::c_int {
+            // SAFETY: Lua calls this with its state; the frame holds nothing.
+            unsafe { $crate::lua::call::enter(lua, $body) }
+        }
+    };
+}
+
+/// Pushes a string.
+///
+/// # Safety
+/// `lua` is a valid state with a free stack slot.
+pub unsafe fn push_text(lua: *mut lua_State, text: &str) {
+    // SAFETY: as demanded; Lua copies the bytes.
+    unsafe { push_bytes(lua, text.as_bytes()) }
+}
+
+/// Pushes a string of any bytes.
+///
+/// # Safety
+/// `lua` is a valid state with a free stack slot.
+pub unsafe fn push_bytes(lua: *mut lua_State, bytes: &[u8]) {
+    // SAFETY: as demanded; Lua copies the bytes.
+    unsafe {
+        lua_pushlstring(lua, bytes.as_ptr().cast(), bytes.len());
+    }
+}
+
+/// The bytes of the string at `index`; `None` for any other value, also a number.
+///
+/// # Safety
+/// `lua` is a valid state. The string has to stay on the stack while the bytes are used.
+pub unsafe fn bytes<'a>(lua: *mut lua_State, index: c_int) -> Option<&'a [u8]> {
+    // SAFETY: for a string the call returns its bytes and converts nothing.
+    unsafe {
+        if lua_type(lua, index) != LUA_TSTRING {
+            return None;
+        }
+        let mut len = 0;
+        let start = lua_tolstring(lua, index, &mut len);
+        Some(std::slice::from_raw_parts(start.cast(), len))
+    }
+}
+
+/// The name of a value's type as errors give it: `__name` of its metatable, else Lua's.
+///
+/// # Safety
+/// `lua` is a valid state with two free stack slots.
+pub unsafe fn type_name(lua: *mut lua_State, index: c_int) -> String {
+    // SAFETY: as demanded; the name is copied before it is popped.
+    unsafe {
+        if lua_type(lua, index) == LUA_TLIGHTUSERDATA {
+            return "light userdata".to_owned();
+        }
+        if luaL_getmetafield(lua, index, c"__name".as_ptr()) != LUA_TNIL {
+            let name = bytes(lua, -1).map(|name| String::from_utf8_lossy(name).into_owned());
+            lua_pop(lua, 1);
+            if let Some(name) = name {
+                return name;
+            }
+        }
+        let kind = lua_type(lua, index);
+        if kind == LUA_TNONE {
+            return "no value".to_owned();
+        }
+        CStr::from_ptr(lua_typename(lua, kind)).to_string_lossy().into_owned()
+    }
+}
+
+/// The error for an argument of another type.
+///
+/// # Safety
+/// `lua` is a valid state with two free stack slots.
+pub unsafe fn wrong_type(lua: *mut lua_State, index: c_int, expected: &str) -> Raise {
+    // SAFETY: as demanded.
+    let got = unsafe { type_name(lua, index) };
+    Raise::Argument(index, format!("{expected} expected, got {got}"))
+}
+
+/// Whether there is neither a value nor anything but nil at `index`.
+///
+/// # Safety
+/// `lua` is a valid state.
+pub unsafe fn is_absent(lua: *mut lua_State, index: c_int) -> bool {
+    // SAFETY: as demanded.
+    unsafe { lua_type(lua, index) <= LUA_TNIL }
+}
+
+/// A time in milliseconds, zero or more, as argument; `None` where it is absent.
+///
+/// # Safety
+/// `lua` is a valid state with two free stack slots.
+pub unsafe fn milliseconds(lua: *mut lua_State, index: c_int) -> Result<Option<std::time::Duration>, Raise> {
+    // SAFETY: as demanded; the type is checked before the number is read.
+    unsafe {
+        if is_absent(lua, index) {
+            return Ok(None);
+        }
+        if lua_type(lua, index) != LUA_TNUMBER {
+            return Err(wrong_type(lua, index, "number of milliseconds"));
+        }
+        duration(lua_tonumber(lua, index))
+            .ok_or_else(|| Raise::Argument(index, "milliseconds expected, got a number below zero or NaN".to_owned()))
+            .map(Some)
+    }
+}
+
+/// Milliseconds as a duration: none for a negative number or NaN, for ever (nearly) for huge ones.
+pub fn duration(milliseconds: f64) -> Option<std::time::Duration> {
+    const FOREVER: std::time::Duration = std::time::Duration::from_secs(1 << 40);
+    if milliseconds.is_nan() || milliseconds < 0.0 {
+        return None;
+    }
+    Some(std::time::Duration::try_from_secs_f64(milliseconds / 1000.0).unwrap_or(FOREVER).min(FOREVER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration;
+    use std::time::Duration;
+
+    #[test]
+    fn milliseconds_may_have_a_fraction_and_no_end() {
+        assert_eq!(duration(1.5), Some(Duration::from_micros(1500)));
+        assert_eq!(duration(0.0), Some(Duration::ZERO));
+        assert!(duration(f64::INFINITY) > Some(Duration::from_secs(1 << 30)));
+        assert_eq!(duration(-1.0), None);
+        assert_eq!(duration(f64::NAN), None);
+    }
+}

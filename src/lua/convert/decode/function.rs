@@ -1,0 +1,119 @@
+//! Functions: code and upvalues.
+
+use mlua::ffi::*;
+
+use super::super::protect::error_text;
+use super::*;
+
+impl Decoder<'_> {
+    pub(super) unsafe fn function(&mut self, tag: u8, shared: bool, offset: usize) -> Step<bool> {
+        if !self.options.functions {
+            return self.fail(DecodeError::Refused("a function"));
+        }
+        if tag == CODE {
+            let read = self.cursor.length();
+            let len = self.read(read)?;
+            let read = self.cursor.copy_to(len, &mut self.scratch);
+            self.read(read)?;
+        } else {
+            let read = self.cursor.varint();
+            let at = self.read(read)?;
+            if at >= self.cursor.at as u64 {
+                return self.corrupt("code that has not come yet");
+            }
+            let mut cursor = self.cursor;
+            cursor.at = at as usize;
+            let read = cursor.length();
+            let len = self.read(read)?;
+            let read = cursor.copy_to(len, &mut self.scratch);
+            self.read(read)?;
+        }
+        let lua = self.lua;
+        // SAFETY: below `lua_pcall` with room. The code comes from a trusted sender, as the option says;
+        // it is loaded from private memory.
+        unsafe {
+            let code = &raw const self.scratch;
+            let status = luaL_loadbufferx(
+                lua,
+                (*code).as_ptr().cast(),
+                (*code).len(),
+                c"=llib".as_ptr(),
+                c"b".as_ptr(),
+            );
+            if status != LUA_OK {
+                let error = if status == LUA_ERRMEM {
+                    DecodeError::Memory
+                } else {
+                    DecodeError::Code(error_text(lua))
+                };
+                return self.fail(error);
+            }
+            if shared {
+                self.record(offset);
+            }
+            self.open(Frame::Upvalues { index: 0 })?;
+        }
+        Ok(true)
+    }
+
+    /// Continues with the upvalue after `index`.
+    ///
+    /// Every upvalue is set: Lua puts the globals table into the first one of a loaded chunk, whatever that is.
+    pub(super) unsafe fn upvalues(&mut self, mut index: c_int) -> Step {
+        let lua = self.lua;
+        // SAFETY: `function` is on top. `lua_setupvalue` checks the index.
+        unsafe {
+            loop {
+                let offset = self.cursor.at;
+                let read = self.cursor.byte();
+                let tag = self.read(read)?;
+                match tag {
+                    END => return self.close(),
+                    CELL => self.shared_upvalue(index + 1)?,
+                    _ => {
+                        if self.tagged(tag, offset)? {
+                            return Ok(());
+                        }
+                        if lua_setupvalue(lua, -2, index + 1).is_null() {
+                            return self.corrupt("more upvalues than the function has");
+                        }
+                    }
+                }
+                index += 1;
+                if let Some(Frame::Upvalues { index: kept }) = self.frames.last_mut() {
+                    *kept = index;
+                }
+            }
+        }
+    }
+
+    /// Makes upvalue `index` of the function on top the same variable as an upvalue that came before.
+    unsafe fn shared_upvalue(&mut self, index: c_int) -> Step {
+        let lua = self.lua;
+        // SAFETY: both functions are Lua functions and both upvalues exist: `lua_upvaluejoin` itself does
+        // not check that.
+        unsafe {
+            self.reference()?;
+            let read = self.cursor.byte();
+            let number = c_int::from(self.read(read)?);
+            let function = lua_type(lua, -1) == LUA_TFUNCTION && lua_iscfunction(lua, -1) == 0;
+            if !function || !has_upvalue(lua, -1, number) || !has_upvalue(lua, -2, index) {
+                return self.corrupt("a shared upvalue that does not exist");
+            }
+            lua_upvaluejoin(lua, -2, index, -1, number);
+            lua_settop(lua, -2);
+        }
+        Ok(())
+    }
+}
+
+unsafe fn has_upvalue(lua: *mut lua_State, function: c_int, index: c_int) -> bool {
+    // SAFETY: the value is a Lua function; an index out of range gives NULL and pushes nothing.
+    unsafe {
+        let exists = !lua_getupvalue(lua, function, index).is_null();
+        if exists {
+            lua_settop(lua, -2);
+        }
+        exists
+    }
+}

@@ -1,0 +1,118 @@
+//! Functions: code, upvalues and the variables they share.
+
+use std::ffi::c_void;
+use std::hash::Hasher;
+
+use mlua::ffi::*;
+use rustc_hash::FxHasher;
+
+use super::super::bytecode;
+use super::*;
+
+/// `lua_Writer` that appends to the vector `target` points to. It raises nothing, and Lua's writer runs
+/// between two Lua API calls of ours, so no borrow of the vector is alive.
+unsafe extern "C-unwind" fn append(
+    _: *mut lua_State,
+    bytes: *const c_void,
+    len: usize,
+    target: *mut c_void,
+) -> c_int {
+    // SAFETY: `lua_dump` below passes the vector's address and valid bytes.
+    unsafe { (*target.cast::<Vec<u8>>()).extend_from_slice(slice::from_raw_parts(bytes.cast(), len)) };
+    0
+}
+
+impl Encoder<'_> {
+    pub(super) unsafe fn function(&mut self) -> Step<bool> {
+        let lua = self.lua;
+        // SAFETY: a function is on top; free slots are there.
+        unsafe {
+            let address = lua_topointer(lua, -1) as usize;
+            if self.met_before(address) {
+                return Ok(false);
+            }
+            if lua_iscfunction(lua, -1) != 0 {
+                let mut names = self.names();
+                if !names.find_anew() {
+                    return self.unsendable("a C function that no loaded module has as a field");
+                }
+                self.names = Some(names);
+                self.by_name();
+                return Ok(false);
+            }
+            self.buffers.chunk.clear();
+            let target = (&raw mut self.buffers.chunk).cast();
+            if lua_dump(lua, append, target, 0) != 0 {
+                return self.unsendable("its code cannot be dumped");
+            }
+            let offset = self.buffers.sink.at();
+            self.buffers.seen.insert(address, offset);
+            self.code();
+            self.open(At::Upvalue { offset, index: 1 }, 0)?;
+            Ok(true)
+        }
+    }
+
+    /// Writes the chunk, or where the same one was written before: closures of one function share it.
+    unsafe fn code(&mut self) {
+        let Buffers { sink, chunk, codes, .. } = &mut *self.buffers;
+        let mut hasher = FxHasher::default();
+        hasher.write(chunk);
+        let hash = hasher.finish();
+        if let Some(&at) = codes.get(&hash) {
+            let mut width = 1;
+            while sink.written(at + width - 1, 1)[0] >= 0x80 {
+                width += 1;
+            }
+            let same = at + width + chunk.len() <= sink.at()
+                && sink.written(at + width, chunk.len()) == &chunk[..]
+                && length_is(sink.written(at, width), chunk.len());
+            if same {
+                sink.byte(AGAIN);
+                sink.varint(at as u64);
+                return;
+            }
+        }
+        sink.byte(CODE);
+        codes.insert(hash, sink.at());
+        sink.counted(chunk);
+        let chunk: *const [u8] = &raw const **chunk;
+        // SAFETY: the chunk is not touched while its names are looked up.
+        bytecode::identifiers(unsafe { &*chunk }, |name| unsafe { self.found_name(name) });
+    }
+
+    /// Continues with upvalue `index`.
+    pub(super) unsafe fn upvalues(&mut self, offset: usize, mut index: c_int) -> Step {
+        let lua = self.lua;
+        // SAFETY: `function` is on top, a Lua function. An index past its last upvalue gives NULL.
+        unsafe {
+            while !lua_getupvalue(lua, -1, index).is_null() {
+                let cell = lua_upvalueid(lua, -2, index) as usize;
+                if let Some(&(owner, number)) = self.buffers.cells.get(&cell) {
+                    let sink = &mut self.buffers.sink;
+                    sink.mark_shared(owner);
+                    sink.byte(CELL);
+                    sink.varint(owner as u64);
+                    sink.byte(number as u8);
+                    lua_settop(lua, -2);
+                    index += 1;
+                    continue;
+                }
+                self.buffers.cells.insert(cell, (offset, index));
+                index += 1;
+                self.continue_at(At::Upvalue { offset, index });
+                if self.value()? {
+                    return Ok(());
+                }
+            }
+            self.buffers.sink.byte(END);
+            self.close();
+        }
+        Ok(())
+    }
+}
+
+/// Whether a varint says `len`.
+fn length_is(varint: &[u8], len: usize) -> bool {
+    varint.iter().rev().fold(0, |sum, byte| sum << 7 | usize::from(byte & 0x7f)) == len
+}

@@ -1,0 +1,362 @@
+//! Lua values to bytes.
+//!
+//! The encoder walks the values depth first with a frame per open container; see the files of this folder
+//! for each kind. What it remembers about the values it met (address to offset) makes references.
+
+mod function;
+mod globals;
+mod path;
+mod table;
+mod userdata;
+mod value;
+
+use std::cell::Cell;
+use std::ffi::c_int;
+use std::slice;
+
+use mlua::ffi::*;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::error::EncodeError;
+use super::format::*;
+use super::names::Names;
+use super::options::{EncodeOptions, Handles};
+use super::protect::{FIRST, Protected, protected};
+use super::sink::{Message, Sink};
+use super::stack::{ROOM, Stack};
+
+/// Slots of the protected function: values that must stay reachable, the names' table, moved stack slots,
+/// the globals table; then the values to encode.
+const ANCHORS: c_int = FIRST;
+const NAMES: c_int = FIRST + 1;
+const AWAY: c_int = FIRST + 2;
+const GLOBAL_TABLE: c_int = FIRST + 3;
+const VALUES: c_int = FIRST + 4;
+
+/// The error is in the encoder: it has a destructor and must not be on a frame that Lua may leave.
+struct Stop;
+
+type Step<T = ()> = Result<T, Stop>;
+
+/// One open container. Its first stack slot is the container itself.
+#[derive(Clone, Copy)]
+struct Frame {
+    slot: usize,
+    at: At,
+}
+
+/// Where an open container continues. Comments name the stack slots at that time.
+#[derive(Clone, Copy)]
+enum At {
+    /// `table key`: in the order of `lua_next`; items as long as the keys come as 1, 2, 3 …
+    Next { head: usize, index: i64, items: i64, pairs: u64, in_key: bool },
+    /// `table`: items by index, since the array has holes; `full` is end and index of the last one not nil.
+    Sparse { head: usize, index: i64, items: i64, holes: i64, full: (usize, i64) },
+    /// `table key`: the pairs after [`At::Sparse`], without the keys that were items.
+    Pairs { head: usize, items: i64, pairs: u64, in_key: bool },
+    /// `table`
+    Meta,
+    /// `function`
+    Upvalue { offset: usize, index: c_int },
+    /// `userdata results`: what `__clone` returned; the constructor is result 1.
+    Built { offset: usize, index: c_int, count: c_int },
+}
+
+/// What the path of an error starts with.
+#[derive(Clone, Copy)]
+enum Root {
+    Value(usize),
+    Global,
+}
+
+/// Memory that outlives an encoding, so that a small one allocates nothing.
+#[derive(Default)]
+struct Buffers {
+    sink: Sink,
+    frames: Vec<Frame>,
+    /// Address of an object to the offset of its tag.
+    seen: FxHashMap<usize, usize>,
+    /// Identity of an upvalue's variable to function and index.
+    cells: FxHashMap<usize, (usize, c_int)>,
+    /// Hash of a binary chunk to the offset of its length.
+    codes: FxHashMap<u64, usize>,
+    /// The chunk being encoded.
+    chunk: Vec<u8>,
+    /// Names of globals to send, in the order in which they were found.
+    queue: Vec<Box<[u8]>>,
+    queued: FxHashSet<Box<[u8]>>,
+}
+
+impl Buffers {
+    /// Clears everything; drops what is unusually large.
+    fn reset(&mut self) {
+        const KEEP: usize = 64 * 1024;
+        const KEEP_ENTRIES: usize = 2048;
+        if self.sink.capacity() > KEEP {
+            self.sink = Sink::default();
+        }
+        if self.chunk.capacity() > KEEP {
+            self.chunk = Vec::new();
+        }
+        if self.frames.capacity() > KEEP_ENTRIES {
+            self.frames = Vec::new();
+        }
+        if self.seen.capacity() > KEEP_ENTRIES {
+            self.seen = FxHashMap::default();
+        }
+        if self.cells.capacity() > KEEP_ENTRIES {
+            self.cells = FxHashMap::default();
+        }
+        if self.codes.capacity() > KEEP_ENTRIES {
+            self.codes = FxHashMap::default();
+        }
+        self.frames.clear();
+        self.seen.clear();
+        self.cells.clear();
+        self.codes.clear();
+        self.queue.clear();
+        self.queued.clear();
+    }
+}
+
+thread_local! {
+    /// Taken while an encoding runs: one inside it (a `__clone` that starts a job) makes its own.
+    static SPARE: Cell<Option<Box<Buffers>>> = const { Cell::new(None) };
+}
+
+struct Encoder<'a> {
+    lua: *mut lua_State,
+    options: &'a EncodeOptions<'a>,
+    handles: &'a mut dyn Handles,
+    buffers: Box<Buffers>,
+    stack: Stack,
+    names: Option<Names>,
+    /// Address of the globals table, and whether the message refers to it.
+    globals: usize,
+    uses_globals: bool,
+    anchors: c_int,
+    count: usize,
+    root: Root,
+    /// Whether the collector was running before the first `__clone`; `None` until then.
+    collector: Option<bool>,
+    /// How many `__clone` calls in a row returned another userdata.
+    clones: usize,
+    error: Option<EncodeError>,
+}
+
+/// Encodes `count` values of the stack, from index `first` on, and hands the message to `use_message`.
+///
+/// The stack is the same afterwards. The values must not be changed by others meanwhile.
+///
+/// # Safety
+/// `lua` is a valid state, `first..first+count` are valid absolute indices. `use_message` raises no Lua error.
+pub unsafe fn encode<R>(
+    lua: *mut lua_State,
+    first: c_int,
+    count: c_int,
+    options: &EncodeOptions<'_>,
+    handles: &mut dyn Handles,
+    use_message: impl FnOnce(&Message<'_>) -> R,
+) -> Result<R, EncodeError> {
+    let exported = handles.exported();
+    let mut encoder = Encoder {
+        lua,
+        options,
+        handles,
+        buffers: SPARE.take().unwrap_or_default(),
+        stack: Stack::new(lua, AWAY, 0),
+        names: None,
+        globals: 0,
+        uses_globals: false,
+        anchors: 0,
+        count: count.max(0) as usize,
+        root: Root::Value(0),
+        collector: None,
+        clones: 0,
+        error: None,
+    };
+    // SAFETY: the caller vouches for state and indices; the stack is checked before anything is pushed,
+    // and put back to its height at the end.
+    unsafe {
+        let top = lua_gettop(lua);
+        let outcome = if lua_checkstack(lua, count + 8) == 0 {
+            Err(EncodeError::Memory)
+        } else {
+            let arguments = || {
+                lua_settop(lua, lua_gettop(lua) + VALUES - FIRST);
+                for index in first..first + count {
+                    lua_pushvalue(lua, index);
+                }
+                VALUES - FIRST + count
+            };
+            protected(lua, &mut encoder, arguments, 1).map_err(EncodeError::from)
+        };
+        if encoder.collector == Some(true) {
+            lua_gc(lua, LUA_GCRESTART);
+        }
+        let outcome = match encoder.error.take() {
+            Some(error) => Err(error),
+            None => outcome,
+        };
+        let outcome = match outcome {
+            // The result of the protected call keeps the blobs' strings reachable.
+            Ok(()) => Ok(use_message(&Message { sink: &encoder.buffers.sink })),
+            Err(error) => {
+                encoder.handles.withdraw(exported);
+                Err(error)
+            }
+        };
+        lua_settop(lua, top);
+        encoder.buffers.reset();
+        SPARE.set(Some(encoder.buffers));
+        outcome
+    }
+}
+
+impl Protected for Encoder<'_> {
+    unsafe fn run(&mut self, lua: *mut lua_State) -> c_int {
+        // SAFETY: below `lua_pcall` with the slots that `encode` laid out.
+        unsafe {
+            // Errors are in `self.error`.
+            let _ = self.message();
+            lua_settop(lua, ANCHORS);
+        }
+        1
+    }
+}
+
+impl Encoder<'_> {
+    unsafe fn message(&mut self) -> Step {
+        // SAFETY: as in `run`; the stack is checked for all that the walk needs.
+        unsafe {
+            if lua_checkstack(self.lua, ROOM) == 0 {
+                return self.fail(EncodeError::Memory);
+            }
+            self.stack.base = lua_gettop(self.lua);
+            lua_pushglobaltable(self.lua);
+            self.globals = lua_topointer(self.lua, -1) as usize;
+            lua_replace(self.lua, GLOBAL_TABLE);
+            self.buffers.sink.start();
+            self.buffers.sink.varint(self.count as u64);
+            for index in 0..self.count {
+                self.root = Root::Value(index);
+                lua_pushvalue(self.lua, VALUES + index as c_int);
+                self.whole_value()?;
+            }
+            self.send_globals()?;
+            self.buffers.sink.byte(END);
+            self.buffers.sink.finish();
+            self.check_length()
+        }
+    }
+
+    /// Encodes the value on top with all that is below it, and pops it.
+    unsafe fn whole_value(&mut self) -> Step {
+        // SAFETY: as in `message`.
+        unsafe {
+            self.value()?;
+            while let Some(&Frame { at, .. }) = self.buffers.frames.last() {
+                self.check_length()?;
+                match at {
+                    At::Next { .. } => self.table_next(at)?,
+                    At::Sparse { .. } => self.table_sparse(at)?,
+                    At::Pairs { .. } => self.table_pairs(at)?,
+                    At::Meta => self.close(),
+                    At::Upvalue { offset, index } => self.upvalues(offset, index)?,
+                    At::Built { .. } => self.built_next(at)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a frame for the container on top, whose slots are it and `below` slots before.
+    unsafe fn open(&mut self, at: At, below: usize) -> Step {
+        // SAFETY: the frame's slots are on the stack.
+        unsafe {
+            let slot = self.stack.height() - 1 - below;
+            if self.buffers.frames.try_reserve(1).is_err() {
+                return self.fail(EncodeError::Memory);
+            }
+            self.buffers.frames.push(Frame { slot, at });
+            self.stack.grown();
+        }
+        Ok(())
+    }
+
+    /// Keeps where the innermost frame continues.
+    #[inline]
+    fn continue_at(&mut self, at: At) {
+        if let Some(frame) = self.buffers.frames.last_mut() {
+            frame.at = at;
+        }
+    }
+
+    /// Ends the innermost frame and drops its slots.
+    unsafe fn close(&mut self) {
+        if let Some(frame) = self.buffers.frames.pop() {
+            // SAFETY: the frame's own slots are the topmost ones, and on the Lua stack.
+            unsafe {
+                let slots = self.stack.height() - frame.slot;
+                lua_settop(self.lua, -(slots as c_int) - 1);
+                self.stack.shrunk();
+            }
+        }
+    }
+
+    /// Keeps the value on top reachable until the message was used. Leaves it there.
+    unsafe fn anchor(&mut self) {
+        // SAFETY: below `lua_pcall`, free slots are there.
+        unsafe {
+            if self.anchors == 0 {
+                lua_createtable(self.lua, 4, 0);
+                lua_replace(self.lua, ANCHORS);
+            }
+            self.anchors += 1;
+            lua_pushvalue(self.lua, -1);
+            lua_rawseti(self.lua, ANCHORS, self.anchors.into());
+        }
+    }
+
+    /// The names of C functions and modules, brought up to date at the first use.
+    unsafe fn names(&mut self) -> Names {
+        if let Some(names) = self.names {
+            return names;
+        }
+        // SAFETY: below `lua_pcall`, `NAMES` is a slot of this function.
+        let names = unsafe { Names::open(self.lua, NAMES) };
+        self.names = Some(names);
+        names
+    }
+
+    /// Writes a reference to the object whose tag stands at `offset`.
+    #[inline]
+    fn reference(&mut self, offset: usize) {
+        self.buffers.sink.mark_shared(offset);
+        self.buffers.sink.byte(REF);
+        self.buffers.sink.varint(offset as u64);
+    }
+
+    fn check_length(&mut self) -> Step {
+        if self.buffers.sink.total() > self.options.max_len {
+            return self.fail(EncodeError::TooLong { limit: self.options.max_len });
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn fail<T>(&mut self, error: EncodeError) -> Step<T> {
+        self.error = Some(error);
+        Err(Stop)
+    }
+}
+
+/// Bytes of the string at `idx`, as a slice that no borrow is tied to.
+///
+/// # Safety
+/// The value is a string and stays reachable.
+unsafe fn bytes_at<'b>(lua: *mut lua_State, idx: c_int) -> &'b [u8] {
+    let mut len = 0;
+    // SAFETY: for a string the call converts and raises nothing; its bytes never move.
+    unsafe { slice::from_raw_parts(lua_tolstring(lua, idx, &mut len).cast(), len) }
+}

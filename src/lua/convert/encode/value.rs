@@ -1,0 +1,123 @@
+//! One value: the kinds without content, and the way to the others.
+
+use std::collections::hash_map::Entry;
+
+use mlua::ffi::*;
+
+use super::super::error::EncodeError;
+use super::super::protect::type_name;
+use super::*;
+
+impl Encoder<'_> {
+    /// Encodes the value on top. A value without content is popped and the result is false; otherwise a
+    /// frame was started that takes it over.
+    #[inline]
+    pub(super) unsafe fn value(&mut self) -> Step<bool> {
+        let lua = self.lua;
+        // SAFETY: below `lua_pcall`; a value is on top; free slots are there.
+        unsafe {
+            let sink = &mut self.buffers.sink;
+            match lua_type(lua, -1) {
+                LUA_TNIL => sink.byte(NIL),
+                LUA_TBOOLEAN => sink.byte(if lua_toboolean(lua, -1) != 0 { TRUE } else { FALSE }),
+                LUA_TNUMBER => self.number(),
+                LUA_TSTRING => self.string(),
+                LUA_TTABLE => return self.table(),
+                LUA_TFUNCTION => return self.function(),
+                LUA_TUSERDATA => return self.userdata(),
+                LUA_TLIGHTUSERDATA if lua_touserdata(lua, -1).is_null() => sink.byte(NULL),
+                LUA_TLIGHTUSERDATA => {
+                    return self.unsendable("a light userdata is an address, which means nothing elsewhere");
+                }
+                LUA_TTHREAD => return self.unsendable("a coroutine cannot leave its Lua state"),
+                kind => {
+                    let reason = format!("a {} value cannot be sent", type_name(lua, kind));
+                    return self.unsendable(&reason);
+                }
+            }
+            lua_settop(lua, -2);
+        }
+        Ok(false)
+    }
+
+    #[inline]
+    unsafe fn number(&mut self) {
+        let sink = &mut self.buffers.sink;
+        // SAFETY: a number is on top.
+        unsafe {
+            if lua_isinteger(self.lua, -1) != 0 {
+                let value = lua_tointeger(self.lua, -1);
+                if (INLINE_MIN..=INLINE_MAX).contains(&value) {
+                    sink.byte((value - INLINE_MIN) as u8);
+                } else {
+                    sink.byte(INT);
+                    sink.varint(zigzag(value));
+                }
+            } else {
+                sink.byte(FLOAT);
+                sink.raw(&lua_tonumber(self.lua, -1).to_le_bytes());
+            }
+        }
+    }
+
+    #[inline]
+    unsafe fn string(&mut self) {
+        // SAFETY: a string is on top: `lua_tolstring` converts nothing.
+        unsafe {
+            let bytes = bytes_at(self.lua, -1);
+            let sink = &mut self.buffers.sink;
+            if bytes.len() <= SHORT_MAX {
+                sink.byte(SHORT + bytes.len() as u8);
+                sink.raw(bytes);
+                return;
+            }
+            // The address of the bytes is as good an identity as that of the string's header.
+            match self.buffers.seen.entry(bytes.as_ptr() as usize) {
+                Entry::Occupied(seen) => {
+                    let offset = *seen.get();
+                    self.reference(offset);
+                    return;
+                }
+                Entry::Vacant(new) => new.insert(sink.at()),
+            };
+            if bytes.len() < BLOB_MIN {
+                sink.byte(STR);
+                sink.counted(bytes);
+            } else {
+                sink.byte(BLOB);
+                sink.blob(bytes.as_ptr(), bytes.len());
+                self.anchor();
+            }
+        }
+    }
+
+    /// A reference, if the value at this address was met before. Pops it then.
+    pub(super) unsafe fn met_before(&mut self, address: usize) -> bool {
+        let Some(&offset) = self.buffers.seen.get(&address) else { return false };
+        self.reference(offset);
+        // SAFETY: the value is on top.
+        unsafe { lua_settop(self.lua, -2) };
+        true
+    }
+
+    /// Writes the value below the top by its name, which is on top, and pops both.
+    pub(super) unsafe fn by_name(&mut self) {
+        // SAFETY: the name is a string on top.
+        unsafe {
+            let address = lua_topointer(self.lua, -2) as usize;
+            let sink = &mut self.buffers.sink;
+            self.buffers.seen.insert(address, sink.at());
+            sink.byte(NAMED);
+            sink.counted(bytes_at(self.lua, -1));
+            lua_settop(self.lua, -3);
+        }
+    }
+
+    /// Ends the encoding: the value on top cannot travel.
+    #[cold]
+    pub(super) unsafe fn unsendable<T>(&mut self, reason: &str) -> Step<T> {
+        // SAFETY: the frames describe the stack; building the path raises nothing.
+        let path = unsafe { self.path() };
+        self.fail(EncodeError::Unsendable { path, reason: reason.to_owned() })
+    }
+}

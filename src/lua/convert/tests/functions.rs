@@ -1,0 +1,172 @@
+//! Functions, upvalues, modules and C functions.
+
+use super::*;
+
+#[test]
+fn a_function_works_after_the_trip() {
+    trip(
+        "return function(a, b) return a + b, 'x' .. a end",
+        "local f = ... assert(f(2, 3) == 5 and select(2, f(2, 3)) == 'x2')",
+    );
+}
+
+#[test]
+fn a_function_keeps_its_debug_information() {
+    trip(
+        "return function() error('here') end",
+        "local ok, e = pcall((...)) assert(not ok and e == 'test:1: here', e)",
+    );
+}
+
+#[test]
+fn closures_share_their_upvalue_after_the_trip() {
+    trip(
+        "local n = 0 local function inc() n = n + 1 end local function get() return n end return inc, get, {get}",
+        "local inc, get, t = ... inc() inc() assert(get() == 2 and t[1] == get)",
+    );
+}
+
+#[test]
+fn recursion_works_after_the_trip() {
+    trip(
+        "local function fib(n) return n < 2 and n or fib(n - 1) + fib(n - 2) end return fib",
+        "assert((...)(15) == 610)",
+    );
+    trip(
+        "local odd local function even(n) return n == 0 or odd(n - 1) end
+        function odd(n) return n ~= 0 and even(n - 1) end return even, odd",
+        "local even, odd = ... assert(even(10) and odd(7) and not odd(8))",
+    );
+}
+
+#[test]
+fn upvalues_of_every_kind_arrive() {
+    trip(
+        "local a, b, c, d, e = 1, 'two', {3}, nil, print
+        return function() return a, b, c[1], d, e, c end",
+        "local a, b, c, d, e, t = (...)() assert(a == 1 and b == 'two' and c == 3 and d == nil and e == print and t[1] == 3)",
+    );
+}
+
+#[test]
+fn the_first_upvalue_is_not_the_globals_table_by_accident() {
+    trip("local x return function() return x end", "assert((...)() == nil)");
+    trip("local _ENV = {y = 5} return function() return y end", "assert((...)() == 5)");
+}
+
+#[test]
+fn globals_of_the_receiver_are_its_own() {
+    trip(
+        "return function() return _G, print end, _G",
+        "local f, g = ... local t, p = f() assert(t == _G and p == print and g == _G)",
+    );
+}
+
+#[test]
+fn code_is_sent_once_for_closures_of_one_function() {
+    let bytes = encoded(
+        "local t = {} for i = 1, 1000 do t[i] = function() return i, 'a constant of some length to weigh in' end end return t",
+    );
+    assert!(bytes.len() < 1000 * 12 + 500, "{}", bytes.len());
+    trip(
+        "local t = {} for i = 1, 1000 do t[i] = function() i = i + 1 return i end end return t",
+        "local t = ... for i = 1, 1000 do assert(t[i]() == i + 1 and t[i]() == i + 2) end",
+    );
+}
+
+#[test]
+fn c_functions_and_modules_go_by_name() {
+    trip(
+        "return print, string.format, string, {math, coroutine.wrap}, io.stdout, require",
+        "local p, f, s, t, out, r = ...
+        assert(p == print and f == string.format and s == string and t[1] == math and t[2] == coroutine.wrap)
+        assert(out == io.stdout and r == require)",
+    );
+}
+
+unsafe extern "C-unwind" fn seven(lua: *mut lua_State) -> c_int {
+    // SAFETY: a C function has free slots.
+    unsafe { lua_pushinteger(lua, 7) };
+    1
+}
+
+#[test]
+fn a_module_that_appears_later_is_found() {
+    let (sender, receiver) = (State::new(), State::new());
+    trip_between(&sender, &receiver, "return print", "assert(... == print)");
+    for state in [&sender, &receiver] {
+        state.library(c"seven", c"get", seven);
+    }
+    trip_between(&sender, &receiver, "return require('seven').get", "assert((...)() == 7)");
+    for state in [&sender, &receiver] {
+        state.library(c"seven", c"other", seven);
+    }
+    trip_between(
+        &sender,
+        &receiver,
+        "seven = require('seven') seven.get = nil return seven.other",
+        "assert((...)() == 7)",
+    );
+}
+
+#[test]
+fn parts_of_llib_go_by_name() {
+    let (sender, receiver) = (State::new(), State::new());
+    for state in [&sender, &receiver] {
+        state.library(c"llib", c"async", seven);
+        state.run(
+            "local l = require 'llib' l.thread = {async = l.async, f = function() end} l.async = nil",
+            0,
+        );
+    }
+    trip_between(
+        &sender,
+        &receiver,
+        "local l = require 'llib' return l, l.thread, l.thread.async, function() return l.thread end",
+        "local l, t, a, f = ... local own = require 'llib'
+        assert(l == own and t == own.thread and a == own.thread.async and f() == own.thread)",
+    );
+}
+
+#[test]
+fn a_module_made_by_hand_is_copied() {
+    trip(
+        "package.loaded.mine = {x = 5} package.preload.pre = function() return {y = 6} end
+        return package.loaded.mine, require 'pre'",
+        "local m, p = ... assert(m.x == 5 and p.y == 6 and not package.loaded.mine)",
+    );
+}
+
+#[test]
+fn a_module_of_a_file_is_required() {
+    let dir = std::env::temp_dir().join(format!("llib-codec-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("filed.lua"), "return {count = 0, f = function() return 'by value' end}")
+        .unwrap();
+    let path = format!("package.path = '{}/?.lua'", dir.display());
+    let (sender, receiver) = (State::new(), State::new());
+    sender.run(&path, 0);
+    receiver.run(&path, 0);
+    trip_between(
+        &sender,
+        &receiver,
+        "return require('filed'), require('filed').f",
+        "local m, f = ... assert(m == require 'filed' and f() == 'by value' and f ~= m.f)",
+    );
+    let elsewhere = State::new();
+    let count = sender.run("return require('filed')", 0);
+    let bytes = sender.encode(count, &EncodeOptions::default()).unwrap();
+    let error = elsewhere.decode(&bytes, &DecodeOptions::TRUSTED).unwrap_err().to_string();
+    assert!(error.starts_with("cannot find 'filed' here: module 'filed' not found:"), "{error}");
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn a_c_function_that_is_missing_there_is_named() {
+    let (sender, receiver) = (State::new(), State::new());
+    sender.library(c"string", c"seven", seven);
+    let count = sender.run("return string.seven", 0);
+    let bytes = sender.encode(count, &EncodeOptions::default()).unwrap();
+    let error = receiver.decode(&bytes, &DecodeOptions::TRUSTED).unwrap_err().to_string();
+    assert_eq!(error, "cannot find 'string.seven' here: it has no field 'seven'");
+}

@@ -1,0 +1,240 @@
+//! Messages of senders that mean harm, or that were damaged.
+
+use super::super::decode::MEMORY_FACTOR;
+use super::super::format::*;
+use super::*;
+
+/// Messages that contain every tag a hostile sender may use with effect.
+fn samples() -> Vec<Vec<u8>> {
+    let mut samples: Vec<Vec<u8>> = [
+        "return 1, -5, 1 << 40, 1.5, 'short', 'a longer string', true, nil",
+        "local t = {1, {2}, nil, 4, x = {y = {}}, ['a key of some length'] = 1} t.t = t t[t] = t.x return t, t.x",
+        "local mt = {__index = {}} return setmetatable({}, mt), setmetatable({1}, mt), {print, string, _G, io.stdout}",
+        "local s = string.rep('long string', 10) return {s, s, {s}, string.rep('y', 40000)}",
+        "local n = 1 x = {2} return function() n = n + 1 return n, x end, function() return n end",
+        "local t = {} for i = 1, 250 do t = {t, [t] = i} end return t",
+    ]
+    .iter()
+    .map(|code| encoded(code))
+    .collect();
+    samples.push(message(&[HANDLE | SHARED, 1, 3, b'a', b'b', b'c', REF, 9]));
+    samples
+}
+
+/// A message of one value with these bytes.
+fn message(value: &[u8]) -> Vec<u8> {
+    let length = HEAD + 1 + value.len() + 1;
+    let mut bytes = ((length as u64) << 8 | u64::from(VERSION)).to_le_bytes().to_vec();
+    bytes.push(1);
+    bytes.extend_from_slice(value);
+    bytes.push(END);
+    bytes
+}
+
+/// Everything allowed that damaged bytes cannot turn into a crash of Lua itself.
+const LOOSE: DecodeOptions =
+    DecodeOptions { functions: false, constructors: false, ..DecodeOptions::TRUSTED };
+
+#[test]
+fn a_message_cut_anywhere_is_an_error() {
+    let state = State::new();
+    for sample in samples() {
+        for len in 0..sample.len().min(3000) {
+            assert!(state.decode(&sample[..len], &LOOSE).is_err(), "{len} bytes of {}", sample.len());
+        }
+        let mut longer = sample.clone();
+        longer.push(0);
+        assert!(state.decode(&longer, &LOOSE).is_err());
+    }
+}
+
+#[test]
+fn a_flipped_bit_is_an_error_or_another_value() {
+    let state = State::new();
+    for sample in samples() {
+        for bit in 0..sample.len().min(2000) * 8 {
+            let mut bytes = sample.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            if state.decode(&bytes, &LOOSE).is_ok() {
+                // SAFETY: drops the values.
+                unsafe { lua_settop(state.0, 0) };
+            }
+        }
+    }
+    state.run("collectgarbage() return 1", 0);
+}
+
+#[test]
+fn mutated_messages_do_no_harm() {
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = |below: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random % below.max(1) as u64) as usize
+    };
+    let samples = samples();
+    let start = std::time::Instant::now();
+    while start.elapsed().as_secs() < 4 {
+        for _ in 0..20 {
+            let mut bytes = samples[next(samples.len())].clone();
+            bytes.truncate(4000);
+            for _ in 0..=next(6) {
+                let at = next(bytes.len());
+                match next(6) {
+                    0 => bytes[at] ^= 1 << next(8),
+                    1 => bytes[at] = next(256) as u8,
+                    2 => {
+                        bytes[at] =
+                            [END, META, REF, TABLE | 1, NAMED, RAW, TYPE, HANDLE, CODE, BUILT, BLOB, CELL]
+                                [next(12)]
+                    }
+                    3 => drop(bytes.drain(at..(at + next(20)).min(bytes.len()))),
+                    4 => {
+                        let from = next(bytes.len());
+                        let piece = bytes[from..(from + next(40)).min(bytes.len())].to_vec();
+                        bytes.splice(at..at, piece);
+                    }
+                    _ => bytes.insert(at, next(256) as u8),
+                }
+                if bytes.is_empty() {
+                    break;
+                }
+            }
+            if next(2) == 0 && bytes.len() > HEAD {
+                // Most mutants would fail at the head.
+                let head = (bytes.len() as u64) << 8 | u64::from(VERSION);
+                bytes[..HEAD].copy_from_slice(&head.to_le_bytes());
+            }
+            fuzz_decode(&bytes);
+        }
+    }
+}
+
+#[test]
+fn each_kind_can_be_refused() {
+    for (code, words) in [
+        ("return {function() end}", "a function is not accepted here"),
+        ("return {print}", "a C function or module is not accepted here"),
+        ("return {string}", "a C function or module is not accepted here"),
+        ("return _G", "the globals table is not accepted here"),
+        ("return setmetatable({}, {})", "a metatable is not accepted here"),
+    ] {
+        let error = State::new().decode(&encoded(code), &DecodeOptions::PLAIN).unwrap_err();
+        assert_eq!(error.to_string(), words);
+    }
+}
+
+#[test]
+fn damaged_parts_are_named() {
+    for (value, what) in [
+        (&[0xff][..], "an unknown tag"),
+        (&[END], "an unknown tag"),
+        (&[REF, 9], "a reference to nothing"),
+        (&[REF, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1], "a reference to nothing"),
+        (&[INT, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2], "a number is too large"),
+        (&[STR, 100], "it ends here"),
+        (&[BLOB, 100], "a long string is too short or not there"),
+        (&[TABLE, 0xff, 0xff, 0xff, 0x7f, 0], "a table is larger than the message"),
+        (&[TABLE, 0, 30, END], "it claims more table slots than it can fill"),
+        (&[TABLE, 0, 0, NIL, 0, END], "a table key is nil or NaN"),
+        (&[TABLE, 0, 0, FLOAT, 0, 0, 0, 0, 0, 0, 0xf8, 0x7f, 0, END], "a table key is nil or NaN"),
+        (&[TABLE, 0, 0, META, 0], "a metatable is no table"),
+        (&[TYPE, 3, b'a', b'b', b'c'], "a type is none of llib's"),
+    ] {
+        match State::new().decode(&message(value), &DecodeOptions::TRUSTED) {
+            Err(DecodeError::Corrupt { what: got, .. }) => assert_eq!(got, what, "{value:x?}"),
+            other => panic!("{value:x?}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_count_of_values_that_cannot_be_is_refused() {
+    let mut bytes = message(&[0]);
+    bytes[HEAD] = 0x7f;
+    assert!(State::new().decode(&bytes, &LOOSE).is_err());
+}
+
+/// Kilobytes that a state uses, after making sure that what is dead is freed.
+fn used(state: &State) -> usize {
+    // SAFETY: the state is valid.
+    unsafe {
+        lua_gc(state.0, LUA_GCCOLLECT, 0);
+        lua_gc(state.0, LUA_GCCOUNT, 0) as usize
+    }
+}
+
+#[test]
+fn memory_is_bounded_by_the_message() {
+    const N: usize = 100_000;
+    // In each other's items, in each other's pairs, all recorded; claims in every table; short strings.
+    let mut nested = [TABLE | SHARED, 1, 0].repeat(N);
+    nested.extend([0].iter().chain([END].repeat(N).iter()));
+    let mut in_keys = [TABLE | SHARED, 0, 0].repeat(N);
+    in_keys.push(1);
+    in_keys.extend([1, END].repeat(N));
+    let mut flat = vec![TABLE, 0, 0];
+    for i in 0..N as u32 {
+        flat.push(INT);
+        let n = i + 1000;
+        flat.extend([n as u8 | 0x80, (n >> 7) as u8 | 0x80, (n >> 14) as u8]);
+        flat.extend([TABLE | SHARED, 0, 0, END]);
+    }
+    flat.push(END);
+    let mut claims = [TABLE, 1, 1].repeat(N);
+    claims.extend([0, 0, 1].iter());
+    let mut strings = vec![TABLE, 0, 0];
+    for i in 0..N as u32 {
+        strings.extend([0x83, i as u8, (i >> 8) as u8, (i >> 16) as u8, 5]);
+    }
+    strings.push(END);
+    let handles = vec![TABLE, 0, 0, END];
+    for value in [nested, in_keys, flat, claims, strings, handles] {
+        let bytes = message(&value);
+        let state = State::new();
+        let before = used(&state);
+        // SAFETY: the collector would hide what was needed meanwhile.
+        unsafe { lua_gc(state.0, LUA_GCSTOP) };
+        let result = state.decode(&bytes, &LOOSE);
+        // SAFETY: as above.
+        let after = unsafe { lua_gc(state.0, LUA_GCCOUNT, 0) as usize };
+        let factor = (after - before) * 1024 / bytes.len();
+        println!("{} bytes: factor {factor}, {result:?}", bytes.len());
+        if bytes.len() > 1000 {
+            assert!(factor <= MEMORY_FACTOR);
+        }
+    }
+}
+
+#[test]
+fn memory_that_changes_meanwhile_does_no_harm() {
+    use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+    let sample = samples().swap_remove(1);
+    let shared: Vec<AtomicU8> = sample.iter().map(|&b| AtomicU8::new(b)).collect();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut random = 88_172_645_463_325_252_u64;
+            while !stop.load(Ordering::Relaxed) {
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                let at = HEAD + random as usize % (shared.len() - HEAD);
+                shared[at].store((random >> 32) as u8, Ordering::Relaxed);
+                shared[at].store(sample[at], Ordering::Relaxed);
+            }
+        });
+        let state = State::new();
+        for _ in 0..20_000 {
+            // SAFETY: the memory lives; that it changes is the point.
+            let source = unsafe { Source::new(shared.as_ptr().cast(), shared.len()) };
+            // SAFETY: nothing that needs trust is accepted.
+            unsafe {
+                let _ = decode(state.0, source, &DecodeOptions::PLAIN, &mut NoHandles);
+                lua_settop(state.0, 0);
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}

@@ -1,0 +1,138 @@
+//! Claims about the codec. Each makes values in one Lua state, sends them, and checks them in another.
+
+mod depth;
+mod errors;
+mod functions;
+mod globals;
+mod hostile;
+mod random;
+mod speed;
+mod userdata;
+mod values;
+
+use std::ffi::{CStr, c_int};
+
+use mlua::ffi::*;
+
+use super::protect::error_text;
+use super::*;
+
+/// A Lua state with the standard libraries.
+pub(super) struct State(pub(super) *mut lua_State);
+
+impl State {
+    pub(super) fn new() -> Self {
+        // SAFETY: a new state; opening the libraries raises nothing but memory errors.
+        unsafe {
+            let lua = luaL_newstate();
+            assert!(!lua.is_null());
+            luaL_openlibs(lua);
+            remember_names(lua).unwrap();
+            Self(lua)
+        }
+    }
+
+    /// Runs `code` with the top `arguments` values as `...`; all results stay on the stack.
+    #[track_caller]
+    pub(super) fn run(&self, code: &str, arguments: c_int) -> c_int {
+        self.try_run(code, arguments).unwrap_or_else(|error| panic!("{error}\n{code}"))
+    }
+
+    pub(super) fn try_run(&self, code: &str, arguments: c_int) -> Result<c_int, String> {
+        // SAFETY: the state is valid; the call is protected.
+        unsafe {
+            let lua = self.0;
+            let base = lua_gettop(lua) - arguments;
+            let loaded =
+                luaL_loadbufferx(lua, code.as_ptr().cast(), code.len(), c"=test".as_ptr(), std::ptr::null());
+            if loaded != LUA_OK {
+                let error = error_text(lua);
+                lua_settop(lua, base);
+                return Err(error);
+            }
+            lua_rotate(lua, base + 1, 1);
+            if lua_pcall(lua, arguments, LUA_MULTRET, 0) != LUA_OK {
+                let error = error_text(lua);
+                lua_settop(lua, base);
+                return Err(error);
+            }
+            Ok(lua_gettop(lua) - base)
+        }
+    }
+
+    pub(super) fn top(&self) -> c_int {
+        // SAFETY: the state is valid.
+        unsafe { lua_gettop(self.0) }
+    }
+
+    /// Makes `function` the C function `module.name`, as a module that was loaded.
+    pub(super) fn library(&self, module: &CStr, name: &CStr, function: lua_CFunction) {
+        // SAFETY: the state is valid; memory errors aside nothing is raised.
+        unsafe {
+            luaL_getsubtable(self.0, LUA_REGISTRYINDEX, c"_LOADED".as_ptr());
+            luaL_getsubtable(self.0, -1, module.as_ptr());
+            lua_pushcfunction(self.0, function);
+            lua_setfield(self.0, -2, name.as_ptr());
+            lua_settop(self.0, -3);
+        }
+    }
+
+    /// Encodes the top `count` values and pops them.
+    pub(super) fn encode(&self, count: c_int, options: &EncodeOptions<'_>) -> Result<Vec<u8>, EncodeError> {
+        let first = self.top() - count + 1;
+        // SAFETY: the values are on the stack.
+        let bytes = unsafe { encode(self.0, first, count, options, &mut NoHandles, |m| m.to_vec()) };
+        assert_eq!(self.top(), first + count - 1, "the stack has the height it had");
+        // SAFETY: drops the values.
+        unsafe { lua_settop(self.0, first - 1) };
+        bytes
+    }
+
+    pub(super) fn decode(&self, bytes: &[u8], options: &DecodeOptions) -> Result<c_int, DecodeError> {
+        let top = self.top();
+        // SAFETY: the slice lives meanwhile.
+        let source = unsafe { Source::new(bytes.as_ptr(), bytes.len()) };
+        // SAFETY: the tests are their own trusted sender.
+        let count = unsafe { decode(self.0, source, options, &mut NoHandles) };
+        assert_eq!(self.top(), top + *count.as_ref().unwrap_or(&0));
+        count
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        // SAFETY: the state is valid and not used again.
+        unsafe { lua_close(self.0) };
+    }
+}
+
+/// The values that `send` returns, as `...` of `check` in another state.
+#[track_caller]
+pub(super) fn trip(send: &str, check: &str) {
+    trip_between(&State::new(), &State::new(), send, check);
+}
+
+#[track_caller]
+pub(super) fn trip_between(sender: &State, receiver: &State, send: &str, check: &str) {
+    let count = sender.run(send, 0);
+    let bytes = sender.encode(count, &EncodeOptions::default()).unwrap_or_else(|e| panic!("{e}\n{send}"));
+    let count = receiver.decode(&bytes, &DecodeOptions::TRUSTED).unwrap_or_else(|e| panic!("{e}\n{send}"));
+    receiver.run(check, count);
+}
+
+/// The bytes of what `send` returns.
+#[track_caller]
+pub(super) fn encoded(send: &str) -> Vec<u8> {
+    let sender = State::new();
+    let count = sender.run(send, 0);
+    sender.encode(count, &EncodeOptions::default()).unwrap_or_else(|e| panic!("{e}\n{send}"))
+}
+
+/// The error that sending what `send` returns gives.
+#[track_caller]
+pub(super) fn refused(send: &str, roots: Roots) -> String {
+    let sender = State::new();
+    let count = sender.run(send, 0);
+    let options = EncodeOptions { roots, ..EncodeOptions::default() };
+    sender.encode(count, &options).expect_err(send).to_string()
+}

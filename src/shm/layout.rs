@@ -1,0 +1,189 @@
+//! The trusted part of a session's segment: header and slot table.
+//!
+//! # States of a slot
+//!
+//! | state | meaning | left by | to |
+//! |---|---|---|---|
+//! | `Free` | nobody's; its bit stands in `free` | host or zygote, by taking the bit | `Pending`, `Spare` |
+//! | `Spare` | a worker waits there; its bit stands in `ready` until a host takes it | host | `Busy` |
+//! | | | zygote: the worker died | `Dead`, or `Free` if it got the bit back |
+//! | `Pending` | the job is written, no worker yet | zygote: forked one | `Busy` |
+//! | | | zygote: could not | `Dead` |
+//! | | | host: job given up | `Released` |
+//! | `Busy` | a worker has the job | zygote: the process and all it started are gone | `Dead` |
+//! | | | host: job given up or over | `Released` |
+//! | `Dead` | the record of the death stands in the entry | host | `Free`, or `Released` if output was captured |
+//! | | | whoever sees first that the job is detached | likewise |
+//! | `Released` | the host wants it back | zygote, once nothing of the job is left | `Free` |
+//!
+//! Every change is a compare-and-swap or swap on `state`, so each edge has one winner.
+
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+
+use super::bitmap::Bitmap;
+use super::mailbox::Mailbox;
+use super::region::{Region, RegionError};
+use crate::wire::cause::Cause;
+
+/// How many jobs a session can have at once.
+pub const SLOTS: usize = 4096;
+
+/// See the table in the module's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum State {
+    /// Nobody's.
+    Free,
+    /// A worker waits for a job.
+    Spare,
+    /// A job waits for a worker.
+    Pending,
+    /// A worker has a job.
+    Busy,
+    /// The worker is gone; the entry says how.
+    Dead,
+    /// The host wants the slot back.
+    Released,
+}
+
+impl State {
+    fn from_code(code: u32) -> State {
+        [State::Free, State::Spare, State::Pending, State::Busy, State::Dead]
+            .into_iter()
+            .find(|state| *state as u32 == code)
+            .unwrap_or(State::Released)
+    }
+}
+
+/// First bytes of a session's segment.
+#[repr(C)]
+pub struct Header {
+    /// Set while the zygote sleeps, or is about to: whoever leaves work for it then has to ring.
+    pub zygote_asleep: AtomicU32,
+    /// Set once nobody supervises the session any more.
+    pub lost: AtomicU32,
+    /// Number of the last command that was carried out; a futex.
+    pub acknowledged: AtomicU32,
+    /// Slots whose worker waits for a job.
+    pub ready: Bitmap,
+    /// Slots that nobody uses.
+    pub free: Bitmap,
+    /// Slots where the host left something for the zygote to see to.
+    pub attention: Bitmap,
+}
+
+/// What host and zygote know of a slot.
+#[repr(C, align(64))]
+pub struct Entry {
+    state: AtomicU32,
+    /// Counts the jobs of this slot; written by whoever claims it for a job.
+    pub generation: AtomicU32,
+    /// The worker's process id; written by the zygote.
+    pub pid: AtomicI32,
+    /// [`Cause`] of the death; written by the zygote.
+    cause: AtomicU32,
+    /// Wait status, or the error number of [`Cause::NotStarted`]; written by the zygote.
+    pub status: AtomicI32,
+    /// What to capture of its output, [`crate::wire::settings::Capture`] as a word. Written by the host.
+    pub capture: AtomicU32,
+    /// Whether no handle is left, so that the slot is free once the job has ended. Written by the host.
+    pub detached: AtomicU32,
+    /// When to kill the job, on the monotonic clock in nanoseconds; 0 is never. Written by the host.
+    pub deadline: AtomicU64,
+    /// When the process was seen to be gone, on the same clock; written by the zygote.
+    pub ended: AtomicU64,
+    /// User CPU time of the dead process in microseconds; written by the zygote.
+    pub user: AtomicU64,
+    /// System CPU time, likewise.
+    pub system: AtomicU64,
+    /// Largest resident set of the dead process in KiB; written by the zygote.
+    pub max_rss: AtomicU64,
+}
+
+impl Entry {
+    /// Where the slot stands.
+    pub fn state(&self) -> State {
+        State::from_code(self.state.load(Ordering::SeqCst))
+    }
+
+    /// Puts the slot into a state whatever it was in; returns what that was.
+    pub fn swap(&self, to: State) -> State {
+        State::from_code(self.state.swap(to as u32, Ordering::SeqCst))
+    }
+
+    /// One edge of the state table; false if the slot was elsewhere.
+    pub fn change(&self, from: State, to: State) -> bool {
+        self.state.compare_exchange(from as u32, to as u32, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// What ended the worker; meaningful in [`State::Dead`].
+    pub fn cause(&self) -> Cause {
+        Cause::from_code(self.cause.load(Ordering::SeqCst))
+    }
+
+    /// Records what is about to end the worker, or has.
+    pub fn set_cause(&self, cause: Cause) {
+        self.cause.store(cause.code(), Ordering::SeqCst);
+    }
+}
+
+/// A number that no other job of the session has.
+pub fn job_id(slot: u32, generation: u32) -> u64 {
+    u64::from(generation) * SLOTS as u64 + u64::from(slot)
+}
+
+const PAGE: usize = 4096;
+const ENTRIES_AT: usize = PAGE;
+const MAILBOXES_AT: usize = ENTRIES_AT + SLOTS * size_of::<Entry>();
+const _: () = assert!(size_of::<Header>() <= ENTRIES_AT && MAILBOXES_AT.is_multiple_of(PAGE));
+
+/// Length of a session's segment. Sparse: pages exist once reserved.
+pub(super) const LEN: usize = MAILBOXES_AT + SLOTS * Mailbox::LEN;
+
+/// Bytes of the part that workers must not see.
+pub(super) const TRUSTED: usize = MAILBOXES_AT;
+
+/// One slot of a mapped segment.
+#[derive(Clone, Copy)]
+pub struct Slot<'a> {
+    /// Its place in the table.
+    pub index: u32,
+    /// What host and zygote know of it.
+    pub entry: &'a Entry,
+    /// What they share with its worker.
+    pub mailbox: Mailbox<'a>,
+}
+
+pub(super) fn header(region: &Region) -> &Header {
+    assert_eq!(region.len(), LEN, "a session's segment has one length");
+    // SAFETY: the region is LEN bytes long, page aligned, and lives as long as the reference. The header
+    // lies at its start and consists of atomics, for which every bit pattern is a value and which other
+    // processes may change at any time.
+    unsafe { &*region.as_ptr().cast::<Header>() }
+}
+
+pub(super) fn slot(region: &Region, index: u32) -> Slot<'_> {
+    assert!((index as usize) < SLOTS, "slot {index} is in the table");
+    assert_eq!(region.len(), LEN, "a session's segment has one length");
+    let at = index as usize;
+    // SAFETY: index < SLOTS and the region is LEN bytes long, so entry and mailbox lie inside; both are
+    // aligned because their offsets are multiples of their sizes from a page boundary. An entry consists
+    // of atomics; the mailbox keeps the pointer and promises the same for its header.
+    unsafe {
+        let entry = &*region.as_ptr().add(ENTRIES_AT).cast::<Entry>().add(at);
+        let mailbox = Mailbox::new(region.as_ptr().add(MAILBOXES_AT + at * Mailbox::LEN));
+        Slot { index, entry, mailbox }
+    }
+}
+
+/// Makes sure that the first `payload` bytes of a slot's payload can be written.
+pub(super) fn reserve(region: &Region, index: u32, payload: usize) -> Result<(), RegionError> {
+    let start = MAILBOXES_AT + index as usize * Mailbox::LEN;
+    region.reserve(start..start + Mailbox::PAYLOAD_AT + payload)
+}
+
+/// Byte range of a slot's mailbox in the segment.
+pub(super) fn mailbox_range(index: u32) -> std::ops::Range<usize> {
+    let start = MAILBOXES_AT + index as usize * Mailbox::LEN;
+    start..start + Mailbox::LEN
+}

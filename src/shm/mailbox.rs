@@ -1,0 +1,216 @@
+//! What host and one worker share: a few words and a payload area.
+//!
+//! # Words
+//!
+//! | word | written by | meaning |
+//! |---|---|---|
+//! | `go` | worker: `Cold` → `Warm`; host: → `Job` | a futex where a spare sleeps until its job is there |
+//! | `reply` | worker | 0 none, 1 values, else a failure's `Kind::reply_code` |
+//! | `bell` | worker, zygote | a futex that counts; the host sleeps here. Rung after `reply` or a death |
+//! | `closing` | host | the job is asked to end at its next chance; a futex for whatever blocks in the worker |
+//! | `detached` | host | nobody will await: a worker that has replied goes at once |
+//! | `notify` | host | ring the zygote too after a reply, it makes a descriptor readable |
+//! | `generation` | host | number of the slot's job, part of the names of segments apart |
+//! | `apart` | host, worker | set before a segment apart is created, so that whoever frees the slot removes it |
+//! | `length` | writer of the payload | bytes of job or reply; more than [`INLINE`] lie in a segment of their own |
+//! | `replied` | worker | when, on the monotonic clock |
+//!
+//! A worker may write anything here. What the host takes as true of a worker that lies: nothing but that
+//! this one job ended somehow.
+
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use super::region::RegionError;
+
+#[repr(C)]
+struct Words {
+    go: AtomicU32,
+    reply: AtomicU32,
+    bell: AtomicU32,
+    closing: AtomicU32,
+    detached: AtomicU32,
+    notify: AtomicU32,
+    generation: AtomicU32,
+    apart: AtomicU32,
+    length: AtomicU64,
+    replied: AtomicU64,
+}
+
+/// What the word `go` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Go {
+    /// No worker, or one that is still getting ready.
+    Cold,
+    /// A worker waits, its copy-on-write faults paid.
+    Warm,
+    /// The job is there.
+    Job,
+}
+
+/// Bytes of job or reply that fit into the mailbox itself.
+pub const INLINE: usize = Mailbox::LEN - Mailbox::PAYLOAD_AT;
+
+/// Where a payload stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spot {
+    /// In the mailbox.
+    Inline,
+    /// In a segment of its own.
+    Apart,
+}
+
+impl Spot {
+    /// Where a payload of `len` bytes goes.
+    pub fn of(len: usize) -> Spot {
+        if len <= INLINE { Spot::Inline } else { Spot::Apart }
+    }
+}
+
+/// One slot's mailbox.
+#[derive(Clone, Copy)]
+pub struct Mailbox<'a> {
+    base: *mut u8,
+    region: PhantomData<&'a super::region::Region>,
+}
+
+// SAFETY: a mailbox is a pointer into a mapping that outlives it (its lifetime); it gives references to
+// atomics and raw pointers, as usable from one thread as from another.
+unsafe impl Send for Mailbox<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Mailbox<'_> {}
+
+impl<'a> Mailbox<'a> {
+    /// Bytes of a mailbox.
+    pub const LEN: usize = 64 << 10;
+    /// Where the payload begins.
+    pub const PAYLOAD_AT: usize = 128;
+    /// Payload bytes that the zygote reserves when it makes a slot ready: two pages with the words.
+    pub const READY: usize = 8192 - Self::PAYLOAD_AT;
+
+    /// # Safety
+    /// `base` is 64-byte aligned and LEN bytes from there stay mapped, shared and writable for `'a`.
+    pub(super) unsafe fn new(base: *mut u8) -> Mailbox<'a> {
+        Mailbox { base, region: PhantomData }
+    }
+
+    fn words(&self) -> &'a Words {
+        // SAFETY: `new` promises the mapping and its alignment; words are atomics, so that other processes
+        // may write them meanwhile.
+        unsafe { &*self.base.cast::<Words>() }
+    }
+
+    /// First byte of the payload area of [`INLINE`] bytes. Other processes may write there: read each byte
+    /// once, by pointer.
+    pub fn payload(&self) -> *mut u8 {
+        // SAFETY: PAYLOAD_AT < LEN.
+        unsafe { self.base.add(Self::PAYLOAD_AT) }
+    }
+
+    /// Lets `write` fill the first `len` bytes of the payload area, which have to be reserved. For the side
+    /// whose turn it is: the host before `publish_job`, the worker between job and `publish_reply`.
+    pub fn fill(&self, len: usize, write: impl FnOnce(&mut [u8])) {
+        assert!(len <= INLINE, "a longer payload lies apart");
+        // SAFETY: the bytes lie in the mailbox, see `new`. Until the payload is published its writer is the
+        // only one to touch them: the other side reads after the publishing store alone.
+        write(unsafe { std::slice::from_raw_parts_mut(self.payload(), len) });
+    }
+
+    /// Makes sure that `payload` bytes can be written; [`Mailbox::READY`] of them always can.
+    pub fn reserve(&self, payload: usize) -> Result<(), RegionError> {
+        // SAFETY: `new` promises LEN mapped bytes, and `fill` takes no more than INLINE after the words.
+        unsafe { super::region::populate(self.base, Self::PAYLOAD_AT + payload.min(INLINE)) }
+    }
+
+    /// Makes the first pages present in this process too, so that a job finds them.
+    pub fn touch(&self) {
+        self.words();
+        // SAFETY: the first READY bytes of the payload are reserved. A volatile read of memory that others
+        // may write gives some byte, and it is not used.
+        unsafe {
+            self.payload().read_volatile();
+            self.payload().add(Self::READY - 1).read_volatile();
+        }
+    }
+
+    /// Makes the mailbox as if nobody had used it. For the slot's owner, while no worker is there.
+    pub fn reset(&self) {
+        let words = self.words();
+        for word in [&words.go, &words.reply, &words.closing, &words.detached, &words.notify, &words.apart] {
+            word.store(0, Ordering::SeqCst);
+        }
+        words.length.store(0, Ordering::SeqCst);
+        words.replied.store(0, Ordering::SeqCst);
+    }
+
+    /// Futex of the waiting worker.
+    pub fn go(&self) -> &'a AtomicU32 {
+        &self.words().go
+    }
+
+    /// Futex of the waiting host.
+    pub fn bell(&self) -> &'a AtomicU32 {
+        &self.words().bell
+    }
+
+    /// Futex of a worker that blocks inside a job.
+    pub fn closing(&self) -> &'a AtomicU32 {
+        &self.words().closing
+    }
+
+    /// Whether nobody will await the job.
+    pub fn detached(&self) -> &'a AtomicU32 {
+        &self.words().detached
+    }
+
+    /// Whether the zygote wants to hear of the reply.
+    pub fn notify(&self) -> &'a AtomicU32 {
+        &self.words().notify
+    }
+
+    /// Whether a segment apart may exist for this job.
+    pub fn apart(&self) -> &'a AtomicU32 {
+        &self.words().apart
+    }
+
+    /// Number of the slot's job, as the host published it.
+    pub fn generation(&self) -> u32 {
+        self.words().generation.load(Ordering::SeqCst)
+    }
+
+    /// The reply's code; 0 while there is none.
+    pub fn reply(&self) -> u32 {
+        self.words().reply.load(Ordering::SeqCst)
+    }
+
+    /// Length of the payload, as the writer claims.
+    pub fn length(&self) -> u64 {
+        self.words().length.load(Ordering::SeqCst)
+    }
+
+    /// When the worker replied, as it claims.
+    pub fn replied(&self) -> u64 {
+        self.words().replied.load(Ordering::SeqCst)
+    }
+
+    /// Rings the bell: the host looks again.
+    pub fn ring(&self) {
+        self.bell().fetch_add(1, Ordering::SeqCst);
+        crate::sys::futex::wake_all(self.bell());
+    }
+
+    /// Host: hands the job over. The payload has to be complete.
+    pub fn publish_job(&self, generation: u32, length: usize) {
+        self.words().generation.store(generation, Ordering::SeqCst);
+        self.words().length.store(length as u64, Ordering::SeqCst);
+        self.words().go.store(Go::Job as u32, Ordering::SeqCst);
+    }
+
+    /// Worker: hands the reply over. The payload has to be complete.
+    pub fn publish_reply(&self, code: u32, length: usize, now: u64) {
+        self.words().length.store(length as u64, Ordering::SeqCst);
+        self.words().replied.store(now, Ordering::SeqCst);
+        self.words().reply.store(code, Ordering::SeqCst);
+    }
+}

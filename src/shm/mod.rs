@@ -1,0 +1,27 @@
+//! Shared memory: the data plane between host, zygote and workers.
+//!
+//! Owns the segments, their layout and the state tables of every word that two processes change. Knows no
+//! Lua and makes no decisions about jobs. The page that explains it is `docs/shared-memory.md`.
+//!
+//! One segment a session. Its first part, header and slot table, belongs to host and zygote, which trust
+//! each other; a worker unmaps it before it runs anything. The rest is one mailbox a slot, shared by host,
+//! zygote and the one worker of that slot. Whatever stands in a mailbox is hearsay: the host copies a
+//! number out once, checks it, and uses the copy.
+
+#![allow(unsafe_code)]
+
+mod bitmap;
+mod capture;
+mod layout;
+mod mailbox;
+mod region;
+mod segment;
+mod stale;
+
+pub use bitmap::Bitmap;
+pub use capture::{CaptureSegment, Stream};
+pub use layout::{Entry, Header, SLOTS, Slot, State, job_id};
+pub use mailbox::{Go, INLINE, Mailbox, Spot};
+pub use region::{Region, RegionError, copy_out};
+pub use segment::Segment;
+pub use stale::{SessionLock, claim, new_name, remove_session, session_is_alive, sweep};

@@ -1,0 +1,180 @@
+//! A named piece of shared memory, and the promise that its pages exist before they are written.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+
+use rustix::mm::{Advice, madvise};
+use shared_memory::{Shmem, ShmemConf, ShmemError};
+
+/// Why a piece of shared memory cannot be had.
+#[derive(Debug)]
+pub enum RegionError {
+    /// Creating or opening failed.
+    Map {
+        /// What was tried: `create` or `open`.
+        action: &'static str,
+        /// Name of the segment.
+        name: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The file system of shared memory has no room for this many bytes.
+    Full {
+        /// How many were asked for.
+        bytes: usize,
+    },
+}
+
+impl fmt::Display for RegionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RegionError::Map { action, name, source } => {
+                write!(f, "failed to {action} the shared memory segment '{name}': {source}")
+            }
+            RegionError::Full { bytes } => {
+                write!(f, "no space left in shared memory (/dev/shm) for {bytes} bytes")
+            }
+        }
+    }
+}
+
+impl std::error::Error for RegionError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            RegionError::Map { source, .. } => Some(source),
+            RegionError::Full { .. } => None,
+        }
+    }
+}
+
+/// A mapped segment. Dropping it unmaps it and, where this process created it, removes its name.
+pub struct Region {
+    memory: Shmem,
+}
+
+// SAFETY: the mapping is process-wide and stays where it is until drop. `Region` hands out raw pointers
+// and references to atomics only, so threads that share one have no more access than processes that do.
+unsafe impl Send for Region {}
+// SAFETY: as above; no method needs exclusive access.
+unsafe impl Sync for Region {}
+
+impl Region {
+    /// Creates a segment of `len` bytes, all zero, readable by this user alone.
+    pub fn create(name: &str, len: usize) -> Result<Region, RegionError> {
+        let memory = ShmemConf::new().os_id(name).size(len).create();
+        memory.map(|memory| Region { memory }).map_err(|error| map_error("create", name, error))
+    }
+
+    /// Maps a segment that exists, whole.
+    pub fn open(name: &str) -> Result<Region, RegionError> {
+        let memory = ShmemConf::new().os_id(name).open();
+        memory.map(|memory| Region { memory }).map_err(|error| map_error("open", name, error))
+    }
+
+    /// Whether dropping this removes the segment's name. Creators own, openers do not, unless told here.
+    pub fn set_owner(&mut self, owner: bool) {
+        self.memory.set_owner(owner);
+    }
+
+    /// First byte of the mapping.
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.memory.as_ptr()
+    }
+
+    /// Length of the mapping in bytes.
+    pub fn len(&self) -> usize {
+        self.memory.len()
+    }
+
+    /// Whether the mapping has no bytes at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Lets `write` fill a segment that this process created and nobody else knows of yet. Its pages have
+    /// to be reserved.
+    pub fn fill(&mut self, write: impl FnOnce(&mut [u8])) {
+        // SAFETY: the mapping is writable and `len` bytes long; its creator is alone with it, as stated.
+        write(unsafe { std::slice::from_raw_parts_mut(self.as_ptr(), self.len()) });
+    }
+
+    /// Asks for huge pages, where the system grants them on request: far fewer faults for large values.
+    pub fn prefer_huge_pages(&self) {
+        // SAFETY: the range is this mapping; the advice changes no contents. A refusal costs only speed.
+        let _ = unsafe { madvise(self.as_ptr().cast(), self.len(), Advice::LinuxHugepage) };
+    }
+
+    /// Makes sure that the pages of `range` exist.
+    ///
+    /// A store into a page that the file system cannot provide raises SIGBUS, so this comes before every
+    /// first write. The kernel call is `madvise(MADV_POPULATE_WRITE)` (Linux 5.14), which reports a full
+    /// file system as an error; an older kernel gets `fallocate` on the segment's name.
+    pub fn reserve(&self, range: Range<usize>) -> Result<(), RegionError> {
+        const PAGE: usize = 4096;
+        assert!(range.start <= range.end && range.end <= self.len(), "reserved range lies in the mapping");
+        let start = range.start / PAGE * PAGE;
+        let bytes = range.end - start;
+        if bytes == 0 {
+            return Ok(());
+        }
+        // SAFETY: start..range.end lies in this mapping, checked above.
+        match unsafe { advise(self.as_ptr().add(start), bytes) } {
+            Ok(()) => Ok(()),
+            Err(rustix::io::Errno::INVAL) => self.allocate(start, bytes),
+            Err(_) => Err(RegionError::Full { bytes: range.end - range.start }),
+        }
+    }
+
+    fn allocate(&self, start: usize, bytes: usize) -> Result<(), RegionError> {
+        let name = self.memory.get_os_id();
+        let file = rustix::shm::open(name, rustix::shm::OFlags::RDWR, rustix::fs::Mode::empty())
+            .map_err(|error| RegionError::Map { action: "open", name: name.to_owned(), source: error.into() })?;
+        let flags = rustix::fs::FallocateFlags::empty();
+        rustix::fs::fallocate(&file, flags, start as u64, bytes as u64)
+            .map_err(|_| RegionError::Full { bytes })
+    }
+}
+
+/// [`Region::reserve`] for a process that has only an address. On a kernel without the call the pages are
+/// left to come with the first write.
+///
+/// # Safety
+/// `len` bytes from the page-aligned `start` are mapped and writable.
+pub(super) unsafe fn populate(start: *mut u8, len: usize) -> Result<(), RegionError> {
+    // SAFETY: as demanded.
+    match unsafe { advise(start, len) } {
+        Ok(()) | Err(rustix::io::Errno::INVAL) => Ok(()),
+        Err(_) => Err(RegionError::Full { bytes: len }),
+    }
+}
+
+/// # Safety
+/// `len` bytes from the page-aligned `start` are mapped and writable.
+unsafe fn advise(start: *mut u8, len: usize) -> Result<(), rustix::io::Errno> {
+    loop {
+        // SAFETY: as demanded; populating changes no contents.
+        match unsafe { madvise(start.cast(), len, Advice::LinuxPopulateWrite) } {
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+            result => return result,
+        }
+    }
+}
+
+/// A private copy of bytes that lie in shared memory and are not written any more.
+pub fn copy_out(start: *const u8, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    // SAFETY: callers pass a place in a mapping that they hold, with its length; the vector is as long.
+    unsafe { start.copy_to_nonoverlapping(bytes.as_mut_ptr(), len) };
+    bytes
+}
+
+fn map_error(action: &'static str, name: &str, error: ShmemError) -> RegionError {
+    let source = match error {
+        ShmemError::MapCreateFailed(code) | ShmemError::MapOpenFailed(code) | ShmemError::UnknownOsError(code) => {
+            io::Error::from_raw_os_error(code.cast_signed())
+        }
+        other => io::Error::other(other),
+    };
+    RegionError::Map { action, name: name.to_owned(), source }
+}

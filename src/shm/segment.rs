@@ -1,0 +1,90 @@
+//! A session's segment: creating, opening, and what a worker keeps of it.
+
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::Ordering;
+
+use super::layout::{self, Header, SLOTS, Slot};
+use super::region::{Region, RegionError};
+use super::stale;
+
+/// The mapped segment of a session.
+pub struct Segment {
+    region: Region,
+    name: String,
+}
+
+impl Segment {
+    /// Creates the segment of a new session; all slots are free.
+    pub fn create(name: &str) -> Result<Segment, RegionError> {
+        let mut region = Region::create(name, layout::LEN)?;
+        region.reserve(0..layout::TRUSTED)?;
+        // Its name is removed when the session ends, not when one of its processes drops a mapping.
+        region.set_owner(false);
+        let segment = Segment { region, name: name.to_owned() };
+        (0..SLOTS as u32).for_each(|slot| segment.header().free.give(slot));
+        Ok(segment)
+    }
+
+    /// Maps the segment of a session that another process created.
+    pub fn open(name: &str) -> Result<Segment, RegionError> {
+        let region = Region::open(name)?;
+        if region.len() != layout::LEN {
+            let source = io::Error::other("it has an unexpected length");
+            return Err(RegionError::Map { action: "open", name: name.to_owned(), source });
+        }
+        Ok(Segment { region, name: name.to_owned() })
+    }
+
+    /// Name of the segment, and prefix of every other segment of the session.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The session's header.
+    pub fn header(&self) -> &Header {
+        layout::header(&self.region)
+    }
+
+    /// One slot.
+    pub fn slot(&self, index: u32) -> Slot<'_> {
+        layout::slot(&self.region, index)
+    }
+
+    /// Makes sure that `payload` bytes can be written into a slot's mailbox, and its words.
+    pub fn reserve(&self, index: u32, payload: usize) -> Result<(), RegionError> {
+        layout::reserve(&self.region, index, payload)
+    }
+
+    /// The address ranges that the worker of slot `index` has to unmap: all but its own mailbox.
+    pub fn foreign_ranges(&self, index: u32) -> [Range<*mut u8>; 2] {
+        let own = layout::mailbox_range(index);
+        let base = self.region.as_ptr();
+        let end = base.wrapping_add(self.region.len());
+        [base..base.wrapping_add(own.start), base.wrapping_add(own.end)..end]
+    }
+
+    /// Removes the segments apart of a slot's last job, if there may be any.
+    pub fn discard_apart(&self, slot: Slot<'_>) {
+        if slot.mailbox.apart().swap(0, Ordering::SeqCst) != 0 {
+            let generation = slot.entry.generation.load(Ordering::SeqCst);
+            stale::unlink(&self.job_name(slot.index, generation));
+            stale::unlink(&self.reply_name(slot.index, generation));
+        }
+    }
+
+    /// Name of the segment for a job that is too long for its mailbox.
+    pub fn job_name(&self, index: u32, generation: u32) -> String {
+        format!("{}.{index}.{generation}.job", self.name)
+    }
+
+    /// Name of the segment for a reply that is too long for its mailbox.
+    pub fn reply_name(&self, index: u32, generation: u32) -> String {
+        format!("{}.{index}.{generation}.reply", self.name)
+    }
+
+    /// Name of the segment for a job's captured output.
+    pub fn output_name(&self, index: u32, generation: u32) -> String {
+        format!("{}.{index}.{generation}.output", self.name)
+    }
+}

@@ -1,0 +1,125 @@
+//! Names of sessions, and the removal of what a dead one left.
+//!
+//! A session's segment carries a lock (`flock(2)`) that its supervisors hold as long as they live. The
+//! kernel drops it with the last of them, however they end, so "is it alive" needs no process ids, which
+//! mean nothing across PID namespaces.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, Mode, fstat, flock};
+use rustix::io::Errno;
+use rustix::shm::OFlags;
+
+const PREFIX: &str = "llib-";
+const DIRECTORY: &str = "/dev/shm";
+
+/// A session's claim to life. Dropping it, or dying, gives it up.
+pub struct SessionLock {
+    _file: OwnedFd,
+}
+
+/// A fresh session name.
+pub fn new_name() -> io::Result<String> {
+    let mut bytes = [0u8; 8];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    Ok(format!("{PREFIX}{:016x}", u64::from_ne_bytes(bytes)))
+}
+
+/// Locks a segment that was just created. `None`: a sweep was faster and removed it; create another.
+pub fn claim(name: &str) -> io::Result<Option<SessionLock>> {
+    let file = match open(name) {
+        Ok(file) => file,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    flock(&file, FlockOperation::LockExclusive)?;
+    let still_there = fstat(&file)?.st_nlink > 0;
+    Ok(still_there.then_some(SessionLock { _file: file }))
+}
+
+/// Whether a supervisor of the session lives.
+pub fn session_is_alive(name: &str) -> bool {
+    open(name).is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_err())
+}
+
+/// Removes every segment of one session, the session's own last: as long as that exists, the others are
+/// not taken for leftovers.
+pub fn remove_session(name: &str) {
+    let extra = format!("{name}.");
+    for other in names().filter(|other| other.starts_with(&extra)) {
+        unlink(&other);
+    }
+    unlink(name);
+}
+
+/// Removes the segments of every session that is dead.
+pub fn sweep() {
+    for name in names() {
+        let session = name.split('.').next().unwrap_or(&name);
+        match open(session) {
+            Ok(file) => {
+                if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                    remove_session(session);
+                }
+            }
+            Err(Errno::NOENT) => unlink(&name),
+            // Another user's, or no descriptors left: not ours to judge.
+            Err(_) => {}
+        }
+    }
+}
+
+fn open(name: &str) -> Result<OwnedFd, Errno> {
+    rustix::shm::open(name, OFlags::RDWR, Mode::empty())
+}
+
+pub(super) fn unlink(name: &str) {
+    // A name that is gone already, or that is another user's, is none of this sweep's business.
+    let _ = rustix::shm::unlink(name);
+}
+
+fn names() -> impl Iterator<Item = String> {
+    let entries = std::fs::read_dir(Path::new(DIRECTORY)).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| name.starts_with(PREFIX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::region::Region;
+    use super::*;
+
+    fn create(name: &str) {
+        let mut region = Region::create(name, 4096).unwrap();
+        region.set_owner(false);
+    }
+
+    fn exists(name: &str) -> bool {
+        Path::new(DIRECTORY).join(name).exists()
+    }
+
+    #[test]
+    fn a_sweep_removes_a_dead_session_whole_and_leaves_a_live_one() {
+        let (live, dead) = (new_name().unwrap(), new_name().unwrap());
+        create(&live);
+        create(&format!("{live}.7.1.job"));
+        let lock = claim(&live).unwrap().expect("nobody else removes a session of this test");
+        // The lock is what tells the dead from the living, so the dead one is born with it.
+        create(&dead);
+        let claimed = claim(&dead).unwrap().expect("nobody else removes a session of this test");
+        create(&format!("{dead}.7.1.reply"));
+        drop(claimed);
+        sweep();
+        assert!(exists(&live) && exists(&format!("{live}.7.1.job")) && session_is_alive(&live));
+        assert!(!exists(&dead) && !exists(&format!("{dead}.7.1.reply")));
+        remove_session(&live);
+        assert!(!exists(&live) && !exists(&format!("{live}.7.1.job")));
+        drop(lock);
+    }
+
+    #[test]
+    fn claiming_a_name_that_a_sweep_removed_asks_for_another() {
+        assert!(claim(&new_name().unwrap()).unwrap().is_none());
+    }
+}

@@ -1,0 +1,12 @@
+//! System calls that the host makes and the worker shares: one family a file.
+//!
+//! Knows no jobs. Nothing here forks, handles a signal or starts a thread: the host process is somebody
+//! else's.
+
+pub mod clock;
+pub mod futex;
+pub mod module;
+pub mod process;
+pub mod ring;
+pub mod signal;
+pub mod spawn;

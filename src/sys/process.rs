@@ -1,0 +1,53 @@
+//! What the system knows of a process, proc(5).
+
+use std::fs;
+
+/// CPU time and memory of a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// User CPU time in microseconds.
+    pub user: u64,
+    /// System CPU time in microseconds.
+    pub system: u64,
+    /// Largest resident set in KiB.
+    pub max_rss: u64,
+}
+
+/// The usage of a process that runs; `None` if it does not.
+pub fn usage(pid: i32) -> Option<Usage> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (user, system) = cpu_ticks(&stat)?;
+    let per_second = rustix::param::clock_ticks_per_second().max(1);
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let max_rss = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0);
+    Some(Usage { user: user * 1_000_000 / per_second, system: system * 1_000_000 / per_second, max_rss })
+}
+
+/// User and system time of a line of /proc/PID/stat: fields 14 and 15. The name in field 2 may hold
+/// anything, so counting begins after its closing parenthesis.
+fn cpu_ticks(stat: &str) -> Option<(u64, u64)> {
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_name_full_of_parentheses_does_not_shift_the_fields() {
+        let line = "42 (a) 1 (b)) S 1 42 42 0 -1 4194560 100 0 0 0 17 5 0 0 20 0 1 0 99 1 2";
+        assert_eq!(cpu_ticks(line), Some((17, 5)));
+        assert_eq!(cpu_ticks("42"), None);
+    }
+
+    #[test]
+    fn this_process_has_memory_and_a_dead_one_has_nothing() {
+        assert!(usage(std::process::id().cast_signed()).unwrap().max_rss > 0);
+        assert_eq!(usage(i32::MAX), None);
+    }
+}

@@ -1,0 +1,131 @@
+//! The wire between host and zygote that can be polled: it wakes the zygote, carries descriptors to it,
+//! and its closing tells either side that the other is gone.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+
+use crate::wire::control::JobRef;
+
+/// One end.
+pub struct Ring {
+    socket: OwnedFd,
+}
+
+/// What a ring says.
+#[derive(Debug)]
+pub enum Rung {
+    /// Look at the slot table and the commands.
+    Plain,
+    /// Make this descriptor readable once the job has settled.
+    Watch(JobRef, OwnedFd),
+    /// The other side is gone.
+    Closed,
+    /// Nothing more for now.
+    Empty,
+}
+
+const WATCH: usize = 8;
+
+impl Ring {
+    /// Two connected ends; both close on exec.
+    pub fn pair() -> io::Result<(Ring, Ring)> {
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        Ok((Ring { socket: ours }, Ring { socket: theirs }))
+    }
+
+    /// An end that a process was started with.
+    pub fn from_fd(socket: OwnedFd) -> Ring {
+        Ring { socket }
+    }
+
+    /// Rings. Never blocks and never raises SIGPIPE: a full wire wakes the other side anyway, and a closed
+    /// one is found out by whoever waits.
+    pub fn ring(&self) {
+        let _ = rustix::net::send(&self.socket, &[0], SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+    }
+
+    /// Sends a descriptor that shall become readable once `job` has settled.
+    pub fn watch(&self, job: JobRef, file: BorrowedFd<'_>) -> io::Result<()> {
+        let mut bytes = [0; WATCH];
+        bytes[..4].copy_from_slice(&job.slot.to_ne_bytes());
+        bytes[4..].copy_from_slice(&job.generation.to_ne_bytes());
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let files = [file];
+        assert!(control.push(SendAncillaryMessage::ScmRights(&files)), "the space is made for one");
+        sendmsg(&self.socket, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)?;
+        Ok(())
+    }
+
+    /// What came, without waiting.
+    pub fn receive(&self) -> Rung {
+        let mut bytes = [0; WATCH];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+        match recvmsg(&self.socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags) {
+            Ok(message) if message.bytes == 0 => Rung::Closed,
+            Ok(message) if message.bytes == WATCH => {
+                let word = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+                let job = JobRef { slot: word(0), generation: word(4) };
+                let file = control.drain().find_map(|message| match message {
+                    RecvAncillaryMessage::ScmRights(mut files) => files.next(),
+                    _ => None,
+                });
+                file.map_or(Rung::Plain, |file| Rung::Watch(job, file))
+            }
+            Ok(_) => Rung::Plain,
+            Err(Errno::AGAIN | Errno::INTR) => Rung::Empty,
+            Err(_) => Rung::Closed,
+        }
+    }
+
+    /// Waits until the other side has rung or is gone; false when the time is over.
+    pub fn wait(&self, time: Duration) -> bool {
+        let mut files = [PollFd::new(&self.socket, PollFlags::IN)];
+        let time = Timespec::try_from(time).ok();
+        loop {
+            match poll(&mut files, time.as_ref()) {
+                Ok(ready) => return ready > 0,
+                Err(Errno::INTR) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+}
+
+impl AsFd for Ring {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_arrives_a_watch_brings_its_descriptor_and_a_closed_end_is_seen() {
+        let (ours, theirs) = Ring::pair().unwrap();
+        assert!(matches!(theirs.receive(), Rung::Empty));
+        ours.ring();
+        let job = JobRef { slot: 70, generation: 9 };
+        ours.watch(job, ours.as_fd()).unwrap();
+        assert!(theirs.wait(Duration::from_secs(5)));
+        assert!(matches!(theirs.receive(), Rung::Plain));
+        assert!(matches!(theirs.receive(), Rung::Watch(got, _) if got == job));
+        drop(ours);
+        assert!(theirs.wait(Duration::from_secs(5)));
+        assert!(matches!(theirs.receive(), Rung::Closed));
+    }
+}

@@ -1,0 +1,79 @@
+//! The messages between host and zygote.
+//!
+//! Jobs and replies do not travel here but through shared memory (`crate::shm`); neither does anything
+//! that a job's start needs, so that starting one costs no message.
+
+use ipc_channel::ipc::IpcSender;
+use serde::{Deserialize, Serialize};
+
+use super::cause::Cause;
+
+/// Changes with every change of a message, of the segment's layout or of the value format. A host and a
+/// worker program with different numbers refuse each other.
+pub const PROTOCOL: u32 = 1;
+
+/// The first message, from the supervisor to the host.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Hello {
+    /// The zygote stands ready.
+    Ready(Ready),
+    /// It could not start; the reason is a sentence.
+    Failed(String),
+}
+
+/// What a host needs to know of its zygote.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Ready {
+    /// [`PROTOCOL`] of the worker program.
+    pub protocol: u32,
+    /// Header of the worker's precompiled chunks: version, format and number sizes of its Lua.
+    pub bytecode: Vec<u8>,
+    /// Name of the session's shared memory segment.
+    pub segment: String,
+    /// Process id of the zygote.
+    pub zygote: i32,
+    /// Where commands go.
+    pub commands: IpcSender<Command>,
+}
+
+/// One job: its slot, and the generation that tells it from earlier jobs of that slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRef {
+    /// Index in the slot table.
+    pub slot: u32,
+    /// The slot's generation when the job took it.
+    pub generation: u32,
+}
+
+/// What the host asks of the zygote. Each carries a number that the zygote publishes once the command has
+/// been carried out.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Command {
+    /// Number to acknowledge.
+    pub sequence: u32,
+    /// What to do.
+    pub action: Action,
+}
+
+/// See [`Command`].
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Action {
+    /// Send a signal to a job's processes now.
+    Signal {
+        /// To whom.
+        job: JobRef,
+        /// Signal number.
+        signal: i32,
+    },
+    /// SIGKILL a job that is still there at this time.
+    KillAt {
+        /// Whom.
+        job: JobRef,
+        /// When, on the monotonic clock, in nanoseconds.
+        at: u64,
+        /// What to record as the reason.
+        cause: Cause,
+    },
+    /// Read whatever the captured output pipes hold.
+    Drain,
+}

@@ -1,0 +1,93 @@
+//! A worker's life, step by step: from fork to the job's reply.
+
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use llib::shm::{Go, Mailbox, Segment, Stream};
+use llib::sys::futex;
+use mlua::ffi::lua_State;
+use nix::sys::signal::SigSet;
+use rustix::process::{
+    Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal, setpgid,
+};
+
+use crate::job::{self, Job};
+use crate::zygote::Ends;
+use crate::{run, sys};
+
+/// Where a worker keeps the zygote's doorbell; every descriptor above is closed.
+const DOORBELL: RawFd = 3;
+
+/// What the zygote hands to a worker.
+pub(crate) struct Seat<'a> {
+    pub(crate) lua: *mut lua_State,
+    pub(crate) segment: &'static Segment,
+    pub(crate) index: u32,
+    pub(crate) doorbell: &'a OwnedFd,
+    pub(crate) ends: Ends,
+    pub(crate) rehearsal: &'a [u8],
+}
+
+/// Lives as a worker; the process ends here.
+pub(crate) fn run(seat: Seat<'_>) -> ! {
+    let mailbox = seat.segment.slot(seat.index).mailbox;
+    let session = seat.segment.name().to_owned();
+    settle_in(&seat);
+    // From here on the slot table is out of reach: a job that runs wild finds its own mailbox alone.
+    seat.segment.foreign_ranges(seat.index).into_iter().for_each(sys::unmap);
+    run::reseed(seat.lua);
+    run::rehearse(seat.lua, seat.rehearsal);
+    wait_for_job(mailbox);
+    match Job::receive(mailbox, session, seat.index, DOORBELL) {
+        Ok(job) => run::job(seat.lua, job::enter(job)),
+        // The host wrote it, so this is a segment that vanished with its session.
+        Err(_) => sys::exit_now(1),
+    }
+}
+
+/// Everything between the zygote's process and a worker's own.
+fn settle_in(seat: &Seat<'_>) {
+    let zygote = getppid();
+    // A group of its own: signals for the job's processes reach them all and nobody else.
+    let _ = setpgid(None, None);
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    if getppid() != zygote {
+        // It died before the call above could take effect.
+        sys::exit_now(1);
+    }
+    // What the job starts stays below it, see `zygote::strays`.
+    let _ = set_child_subreaper(Some(getpid()));
+    let _ = SigSet::empty().thread_set_mask();
+    for (stream, end) in &seat.ends {
+        let target = if *stream == Stream::Output { libc::STDOUT_FILENO } else { libc::STDERR_FILENO };
+        let _ = sys::duplicate_to(end, target);
+    }
+    if seat.doorbell.as_raw_fd() != DOORBELL {
+        let _ = sys::duplicate_to(seat.doorbell, DOORBELL);
+    }
+    sys::close_from(DOORBELL + 1);
+    set_title("llib-worker");
+}
+
+fn wait_for_job(mailbox: Mailbox<'_>) {
+    // The rehearsal does not reach the pages that are shared.
+    mailbox.touch();
+    let go = mailbox.go();
+    // A job may be there already.
+    let _ = go.compare_exchange(Go::Cold as u32, Go::Warm as u32, Ordering::SeqCst, Ordering::SeqCst);
+    while go.load(Ordering::SeqCst) != Go::Job as u32 {
+        futex::wait(go, Go::Warm as u32, Duration::from_secs(3600));
+    }
+}
+
+/// Names this process as process lists show it, at most 15 bytes.
+pub(crate) fn set_title(title: &str) {
+    let mut bytes = title.as_bytes().to_vec();
+    bytes.retain(|byte| *byte != 0);
+    bytes.truncate(15);
+    if let Ok(title) = CString::new(bytes) {
+        let _ = rustix::thread::set_name(&title);
+    }
+}

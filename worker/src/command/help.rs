@@ -1,0 +1,29 @@
+//! The texts that teach the command.
+
+/// What follows the message about a wrong option.
+pub(crate) const USAGE: &str = "usage: llib [options] [script.lua [args]]
+(llib --help tells more)
+";
+
+/// The answer to `--help`, and to a command that has nothing to run.
+pub(crate) const HELP: &str = r#"usage: llib [options] [script.lua [args]]
+
+Runs a Lua 5.4 script with the interpreter built in; require "llib" is ready in it.
+
+  llib script.lua a b    run a file; the script finds its arguments in ... and in arg
+  llib - a b             run what comes on standard input
+  llib -e 'print(6*7)'   run a line of Lua
+
+options:
+  -e code        run this code, before the script
+  -l module      require the module into a global of its name (-l g=module: into g)
+  -E             ignore LUA_INIT, LUA_PATH and LUA_CPATH
+  -W             turn warnings on
+  -v             print Lua's version, then go on
+  --             the next argument is the script, whatever its name
+  --help, --version
+
+try this, which computes in a process of its own:
+
+  llib -e 'print(require("llib").thread.async(function(res) res(6*7) end):await())'
+"#;

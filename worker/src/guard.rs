@@ -1,0 +1,114 @@
+//! The guard: the zygote's parent, and the last one to leave.
+//!
+//! A killed zygote's workers die with it, but what their jobs started does not. All of that reparents to the
+//! guard, the next subreaper up, which kills it, tells the host and removes the session's memory. The
+//! other way round the zygote looks after a killed guard. See `docs/architecture.md` for who watches whom.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use ipc_channel::ipc::IpcSender;
+use llib::shm::{Segment, SessionLock, claim, new_name, sweep};
+use llib::sys::ring::Ring;
+use llib::sys::spawn::RING_FD;
+use llib::wire::control::Hello;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{
+    Pid, PidfdFlags, getpid, getppid, pidfd_open, set_child_subreaper, setpgid,
+};
+
+use crate::sys::{self, Forked};
+use crate::zygote::{self, Ending, strays};
+
+/// Runs the guard, and in its child the zygote. Returns the exit code.
+pub(crate) fn run(address: &str, host: i32) -> i32 {
+    sys::close_from(RING_FD + 1);
+    let ring = Ring::from_fd(sys::inherited(RING_FD));
+    // The Rust runtime of some executables ignores it; jobs expect the default, as a shell gives it.
+    sys::set_signal(libc::SIGPIPE, false);
+    match prepare(host) {
+        Ok((host, segment, lock)) => guard(address, ring, host, segment, lock),
+        Err(reason) => {
+            refuse(address, &ring, reason);
+            1
+        }
+    }
+}
+
+/// Tells the host that there will be no session.
+pub(crate) fn refuse(address: &str, ring: &Ring, reason: String) {
+    if let Ok(sender) = IpcSender::<Hello>::connect(address.to_owned()) {
+        // A host that is gone needs no reason.
+        let _ = sender.send(Hello::Failed(reason));
+    }
+    ring.ring();
+}
+
+fn prepare(host: i32) -> Result<(OwnedFd, Segment, SessionLock), String> {
+    let sentence = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
+    let pid = Pid::from_raw(host).ok_or("the host's process id is not one")?;
+    let host = pidfd_open(pid, PidfdFlags::empty()).map_err(|error| sentence("failed to watch the host", &error))?;
+    if getppid() != Some(pid) {
+        return Err("the host is gone".to_owned());
+    }
+    set_child_subreaper(Some(getpid())).map_err(|error| sentence("failed to become a subreaper", &error))?;
+    loop {
+        let name = new_name().map_err(|error| sentence("failed to name the session", &error))?;
+        let segment = Segment::create(&name).map_err(|error| error.to_string())?;
+        let lock = claim(&name).map_err(|error| sentence("failed to lock the session's memory", &error))?;
+        if let Some(lock) = lock {
+            return Ok((host, segment, lock));
+        }
+    }
+}
+
+fn guard(address: &str, ring: Ring, host: OwnedFd, segment: Segment, lock: SessionLock) -> i32 {
+    let forked = pidfd_open(getpid(), PidfdFlags::empty()).map_err(io::Error::from).and_then(|own| {
+        sys::fork().map(|forked| (own, forked))
+    });
+    let zygote = match forked {
+        Ok((own, Forked::Child)) => {
+            // A group of its own, so that a signal to the guard's group leaves one of the two.
+            let _ = setpgid(None, None);
+            return zygote::run(address, ring, host, own, segment, lock);
+        }
+        Ok((_, Forked::Parent(pid))) => pid,
+        Err(error) => {
+            refuse(address, &ring, format!("failed to fork the zygote: {error}"));
+            llib::shm::remove_session(segment.name());
+            return 1;
+        }
+    };
+    drop(ring);
+    crate::child::set_title("llib-guard");
+    // What earlier sessions left whose supervisors were all killed at once.
+    sweep();
+    watch(zygote, &host);
+    zygote::publish_end(&segment, Ending::Lost, || {
+        strays::kill_all(&|_| false);
+    });
+    llib::shm::remove_session(segment.name());
+    drop(lock);
+    0
+}
+
+/// Waits until the zygote is gone. After the host's end it gets some time to leave by itself.
+fn watch(zygote: i32, host: &OwnedFd) {
+    const PATIENCE: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+    let Some(pid) = Pid::from_raw(zygote) else { return };
+    let Ok(gone) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    loop {
+        let mut files = [PollFd::new(&gone, PollFlags::IN), PollFd::new(host, PollFlags::IN)];
+        match poll(&mut files, None) {
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(_) => return,
+            Ok(_) if !files[0].revents().is_empty() => return,
+            Ok(_) => break,
+        }
+    }
+    let mut files = [PollFd::new(&gone, PollFlags::IN)];
+    if !matches!(poll(&mut files, Some(&PATIENCE)), Ok(1..)) {
+        // Our child and not reaped, so the id is still its.
+        let _ = sys::kill(zygote, libc::SIGKILL);
+    }
+}

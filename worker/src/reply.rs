@@ -1,0 +1,50 @@
+//! Giving the job's outcome to the host, and what comes after: nothing.
+
+use std::sync::atomic::Ordering;
+
+use llib::dispatch::Payload;
+use llib::shm::{Mailbox, Region, RegionError, Spot};
+use llib::sys::clock;
+
+use crate::job::Job;
+use crate::sys;
+
+/// Writes a reply where the host finds it, and tells it.
+pub(crate) fn publish(job: &Job, code: u32, payload: &dyn Payload) -> Result<(), RegionError> {
+    let length = payload.len();
+    match Spot::of(length) {
+        Spot::Inline => {
+            if length > Mailbox::READY {
+                job.mailbox.reserve(length)?;
+            }
+            job.mailbox.fill(length, |bytes| payload.write_to(bytes));
+        }
+        Spot::Apart => {
+            job.mailbox.apart().store(1, Ordering::SeqCst);
+            let mut region = Region::create(&job.reply_name(), length)?;
+            region.prefer_huge_pages();
+            region.reserve(0..length)?;
+            region.fill(|bytes| payload.write_to(bytes));
+            // From here on it is the host's.
+            region.set_owner(false);
+        }
+    }
+    job.mailbox.publish_reply(code, length, clock::now());
+    job.mailbox.ring();
+    if job.mailbox.notify().load(Ordering::SeqCst) != 0 {
+        sys::ring_doorbell(job.doorbell);
+    }
+    Ok(())
+}
+
+/// Waits to be killed: the job is over, and the host frees it when it likes.
+pub(crate) fn stall(job: &Job) -> ! {
+    // Nobody will, if no handle is left. The host looks at the reply after it has set the mark, and this looks
+    // at the mark after the reply, so one of the two sees the other.
+    if job.mailbox.detached().load(Ordering::SeqCst) != 0 {
+        sys::exit_now(0);
+    }
+    loop {
+        nix::unistd::pause();
+    }
+}

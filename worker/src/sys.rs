@@ -1,0 +1,149 @@
+//! The system calls of the worker program that have no safe wrapper elsewhere: forking, reaping with usage,
+//! leaving without clean-up, and the C library's streams.
+
+#![allow(unsafe_code)]
+
+use std::ffi::c_int;
+use std::io;
+use std::ops::Range;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use llib::sys::process::Usage;
+
+/// Which side of a fork this is.
+pub(crate) enum Forked {
+    Parent(i32),
+    Child,
+}
+
+/// fork(2).
+pub(crate) fn fork() -> io::Result<Forked> {
+    // SAFETY: guard and zygote have one thread each, so the child's copy of every lock and allocator is
+    // consistent.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Forked::Child),
+        pid => Ok(Forked::Parent(pid)),
+    }
+}
+
+/// A child that ended: its id, wait status and usage. `None` if none has, or there is none.
+pub(crate) fn reap() -> Option<(i32, c_int, Usage)> {
+    let mut status = 0;
+    // SAFETY: an all-zero rusage is a value; the call fills both places in.
+    let (pid, usage) = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        (libc::wait4(-1, &mut status, libc::WNOHANG, &mut usage), usage)
+    };
+    let micros = |time: libc::timeval| time.tv_sec.cast_unsigned() * 1_000_000 + time.tv_usec.cast_unsigned();
+    let usage = Usage {
+        user: micros(usage.ru_utime),
+        system: micros(usage.ru_stime),
+        max_rss: usage.ru_maxrss.cast_unsigned(),
+    };
+    (pid > 0).then_some((pid, status, usage))
+}
+
+/// Sends a signal to a process, or to a process group if `pid` is negative. Callers own the process: it is
+/// their child and not reaped, so its id cannot have passed to another.
+pub(crate) fn kill(pid: i32, signal: c_int) -> io::Result<()> {
+    // SAFETY: the call takes numbers only.
+    if unsafe { libc::kill(pid, signal) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Ends the process at once: no exit handlers, no finalizers.
+pub(crate) fn exit_now(code: c_int) -> ! {
+    // SAFETY: the call does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// Takes over a descriptor that the process was started with.
+pub(crate) fn inherited(fd: RawFd) -> OwnedFd {
+    // SAFETY: the host passes this descriptor for this purpose, and the program takes it once.
+    let file = unsafe { OwnedFd::from_raw_fd(fd) };
+    // A failure means that it is not open, which its first use reports.
+    let _ = rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::CLOEXEC);
+    file
+}
+
+/// Makes `target` refer to what `file` does, across exec too.
+pub(crate) fn duplicate_to(file: &OwnedFd, target: RawFd) -> io::Result<()> {
+    // SAFETY: whatever `target` was is closed; callers name standard streams or numbers that they manage.
+    if unsafe { libc::dup2(file.as_raw_fd(), target) } == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Closes every descriptor from `first` on.
+pub(crate) fn close_from(first: RawFd) {
+    // SAFETY: only for processes that use none of them any more: a program that has just started, or a
+    // forked child that runs on with its own.
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) };
+    if closed == 0 {
+        return;
+    }
+    // Before Linux 5.9: the open ones one by one.
+    let open: Vec<RawFd> = std::fs::read_dir("/proc/self/fd")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    for fd in open.into_iter().filter(|fd| *fd >= first) {
+        // SAFETY: as above.
+        unsafe { libc::close(fd) };
+    }
+}
+
+/// Removes address ranges from this process.
+pub(crate) fn unmap(range: Range<*mut u8>) {
+    let len = range.end.addr() - range.start.addr();
+    if len > 0 {
+        // SAFETY: callers name parts of a mapping that they never touch again.
+        unsafe { libc::munmap(range.start.cast(), len) };
+    }
+}
+
+/// Writes out what the C library still buffers, for every open stream.
+pub(crate) fn flush_streams() {
+    // SAFETY: a null stream means all.
+    unsafe { libc::fflush(std::ptr::null_mut()) };
+}
+
+unsafe extern "C" {
+    static stdout: *mut libc::FILE;
+}
+
+/// Lets standard output be written a line at a time, also into pipes: lines of several workers stay whole, and
+/// a killed job's are not lost.
+pub(crate) fn buffer_lines() {
+    // SAFETY: the C library's own stream, before anything was written to it; it allocates the buffer.
+    unsafe { libc::setvbuf(stdout, std::ptr::null_mut(), libc::_IOLBF, 8192) };
+}
+
+/// Sets a signal's action to the default, or to being ignored.
+pub(crate) fn set_signal(signal: c_int, ignored: bool) {
+    let action = if ignored { libc::SIG_IGN } else { libc::SIG_DFL };
+    // SAFETY: no handler function is involved.
+    unsafe { libc::signal(signal, action) };
+}
+
+/// Changes the scheduling priority of this process.
+pub(crate) fn renice(nice: c_int) {
+    // SAFETY: the call takes a number. It cannot fail for positive ones.
+    unsafe { libc::nice(nice) };
+}
+
+/// Adds one to the zygote's eventfd.
+pub(crate) fn ring_doorbell(doorbell: RawFd) {
+    // SAFETY: `child` put the doorbell at this number and nothing of llib closes it. A job that did writes
+    // eight bytes into whatever it put there instead, which is its own affair.
+    let doorbell = unsafe { std::os::fd::BorrowedFd::borrow_raw(doorbell) };
+    // A counter that is full has rung already.
+    let _ = rustix::io::write(doorbell, &1u64.to_ne_bytes());
+}
+
+/// Makes a standard stream lead nowhere.
+pub(crate) fn silence(target: RawFd) {
+    if let Ok(null) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
+        let _ = duplicate_to(&OwnedFd::from(null), target);
+    }
+}

@@ -1,0 +1,53 @@
+//! The workers that live, by process id and by slot.
+
+use std::collections::HashMap;
+
+use llib::wire::cause::Cause;
+
+/// What the zygote knows of a worker beside the slot table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Worker {
+    pub(super) slot: u32,
+    /// The last signal that it was sent, and why. If it dies of that, this is the cause.
+    pub(super) sent: Option<(i32, Cause)>,
+}
+
+/// All of them.
+#[derive(Default)]
+pub(super) struct Crew {
+    by_pid: HashMap<i32, Worker>,
+    by_slot: HashMap<u32, i32>,
+}
+
+impl Crew {
+    pub(super) fn add(&mut self, pid: i32, slot: u32) {
+        self.by_pid.insert(pid, Worker { slot, sent: None });
+        self.by_slot.insert(slot, pid);
+    }
+
+    pub(super) fn remove(&mut self, pid: i32) -> Option<Worker> {
+        let worker = self.by_pid.remove(&pid)?;
+        self.by_slot.remove(&worker.slot);
+        Some(worker)
+    }
+
+    pub(super) fn has(&self, pid: i32) -> bool {
+        self.by_pid.contains_key(&pid)
+    }
+
+    /// The worker of a slot.
+    pub(super) fn at(&self, slot: u32) -> Option<i32> {
+        self.by_slot.get(&slot).copied()
+    }
+
+    pub(super) fn pids(&self) -> Vec<i32> {
+        self.by_pid.keys().copied().collect()
+    }
+
+    /// Notes that a worker is about to get a signal.
+    pub(super) fn note(&mut self, pid: i32, signal: i32, cause: Cause) {
+        if let Some(worker) = self.by_pid.get_mut(&pid) {
+            worker.sent = Some((signal, cause));
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! The zygote: one thread, a loop over everything that can happen to a session.
+//!
+//! It runs no user code and reads nothing that a worker wrote except one word that says "replied", which
+//! only makes a descriptor readable. What it decides stands in the slot table, see `llib::shm`.
+
+mod capture;
+mod crew;
+mod deadlines;
+mod reaper;
+mod setup;
+mod spares;
+mod starter;
+pub(crate) mod strays;
+
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::Ordering;
+
+use ipc_channel::TryRecvError;
+use ipc_channel::ipc::IpcReceiver;
+use llib::shm::{SLOTS, Segment, SessionLock, State};
+use llib::sys::ring::{Ring, Rung};
+use llib::sys::{clock, futex};
+use llib::wire::cause::Cause;
+use llib::wire::control::{Action, Command, JobRef};
+use mlua::ffi::lua_State;
+use nix::sys::signalfd::SignalFd;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+pub(crate) use capture::Ends;
+
+use crate::sys;
+
+/// Why a session ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The host is gone or wants no more.
+    Over,
+    /// A supervisor was killed.
+    Lost,
+}
+
+/// Everything the zygote holds.
+struct Zygote {
+    segment: &'static Segment,
+    lua: *mut lua_State,
+    rehearsal: Vec<u8>,
+    ring: Ring,
+    commands: IpcReceiver<Command>,
+    doorbell: OwnedFd,
+    signals: SignalFd,
+    host: OwnedFd,
+    guard: OwnedFd,
+    crew: crew::Crew,
+    pending: VecDeque<u32>,
+    deadlines: deadlines::Deadlines,
+    captures: HashMap<u32, capture::Captured>,
+    watchers: HashMap<u32, Vec<(JobRef, OwnedFd)>>,
+    spares: spares::Spares,
+}
+
+/// Runs the zygote in the process that calls. Returns its exit code.
+pub(crate) fn run(
+    address: &str,
+    ring: Ring,
+    host: OwnedFd,
+    guard: OwnedFd,
+    segment: Segment,
+    lock: SessionLock,
+) -> i32 {
+    crate::child::set_title("llib-zygote");
+    let mut zygote = match setup::zygote(address, ring, host, guard, segment) {
+        Ok(zygote) => zygote,
+        Err(code) => return code,
+    };
+    let ending = zygote.serve();
+    let segment = zygote.segment;
+    publish_end(segment, ending, || zygote.kill_everything());
+    if ending == Ending::Lost {
+        // The guard would do this, but the guard is what was lost.
+        llib::shm::remove_session(segment.name());
+    }
+    drop(lock);
+    0
+}
+
+/// Ends what runs, and lets every waiting host know that nothing more will come.
+pub(crate) fn publish_end(segment: &Segment, ending: Ending, kill: impl FnOnce()) {
+    let header = segment.header();
+    kill();
+    if ending == Ending::Lost {
+        header.lost.store(1, Ordering::SeqCst);
+        futex::wake_all(&header.acknowledged);
+        for index in 0..SLOTS as u32 {
+            let slot = segment.slot(index);
+            // The mailbox of a free slot may have no pages yet, and nobody waits there.
+            if slot.entry.state() != State::Free {
+                slot.mailbox.ring();
+            }
+        }
+    }
+}
+
+impl Zygote {
+    fn serve(&mut self) -> Ending {
+        loop {
+            self.attend();
+            if self.obey().is_break() {
+                return Ending::Over;
+            }
+            self.reap();
+            self.keep_deadlines();
+            let busy = self.start_some();
+            self.segment.header().zygote_asleep.store(1, Ordering::SeqCst);
+            let idle = !busy && self.segment.header().attention.is_empty();
+            let ending = self.sleep(idle);
+            self.segment.header().zygote_asleep.store(0, Ordering::SeqCst);
+            if let Some(ending) = ending {
+                return ending;
+            }
+        }
+    }
+
+    /// Sees to the slots that the host marked.
+    fn attend(&mut self) {
+        let segment = self.segment;
+        segment.header().attention.take_all(|index| {
+            let entry = segment.slot(index).entry;
+            let state = entry.state();
+            let deadline = entry.deadline.load(Ordering::SeqCst);
+            if matches!(state, State::Pending | State::Busy) && deadline != 0 {
+                let job = JobRef { slot: index, generation: entry.generation.load(Ordering::SeqCst) };
+                self.deadlines.add(deadlines::Deadline { at: deadline, job, cause: Cause::Deadline });
+            }
+            match state {
+                State::Pending => self.pending.push_back(index),
+                State::Released => self.release(index),
+                State::Spare if self.crew.at(index).is_none() => {
+                    if segment.header().ready.take(index) {
+                        self.finish(index);
+                    }
+                }
+                _ => {}
+            }
+        });
+    }
+
+    /// Frees a slot that its host gave up.
+    fn release(&mut self, index: u32) {
+        match self.crew.at(index) {
+            // Reaping it frees the slot.
+            Some(pid) => self.send(pid, libc::SIGKILL, Cause::Itself),
+            // A job that waits for its worker is taken out of the queue when its turn comes.
+            None if self.pending.contains(&index) => {}
+            None => self.finish(index),
+        }
+    }
+
+    /// Gives back a slot of which nothing is left.
+    fn finish(&mut self, index: u32) {
+        let slot = self.segment.slot(index);
+        self.captures.remove(&index);
+        self.watchers.remove(&index);
+        self.segment.discard_apart(slot);
+        slot.entry.swap(State::Free);
+        self.segment.header().free.give(index);
+    }
+
+    fn send(&mut self, pid: i32, signal: i32, cause: Cause) {
+        self.crew.note(pid, signal, cause);
+        // It is ours and not reaped. One that is dead already needs no signal.
+        let _ = sys::kill(pid, signal);
+    }
+
+    /// Carries out what the host sent; breaks when the host has hung up.
+    fn obey(&mut self) -> std::ops::ControlFlow<()> {
+        use std::ops::ControlFlow::{Break, Continue};
+        loop {
+            match self.commands.try_recv() {
+                Ok(command) => {
+                    // A slot that was marked before the command was sent comes first.
+                    self.attend();
+                    self.carry_out(command.action);
+                    let acknowledged = &self.segment.header().acknowledged;
+                    acknowledged.store(command.sequence, Ordering::SeqCst);
+                    futex::wake_all(acknowledged);
+                }
+                Err(TryRecvError::Empty) => return Continue(()),
+                Err(TryRecvError::IpcError(_)) => return Break(()),
+            }
+        }
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Signal { job, signal } => {
+                while self.pending.contains(&job.slot) {
+                    self.start_pending();
+                }
+                let Some(pid) = self.worker_of(job) else { return };
+                if matches!(signal, libc::SIGSTOP | libc::SIGCONT) {
+                    // With everything in its process group; it may not have made one yet.
+                    if sys::kill(-pid, signal).is_err() {
+                        self.send(pid, signal, Cause::Killed);
+                    }
+                } else {
+                    self.send(pid, signal, Cause::Killed);
+                }
+            }
+            Action::KillAt { job, at, cause } => self.deadlines.add(deadlines::Deadline { at, job, cause }),
+            Action::Drain => self.captures.values_mut().for_each(capture::Captured::drain),
+        }
+    }
+
+    /// The process of a job that runs.
+    fn worker_of(&self, job: JobRef) -> Option<i32> {
+        let entry = self.segment.slot(job.slot).entry;
+        let current = entry.state() == State::Busy && entry.generation.load(Ordering::SeqCst) == job.generation;
+        if current { self.crew.at(job.slot) } else { None }
+    }
+
+    fn keep_deadlines(&mut self) {
+        let now = clock::now();
+        while let Some(due) = self.deadlines.due(now) {
+            while self.pending.contains(&due.job.slot) {
+                self.start_pending();
+            }
+            if let Some(pid) = self.worker_of(due.job) {
+                self.send(pid, libc::SIGKILL, due.cause);
+            }
+        }
+        self.spares.settle(now);
+    }
+
+    /// Makes the descriptors readable whose jobs have settled.
+    fn tell_watchers(&mut self) {
+        let segment = self.segment;
+        self.watchers.retain(|index, watchers| {
+            let slot = segment.slot(*index);
+            let settled = slot.mailbox.reply() != 0 || slot.entry.state() == State::Dead;
+            // Closing our end is what makes theirs readable.
+            if settled {
+                watchers.clear();
+            }
+            !settled
+        });
+    }
+
+    /// Waits for whatever comes next; with `idle` false it only looks.
+    fn sleep(&mut self, idle: bool) -> Option<Ending> {
+        let next = [self.deadlines.next(), self.spares.next()].into_iter().flatten().min();
+        let wait = next.map(clock::until);
+        let time = if idle { wait.and_then(|wait| Timespec::try_from(wait).ok()) } else { Some(Timespec::default()) };
+        let signals = self.signals.as_fd();
+        let mut files = vec![
+            PollFd::new(&self.ring, PollFlags::IN),
+            PollFd::from_borrowed_fd(signals, PollFlags::IN),
+            PollFd::new(&self.doorbell, PollFlags::IN),
+            PollFd::new(&self.host, PollFlags::IN),
+            PollFd::new(&self.guard, PollFlags::IN),
+        ];
+        let pipes = self.captures.values().flat_map(capture::Captured::files);
+        files.extend(pipes.map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)));
+        let ready = poll(&mut files, time.as_ref());
+        let said: Vec<bool> = files.iter().map(|file| !file.revents().is_empty()).collect();
+        if ready.is_err() {
+            return None;
+        }
+        if said[3] {
+            return Some(Ending::Over);
+        }
+        if said[4] {
+            return Some(Ending::Lost);
+        }
+        if said[1] {
+            // Several deaths make one signal; reaping looks for all.
+            while matches!(self.signals.read_signal(), Ok(Some(_))) {}
+        }
+        if said[2] {
+            let mut count = [0; 8];
+            // Non-blocking; what it counted does not matter.
+            let _ = rustix::io::read(&self.doorbell, &mut count);
+            self.tell_watchers();
+        }
+        if said[5..].contains(&true) {
+            self.captures.values_mut().for_each(capture::Captured::drain);
+        }
+        if said[0] { self.hear() } else { None }
+    }
+
+    fn hear(&mut self) -> Option<Ending> {
+        loop {
+            match self.ring.receive() {
+                Rung::Plain => {}
+                Rung::Watch(job, file) => {
+                    let current = self.segment.slot(job.slot).entry.generation.load(Ordering::SeqCst);
+                    if current == job.generation {
+                        self.watchers.entry(job.slot).or_default().push((job, file));
+                    }
+                    self.tell_watchers();
+                }
+                Rung::Closed => return Some(Ending::Over),
+                Rung::Empty => return None,
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What happens when a worker is gone.
+
+use std::sync::atomic::Ordering;
+
+use llib::shm::State;
+use llib::sys::clock;
+use llib::sys::process::Usage;
+use llib::wire::cause::Cause;
+
+use super::crew::Worker;
+use super::{Zygote, strays};
+use crate::sys;
+
+struct Death {
+    worker: Worker,
+    status: i32,
+    usage: Usage,
+}
+
+impl Zygote {
+    /// Takes the exit status of every worker that ended, kills what they left, and only then tells.
+    pub(super) fn reap(&mut self) {
+        let mut deaths = Vec::new();
+        while let Some((pid, status, usage)) = sys::reap() {
+            self.note_death(&mut deaths, pid, status, usage);
+        }
+        if deaths.is_empty() {
+            return;
+        }
+        self.kill_strays(&mut deaths);
+        for death in deaths {
+            self.publish(&death);
+        }
+    }
+
+    fn note_death(&mut self, deaths: &mut Vec<Death>, pid: i32, status: i32, usage: Usage) {
+        // Anything else was a stray.
+        if let Some(worker) = self.crew.remove(pid) {
+            deaths.push(Death { worker, status, usage });
+        }
+    }
+
+    fn kill_strays(&mut self, deaths: &mut Vec<Death>) {
+        let mut reaped = Vec::new();
+        let found = strays::kill(&|pid| self.crew.has(pid), &mut |pid, status, usage| {
+            reaped.push((pid, status, usage));
+        });
+        for (pid, status, usage) in reaped {
+            self.note_death(deaths, pid, status, usage);
+        }
+        if found {
+            // Among them may have been the supervisors of a job that was a host itself.
+            llib::shm::sweep();
+        }
+    }
+
+    /// Records a death in the slot table and wakes the host.
+    fn publish(&mut self, death: &Death) {
+        let index = death.worker.slot;
+        let slot = self.segment.slot(index);
+        let entry = slot.entry;
+        if let Some(captured) = self.captures.get_mut(&index) {
+            // Every writer is gone, so this is all there will be.
+            captured.drain();
+        }
+        let by_signal = libc::WIFSIGNALED(death.status).then(|| libc::WTERMSIG(death.status));
+        let sent = death.worker.sent.filter(|(signal, _)| Some(*signal) == by_signal);
+        entry.set_cause(sent.map_or(Cause::Itself, |(_, cause)| cause));
+        entry.status.store(death.status, Ordering::SeqCst);
+        entry.ended.store(clock::now(), Ordering::SeqCst);
+        entry.user.store(death.usage.user, Ordering::SeqCst);
+        entry.system.store(death.usage.system, Ordering::SeqCst);
+        entry.max_rss.store(death.usage.max_rss, Ordering::SeqCst);
+        if entry.state() == State::Spare && self.segment.header().ready.take(index) {
+            return self.finish(index);
+        }
+        // A spare whose bit is out is being given a job just now: one of the two changes wins.
+        let told = entry.change(State::Busy, State::Dead)
+            || entry.change(State::Spare, State::Dead)
+            || entry.change(State::Busy, State::Dead);
+        if !told {
+            return self.finish(index);
+        }
+        self.settle(index);
+    }
+
+    /// After a slot became [`State::Dead`]: frees a detached one, tells whoever waits for another.
+    pub(super) fn settle(&mut self, index: u32) {
+        let slot = self.segment.slot(index);
+        let detached = slot.entry.detached.load(Ordering::SeqCst) != 0;
+        if detached && slot.entry.change(State::Dead, State::Released) {
+            return self.finish(index);
+        }
+        self.watchers.remove(&index);
+        slot.mailbox.ring();
+    }
+
+    /// Kills every worker and whatever jobs started, for the end of the session.
+    pub(super) fn kill_everything(&mut self) {
+        for pid in self.crew.pids() {
+            let _ = sys::kill(pid, libc::SIGKILL);
+        }
+        strays::kill_all(&|_| false);
+    }
+}

@@ -1,0 +1,103 @@
+//! What the zygote prepares before it serves: its Lua state, its descriptors, the handshake.
+
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::OwnedFd;
+
+use ipc_channel::ipc::{self, IpcSender};
+use llib::shm::Segment;
+use llib::sys::ring::Ring;
+use llib::wire::control::{Command, Hello, PROTOCOL, Ready};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::process::{getpid, set_child_subreaper};
+
+use super::{Zygote, crew, deadlines, spares};
+use crate::{guard, run, sys};
+
+/// Prepares everything and greets the host. On failure the host has its reason; the exit code is returned.
+pub(super) fn zygote(
+    address: &str,
+    ring: Ring,
+    host: OwnedFd,
+    guard: OwnedFd,
+    segment: Segment,
+) -> Result<Zygote, i32> {
+    match prepare(ring, host, guard, segment) {
+        Ok((zygote, commands)) => {
+            let ready = Ready {
+                protocol: PROTOCOL,
+                bytecode: run::bytecode(zygote.lua),
+                segment: zygote.segment.name().to_owned(),
+                zygote: std::process::id().cast_signed(),
+                commands,
+            };
+            let sent = IpcSender::<Hello>::connect(address.to_owned())
+                .is_ok_and(|sender| sender.send(Hello::Ready(ready)).is_ok());
+            if !sent {
+                return Err(1);
+            }
+            zygote.ring.ring();
+            Ok(zygote)
+        }
+        Err((ring, reason)) => {
+            guard::refuse(address, &ring, reason);
+            Err(1)
+        }
+    }
+}
+
+type Prepared = (Zygote, IpcSender<Command>);
+
+fn prepare(ring: Ring, host: OwnedFd, guard: OwnedFd, segment: Segment) -> Result<Prepared, (Ring, String)> {
+    let parts = (|| {
+        let sentence = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
+        set_child_subreaper(Some(getpid())).map_err(|error| sentence("failed to become a subreaper", &error))?;
+        sys::buffer_lines();
+        // At the terminal workers are in the background. Writing there must not stop them, and reading
+        // fails instead of stopping.
+        for signal in [libc::SIGTTOU, libc::SIGTTIN] {
+            sys::set_signal(signal, true);
+        }
+        // Rust's handlers would turn a stack overflow's SIGSEGV into SIGABRT.
+        for signal in [libc::SIGSEGV, libc::SIGBUS] {
+            sys::set_signal(signal, false);
+        }
+        let mut children = SigSet::empty();
+        children.add(Signal::SIGCHLD);
+        children.thread_block().map_err(|error| sentence("failed to block SIGCHLD", &error))?;
+        let signals = SignalFd::with_flags(&children, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+            .map_err(|error| sentence("failed to watch for ended workers", &error))?;
+        let doorbell = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)
+            .map_err(|error| sentence("failed to make a doorbell", &error))?;
+        let (sender, commands) = ipc::channel().map_err(|error| sentence("failed to make a channel", &error))?;
+        let (lua, rehearsal) = run::prepare()?;
+        if let Ok(own) = std::env::current_exe() {
+            llib::dispatch::serve_as_worker(own);
+        }
+        Ok((signals, doorbell, sender, commands, lua, rehearsal))
+    })();
+    let (signals, doorbell, sender, commands, lua, rehearsal) = match parts {
+        Ok(parts) => parts,
+        Err(reason) => return Err((ring, reason)),
+    };
+    let zygote = Zygote {
+        // Workers use it until they end, so it has no earlier end than the process.
+        segment: Box::leak(Box::new(segment)),
+        lua,
+        rehearsal,
+        ring,
+        commands,
+        doorbell,
+        signals,
+        host,
+        guard,
+        crew: crew::Crew::default(),
+        pending: VecDeque::new(),
+        deadlines: deadlines::Deadlines::default(),
+        captures: HashMap::new(),
+        watchers: HashMap::new(),
+        spares: spares::Spares::new(),
+    };
+    Ok((zygote, sender))
+}

@@ -1,0 +1,124 @@
+//! Forking workers: onto jobs that wait, and as spares.
+
+use std::io;
+use std::sync::atomic::Ordering;
+
+use llib::shm::{Mailbox, State};
+use llib::wire::cause::Cause;
+use llib::wire::settings::Capture;
+
+use super::Zygote;
+use super::capture::{Captured, Ends};
+use crate::child::{self, Seat};
+use crate::sys::{self, Forked};
+
+/// Forks in a row before the loop looks at deaths and commands again.
+const BATCH: usize = 8;
+
+impl Zygote {
+    /// Starts workers that are needed, some at a time; whether more are.
+    pub(super) fn start_some(&mut self) -> bool {
+        if !self.pending.is_empty() {
+            for _ in 0..BATCH {
+                self.start_pending();
+            }
+            return true;
+        }
+        let header = self.segment.header();
+        let ready = header.ready.count();
+        let wanted = self.spares.wanted();
+        if ready > wanted {
+            // Calm: one spare too many goes.
+            if let Some(index) = header.ready.take_first(|_| true) {
+                self.segment.slot(index).entry.swap(State::Released);
+                self.release(index);
+            }
+        } else if ready < wanted && self.start_spare() {
+            return self.segment.header().ready.count() < wanted;
+        }
+        false
+    }
+
+    /// Starts a worker for the job that has waited longest.
+    pub(super) fn start_pending(&mut self) {
+        let Some(index) = self.pending.pop_front() else { return };
+        let entry = self.segment.slot(index).entry;
+        if entry.state() != State::Pending {
+            return self.finish(index);
+        }
+        let capture = Capture::from_word(entry.capture.load(Ordering::SeqCst));
+        if capture.is_none() {
+            self.spares.missed();
+        }
+        match self.start(index, capture) {
+            Ok(pid) => {
+                if !entry.change(State::Pending, State::Busy) {
+                    // Given up meanwhile; reaping it frees the slot.
+                    self.send(pid, libc::SIGKILL, Cause::Itself);
+                }
+                // Somebody may wait for its process id.
+                self.segment.slot(index).mailbox.ring();
+            }
+            Err(error) => {
+                entry.set_cause(Cause::NotStarted);
+                entry.status.store(error.raw_os_error().unwrap_or(0), Ordering::SeqCst);
+                entry.ended.store(llib::sys::clock::now(), Ordering::SeqCst);
+                if entry.change(State::Pending, State::Dead) { self.settle(index) } else { self.finish(index) }
+            }
+        }
+    }
+
+    /// Starts a spare, if there is room for one. A failure is none: jobs are started when they come.
+    fn start_spare(&mut self) -> bool {
+        let header = self.segment.header();
+        let Some(index) = header.free.take_first(|_| true) else { return false };
+        let slot = self.segment.slot(index);
+        if self.segment.reserve(index, Mailbox::READY).is_err() {
+            header.free.give(index);
+            return false;
+        }
+        slot.mailbox.reset();
+        match self.start(index, Capture::default()) {
+            Ok(_) => {
+                slot.entry.swap(State::Spare);
+                header.ready.give(index);
+                true
+            }
+            Err(_) => {
+                header.free.give(index);
+                false
+            }
+        }
+    }
+
+    fn start(&mut self, index: u32, capture: Capture) -> io::Result<i32> {
+        let segment = self.segment;
+        let slot = segment.slot(index);
+        let (captured, ends) = if capture.is_none() {
+            (None, Ends::new())
+        } else {
+            let generation = slot.entry.generation.load(Ordering::SeqCst);
+            let (captured, ends) = Captured::new(&segment.output_name(index, generation), capture)?;
+            (Some(captured), ends)
+        };
+        slot.entry.pid.store(0, Ordering::SeqCst);
+        match sys::fork()? {
+            Forked::Child => child::run(Seat {
+                lua: self.lua,
+                segment,
+                index,
+                doorbell: &self.doorbell,
+                ends,
+                rehearsal: &self.rehearsal,
+            }),
+            Forked::Parent(pid) => {
+                self.crew.add(pid, index);
+                if let Some(captured) = captured {
+                    self.captures.insert(index, captured);
+                }
+                slot.entry.pid.store(pid, Ordering::SeqCst);
+                Ok(pid)
+            }
+        }
+    }
+}

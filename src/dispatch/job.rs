@@ -90,6 +90,11 @@ impl Job {
 
     /// Whether and how it has ended, without waiting.
     pub fn settled(&self) -> Option<Settled> {
+        self.look().or_else(|| (!self.session.is_ours()).then_some(Settled::Lost))
+    }
+
+    /// The same for the process that started the session, without a system call.
+    fn look(&self) -> Option<Settled> {
         let reply = || Some(self.mailbox().reply()).filter(|code| *code != 0).map(Settled::Reply);
         if let Some(settled) = reply() {
             return Some(settled);
@@ -100,7 +105,7 @@ impl Job {
             let death = Death { cause: entry.cause(), status: entry.status.load(Ordering::SeqCst) };
             return reply().or(Some(Settled::Death(death)));
         }
-        if self.session.is_lost() || !self.session.is_ours() {
+        if self.session.is_lost() {
             return reply().or(Some(Settled::Lost));
         }
         None
@@ -108,7 +113,10 @@ impl Job {
 
     /// Waits until it has settled, at most until `limit` on the monotonic clock.
     pub fn wait(&self, limit: Option<u64>) -> Waited {
-        self.wait_for(limit, || self.settled()).map_or_else(|ended| ended, Waited::Settled)
+        if !self.session.is_ours() {
+            return Waited::Settled(Settled::Lost);
+        }
+        self.wait_for(limit, || self.look()).map_or_else(|ended| ended, Waited::Settled)
     }
 
     /// Waits for it to have a process, and gives its id. One that settled without has none.
@@ -123,7 +131,7 @@ impl Job {
 
     /// Waits until its process and all it started are gone, or nobody is left to see to that.
     pub fn wait_until_gone(&self) {
-        let gone = || (self.is_gone() || self.session.is_lost() || !self.session.is_ours()).then_some(());
+        let gone = || (self.is_gone() || self.session.is_lost()).then_some(());
         while self.wait_for(None, gone).is_err() {}
     }
 
@@ -133,16 +141,13 @@ impl Job {
 
     fn wait_for<T>(&self, limit: Option<u64>, mut done: impl FnMut() -> Option<T>) -> Result<T, Waited> {
         let bell = self.mailbox().bell();
-        let mut spins = spins();
+        if let Some(result) = spin(&mut done) {
+            return Ok(result);
+        }
         loop {
             let seen = bell.load(Ordering::SeqCst);
             if let Some(result) = done() {
                 return Ok(result);
-            }
-            if spins > 0 {
-                spins -= 1;
-                std::hint::spin_loop();
-                continue;
             }
             let left = limit.map_or(SLICE, clock::until).min(SLICE);
             if left.is_zero() {
@@ -258,10 +263,16 @@ impl Job {
         }
         let slot = self.slot();
         let captured = slot.entry.capture.load(Ordering::SeqCst) != 0;
-        if slot.entry.swap(State::Released) == State::Dead && !captured {
-            self.session.free(slot);
-        } else {
-            self.session.attend(slot.index);
+        let replied = slot.mailbox.reply() != 0;
+        match slot.entry.swap(State::Released) {
+            State::Dead if !captured => self.session.free(slot),
+            // A worker that has replied waits for this word and goes by itself, which wakes the zygote. The
+            // mark makes the zygote kill it all the same if it wakes and finds it there.
+            State::Busy if replied => {
+                self.session.segment.header().attention.give(slot.index);
+                slot.mailbox.dismiss();
+            }
+            _ => self.session.attend(slot.index),
         }
     }
 }
@@ -291,12 +302,25 @@ impl Drop for Job {
     }
 }
 
-/// Rounds of spinning before the first sleep: some ten microseconds, in which a warm worker has replied to a
-/// small job. On a single core spinning would only keep the worker from running.
-fn spins() -> u32 {
-    static SPINS: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
-    *SPINS.get_or_init(|| match std::thread::available_parallelism() {
-        Ok(cores) if cores.get() > 1 => 400,
+/// Looks again and again for a while before the first sleep: a warm worker has replied to a small job by then,
+/// and waking a sleeper through an idle core costs more than the reply itself. On a single core it would only
+/// keep the worker from running.
+fn spin<T>(done: &mut impl FnMut() -> Option<T>) -> Option<T> {
+    static SPIN: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
+    let time = *SPIN.get_or_init(|| match std::thread::available_parallelism() {
+        Ok(cores) if cores.get() > 1 => std::env::var("LLIB_SPIN").ok().and_then(|s| s.parse().ok()).unwrap_or(50_000),
         _ => 0,
-    })
+    });
+    let end = clock::now() + time;
+    loop {
+        if let Some(result) = done() {
+            return Some(result);
+        }
+        if clock::now() >= end {
+            return None;
+        }
+        for _ in 0..20 {
+            std::hint::spin_loop();
+        }
+    }
 }

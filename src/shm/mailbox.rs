@@ -4,7 +4,7 @@
 //!
 //! | word | written by | meaning |
 //! |---|---|---|
-//! | `go` | worker: `Cold` → `Warm`; host: → `Job` | a futex where a spare sleeps until its job is there |
+//! | `go` | worker: `Cold` → `Warm`; host: → `Job` → `Leave` | a futex where a spare sleeps until its job is there, and a worker that has replied until it may go |
 //! | `reply` | worker | 0 none, 1 values, else a failure's `Kind::reply_code` |
 //! | `bell` | worker, zygote | a futex that counts; the host sleeps here. Rung after `reply` or a death |
 //! | `closing` | host | the job is asked to end at its next chance; a futex for whatever blocks in the worker |
@@ -47,6 +47,8 @@ pub enum Go {
     Warm,
     /// The job is there.
     Job,
+    /// The reply was taken, or nobody wants it: the worker shall go.
+    Leave,
 }
 
 /// Bytes of job or reply that fit into the mailbox itself.
@@ -205,6 +207,12 @@ impl<'a> Mailbox<'a> {
         self.words().generation.store(generation, Ordering::SeqCst);
         self.words().length.store(length as u64, Ordering::SeqCst);
         self.words().go.store(Go::Job as u32, Ordering::SeqCst);
+    }
+
+    /// Host: lets a worker go that has replied.
+    pub fn dismiss(&self) {
+        self.go().store(Go::Leave as u32, Ordering::SeqCst);
+        crate::sys::futex::wake_all(self.go());
     }
 
     /// Worker: hands the reply over. The payload has to be complete.

@@ -1,10 +1,11 @@
 //! Giving the job's outcome to the host, and what comes after: nothing.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use llib::dispatch::Payload;
-use llib::shm::{Mailbox, Region, RegionError, Spot};
-use llib::sys::clock;
+use llib::shm::{Go, Mailbox, Region, RegionError, Spot};
+use llib::sys::{clock, futex};
 
 use crate::job::Job;
 use crate::sys;
@@ -37,14 +38,16 @@ pub(crate) fn publish(job: &Job, code: u32, payload: &dyn Payload) -> Result<(),
     Ok(())
 }
 
-/// Waits to be killed: the job is over, and the host frees it when it likes.
+/// Waits to be let go or killed: the job is over, and the host frees it when it likes.
 pub(crate) fn stall(job: &Job) -> ! {
     // Nobody will, if no handle is left. The host looks at the reply after it has set the mark, and this looks
     // at the mark after the reply, so one of the two sees the other.
     if job.mailbox.detached().load(Ordering::SeqCst) != 0 {
         sys::exit_now(0);
     }
-    loop {
-        nix::unistd::pause();
+    let go = job.mailbox.go();
+    while go.load(Ordering::SeqCst) != Go::Leave as u32 {
+        futex::wait(go, Go::Job as u32, Duration::from_secs(3600));
     }
+    sys::exit_now(0)
 }

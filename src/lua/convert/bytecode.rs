@@ -32,7 +32,7 @@ pub(super) fn identifiers(chunk: &[u8], mut found: impl FnMut(&[u8])) {
                 break false;
             }
         };
-        if !complete || length < 2 || length > MAX_NAME {
+        if !complete || !(2..=MAX_NAME).contains(&length) {
             continue;
         }
         if let Some(name) = chunk.get(at..at + length - 1)

@@ -47,6 +47,8 @@ struct Zygote {
     rehearsal: Vec<u8>,
     ring: Ring,
     commands: IpcReceiver<Command>,
+    /// Whether the ring has rung since the commands were last looked at: it does after each of them.
+    rung: bool,
     doorbell: OwnedFd,
     signals: SignalFd,
     host: OwnedFd,
@@ -105,7 +107,7 @@ impl Zygote {
     fn serve(&mut self) -> Ending {
         loop {
             self.attend();
-            if self.obey().is_break() {
+            if std::mem::take(&mut self.rung) && self.obey().is_break() {
                 return Ending::Over;
             }
             self.reap();
@@ -273,8 +275,8 @@ impl Zygote {
             return Some(Ending::Lost);
         }
         if said[1] {
-            // Several deaths make one signal; reaping looks for all.
-            while matches!(self.signals.read_signal(), Ok(Some(_))) {}
+            // Several deaths make one signal; reaping looks for all of them.
+            let _ = self.signals.read_signal();
         }
         if said[2] {
             let mut count = [0; 8];
@@ -291,7 +293,7 @@ impl Zygote {
     fn hear(&mut self) -> Option<Ending> {
         loop {
             match self.ring.receive() {
-                Rung::Plain => {}
+                Rung::Plain => self.rung = true,
                 Rung::Watch(job, file) => {
                     let current = self.segment.slot(job.slot).entry.generation.load(Ordering::SeqCst);
                     if current == job.generation {

@@ -88,6 +88,7 @@ fn prepare(ring: Ring, host: OwnedFd, guard: OwnedFd, segment: Segment) -> Resul
         rehearsal,
         ring,
         commands,
+        rung: false,
         doorbell,
         signals,
         host,

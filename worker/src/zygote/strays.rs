@@ -5,7 +5,9 @@
 //! child here that is not a worker was left by a job that has ended, and is killed at sight. Its own
 //! children come up next.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::sys;
@@ -52,11 +54,32 @@ pub(crate) fn kill_all(is_worker: &dyn Fn(i32) -> bool) {
 /// The children of this process.
 fn children() -> Vec<i32> {
     let own = std::process::id();
-    let parse = |text: String| text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect();
-    match fs::read_to_string(format!("/proc/self/task/{own}/children")) {
-        Ok(text) => parse(text),
-        Err(_) => children_by_search(own),
+    read_list(own).unwrap_or_else(|| children_by_search(own))
+}
+
+/// The kernel's own list, /proc/PID/task/TID/children of proc(5). Read after every death, so the file stays
+/// open.
+fn read_list(own: u32) -> Option<Vec<i32>> {
+    static LIST: OnceLock<Option<(u32, File)>> = OnceLock::new();
+    let open = || File::open(format!("/proc/self/task/{own}/children")).ok().map(|file| (own, file));
+    let (owner, file) = LIST.get_or_init(open).as_ref()?;
+    if *owner != own {
+        return None;
     }
+    let mut text = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        match file.read_at(&mut buffer, text.len() as u64) {
+            Ok(0) => break,
+            Ok(count) => text.extend_from_slice(&buffer[..count]),
+            Err(_) => return None,
+        }
+        if text.len() % buffer.len() != 0 {
+            break;
+        }
+    }
+    let text = String::from_utf8(text).ok()?;
+    Some(text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
 }
 
 /// For kernels without CONFIG_PROC_CHILDREN: whoever names this process as parent in /proc/PID/stat.

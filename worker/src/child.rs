@@ -13,7 +13,7 @@ use rustix::process::{
     Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal, setpgid,
 };
 
-use crate::job::{self, Job};
+use crate::job::{self, Desk, Job};
 use crate::zygote::Ends;
 use crate::{run, sys};
 
@@ -38,9 +38,12 @@ pub(crate) fn run(seat: Seat<'_>) -> ! {
     // From here on the slot table is out of reach: a job that runs wild finds its own mailbox alone.
     seat.segment.foreign_ranges(seat.index).into_iter().for_each(sys::unmap);
     run::reseed(seat.lua);
-    run::rehearse(seat.lua, seat.rehearsal);
+    let desk = Desk { session, slot: seat.index, doorbell: DOORBELL };
+    run::rehearse(seat.lua, job::enter(Job::rehearse(mailbox, desk.clone(), seat.rehearsal)));
+    job::leave();
+    set_title("llib-worker");
     wait_for_job(mailbox);
-    match Job::receive(mailbox, session, seat.index, DOORBELL) {
+    match Job::receive(mailbox, desk) {
         Ok(job) => run::job(seat.lua, job::enter(job)),
         // The host wrote it, so this is a segment that vanished with its session.
         Err(_) => sys::exit_now(1),
@@ -68,11 +71,10 @@ fn settle_in(seat: &Seat<'_>) {
         let _ = sys::duplicate_to(seat.doorbell, DOORBELL);
     }
     sys::close_from(DOORBELL + 1);
-    set_title("llib-worker");
 }
 
 fn wait_for_job(mailbox: Mailbox<'_>) {
-    // The rehearsal does not reach the pages that are shared.
+    // Pages that only a longer payload needs.
     mailbox.touch();
     let go = mailbox.go();
     // A job may be there already.

@@ -1,7 +1,8 @@
 //! The one job of a worker's process.
 
 use std::os::fd::RawFd;
-use std::sync::OnceLock;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use llib::shm::{Mailbox, Region, RegionError, Spot};
 use llib::wire::settings::{PREFIX, Settings};
@@ -10,84 +11,102 @@ use llib::wire::settings::{PREFIX, Settings};
 pub(crate) struct Job {
     pub(crate) mailbox: Mailbox<'static>,
     pub(crate) settings: Settings,
-    /// Names of the session's segments start with this.
-    session: String,
-    slot: u32,
+    pub(crate) desk: Desk,
+    /// Whether this is only an exercise, whose reply nobody gets.
+    pub(crate) rehearsal: bool,
     generation: u32,
-    pub(crate) doorbell: RawFd,
-    // Keeps a job apart mapped, and removes its name when the values are decoded.
-    apart: std::sync::Mutex<Option<Region>>,
-    start: usize,
-    len: usize,
+    values: Mutex<Values>,
 }
 
-static CURRENT: OnceLock<Job> = OnceLock::new();
+/// What a worker knows before it has a job.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    /// Names of the session's segments start with this.
+    pub(crate) session: String,
+    pub(crate) slot: u32,
+    pub(crate) doorbell: RawFd,
+}
+
+/// The job's encoded values, and what keeps them mapped.
+#[derive(Default)]
+struct Values {
+    address: usize,
+    len: usize,
+    _apart: Option<Region>,
+}
+
+static CURRENT: AtomicPtr<Job> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Makes `job` the one that this process runs.
 pub(crate) fn enter(job: Job) -> &'static Job {
-    CURRENT.get_or_init(|| job)
+    let job = Box::leak(Box::new(job));
+    CURRENT.store(job, Ordering::SeqCst);
+    job
+}
+
+/// Ends a rehearsal.
+pub(crate) fn leave() {
+    CURRENT.store(std::ptr::null_mut(), Ordering::SeqCst);
 }
 
 /// The job that this process runs, if it has begun one.
+#[allow(unsafe_code)]
 pub(crate) fn current() -> Option<&'static Job> {
-    CURRENT.get()
+    // SAFETY: null, or a job that `enter` leaked.
+    unsafe { CURRENT.load(Ordering::SeqCst).as_ref() }
 }
 
 impl Job {
     /// Finds a job that was announced in `mailbox`.
-    pub(crate) fn receive(
-        mailbox: Mailbox<'static>,
-        session: String,
-        slot: u32,
-        doorbell: RawFd,
-    ) -> Result<Job, RegionError> {
+    pub(crate) fn receive(mailbox: Mailbox<'static>, desk: Desk) -> Result<Job, RegionError> {
         let generation = mailbox.generation();
         let length = usize::try_from(mailbox.length()).unwrap_or(0);
         let (start, apart) = match Spot::of(length) {
             Spot::Inline => (mailbox.payload(), None),
             Spot::Apart => {
-                let mut region = Region::open(&format!("{session}.{slot}.{generation}.job"))?;
+                let mut region = Region::open(&format!("{}.{}.{generation}.job", desk.session, desk.slot))?;
                 region.set_owner(true);
                 (region.as_ptr(), Some(region))
             }
         };
-        let bytes = |from: usize, count: usize| llib::shm::copy_out(start.wrapping_add(from), count);
-        let prefix = bytes(0, PREFIX.min(length));
+        Ok(Job::read(mailbox, desk, generation, start, length, apart))
+    }
+
+    /// A job that the zygote wrote for practice.
+    pub(crate) fn rehearse(mailbox: Mailbox<'static>, desk: Desk, bytes: &[u8]) -> Job {
+        let job = Job::read(mailbox, desk, 0, bytes.as_ptr(), bytes.len(), None);
+        Job { rehearsal: true, ..job }
+    }
+
+    fn read(
+        mailbox: Mailbox<'static>,
+        desk: Desk,
+        generation: u32,
+        start: *const u8,
+        length: usize,
+        apart: Option<Region>,
+    ) -> Job {
+        let prefix = llib::shm::copy_out(start, PREFIX.min(length));
         let count = prefix.first_chunk::<PREFIX>().map_or(0, |prefix| u32::from_le_bytes(*prefix) as usize);
-        let head = bytes(0, (PREFIX + count).min(length));
+        let head = llib::shm::copy_out(start, (PREFIX + count).min(length));
         let (settings, used) = Settings::from_bytes(&head).unwrap_or_default();
-        Ok(Job {
-            mailbox,
-            settings,
-            session,
-            slot,
-            generation,
-            doorbell,
-            apart: std::sync::Mutex::new(apart),
-            start: start.expose_provenance() + used,
-            len: length - used,
-        })
+        let values = Values { address: start.expose_provenance() + used, len: length - used, _apart: apart };
+        Job { mailbox, settings, desk, rehearsal: false, generation, values: Mutex::new(values) }
     }
 
-    /// Address and length of its encoded values.
-    pub(crate) fn values(&self) -> (*const u8, usize) {
-        (std::ptr::with_exposed_provenance(self.start), self.len)
-    }
-
-    /// Forgets the encoded values; they have been decoded.
-    pub(crate) fn drop_values(&self) {
-        if let Ok(mut apart) = self.apart.lock() {
-            *apart = None;
-        }
+    /// Hands address and length of its encoded values to `decode`, and forgets them afterwards.
+    pub(crate) fn take_values<R>(&self, decode: impl FnOnce(*const u8, usize) -> R) -> R {
+        let values = self.values.lock().map(|mut values| std::mem::take(&mut *values)).unwrap_or_default();
+        decode(std::ptr::with_exposed_provenance(values.address), values.len)
     }
 
     /// Number that no other job of the session has.
     pub(crate) fn id(&self) -> u64 {
-        llib::shm::job_id(self.slot, self.generation)
+        llib::shm::job_id(self.desk.slot, self.generation)
     }
 
     /// Name of the segment for a reply that is too long for the mailbox.
     pub(crate) fn reply_name(&self) -> String {
-        format!("{}.{}.{}.reply", self.session, self.slot, self.generation)
+        format!("{}.{}.{}.reply", self.desk.session, self.desk.slot, self.generation)
     }
 }

@@ -10,8 +10,8 @@ use std::ffi::c_int;
 
 use mlua::ffi::*;
 
-/// Slots moved at a time.
-const STEP: c_int = 200;
+/// Slots moved at a time. The room for them is part of what every small message costs, so few.
+const STEP: c_int = 32;
 /// Height at which the lower slots move away.
 const HIGH: c_int = 2 * STEP;
 /// Height below which they come back: more than one frame uses.

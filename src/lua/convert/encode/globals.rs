@@ -131,7 +131,7 @@ impl Encoder<'_> {
         let Buffers { sink, frames, seen, cells, codes, queue, queued, .. } = &mut *self.buffers;
         sink.back_to(mark);
         frames.clear();
-        seen.retain(|_, offset| *offset < start);
+        seen.forget_from(start);
         cells.retain(|_, (offset, _)| *offset < start);
         codes.retain(|_, offset| *offset < start);
         for later in queue.drain(found..) {

@@ -6,6 +6,7 @@
 mod function;
 mod globals;
 mod path;
+mod seen;
 mod table;
 mod userdata;
 mod value;
@@ -24,6 +25,7 @@ use super::options::{EncodeOptions, Handles};
 use super::protect::{FIRST, Protected, protected};
 use super::sink::{Message, Sink};
 use super::stack::{ROOM, Stack};
+use seen::Seen;
 
 /// Slots of the protected function: values that must stay reachable, the names' table, moved stack slots,
 /// the globals table; then the values to encode.
@@ -75,7 +77,7 @@ struct Buffers {
     sink: Sink,
     frames: Vec<Frame>,
     /// Address of an object to the offset of its tag.
-    seen: FxHashMap<usize, usize>,
+    seen: Seen,
     /// Identity of an upvalue's variable to function and index.
     cells: FxHashMap<usize, (usize, c_int)>,
     /// Hash of a binary chunk to the offset of its length.
@@ -102,7 +104,7 @@ impl Buffers {
             self.frames = Vec::new();
         }
         if self.seen.capacity() > KEEP_ENTRIES {
-            self.seen = FxHashMap::default();
+            self.seen = Seen::default();
         }
         if self.cells.capacity() > KEEP_ENTRIES {
             self.cells = FxHashMap::default();

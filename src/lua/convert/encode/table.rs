@@ -1,7 +1,5 @@
 //! Tables: items, pairs, metatable.
 
-use std::collections::hash_map::Entry;
-
 use mlua::ffi::*;
 
 use super::super::protect::string;
@@ -38,15 +36,12 @@ impl Encoder<'_> {
                     lua_settop(lua, -2);
                 }
             }
-            match self.buffers.seen.entry(address) {
-                Entry::Occupied(seen) => {
-                    let offset = *seen.get();
-                    self.reference(offset);
-                    lua_settop(lua, -2);
-                    return Ok(false);
-                }
-                Entry::Vacant(new) => new.insert(self.buffers.sink.at()),
-            };
+            let offset = self.buffers.sink.at();
+            if let Some(offset) = self.buffers.seen.get_or_insert(address, offset) {
+                self.reference(offset);
+                lua_settop(lua, -2);
+                return Ok(false);
+            }
             let items = lua_rawlen(lua, -1) as i64;
             let sink = &mut self.buffers.sink;
             sink.byte(TABLE);
@@ -213,7 +208,7 @@ impl Encoder<'_> {
         // SAFETY: a table is on top; raw access only.
         unsafe {
             let address = lua_topointer(lua, -1) as usize;
-            if self.buffers.seen.contains_key(&address) {
+            if self.buffers.seen.get(address).is_some() {
                 return false;
             }
             lua_pushlstring(lua, c"__name".as_ptr(), 6);

@@ -219,7 +219,7 @@ impl Encoder<'_> {
 
     /// Whether the userdata is a constructed one whose arguments are being written.
     fn is_being_built(&self, address: usize) -> bool {
-        let Some(&offset) = self.buffers.seen.get(&address) else { return false };
+        let Some(offset) = self.buffers.seen.get(address) else { return false };
         self.buffers.sink.written(offset, 1)[0] & !SHARED == BUILT
             && self.buffers.frames.iter().any(|f| matches!(f.at, At::Built { offset: o, .. } if o == offset))
     }

@@ -1,7 +1,5 @@
 //! One value: the kinds without content, and the way to the others.
 
-use std::collections::hash_map::Entry;
-
 use mlua::ffi::*;
 
 use super::super::error::EncodeError;
@@ -72,14 +70,10 @@ impl Encoder<'_> {
                 return;
             }
             // The address of the bytes is as good an identity as that of the string's header.
-            match self.buffers.seen.entry(bytes.as_ptr() as usize) {
-                Entry::Occupied(seen) => {
-                    let offset = *seen.get();
-                    self.reference(offset);
-                    return;
-                }
-                Entry::Vacant(new) => new.insert(sink.at()),
-            };
+            if let Some(offset) = self.buffers.seen.get_or_insert(bytes.as_ptr() as usize, sink.at()) {
+                return self.reference(offset);
+            }
+            let sink = &mut self.buffers.sink;
             if bytes.len() < BLOB_MIN {
                 sink.byte(STR);
                 sink.counted(bytes);
@@ -93,7 +87,7 @@ impl Encoder<'_> {
 
     /// A reference, if the value at this address was met before. Pops it then.
     pub(super) unsafe fn met_before(&mut self, address: usize) -> bool {
-        let Some(&offset) = self.buffers.seen.get(&address) else { return false };
+        let Some(offset) = self.buffers.seen.get(address) else { return false };
         self.reference(offset);
         // SAFETY: the value is on top.
         unsafe { lua_settop(self.lua, -2) };

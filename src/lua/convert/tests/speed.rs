@@ -36,7 +36,13 @@ fn measure(name: &str, code: &str, rounds: usize) {
     }
     encoding.sort();
     decoding.sort();
-    println!("{name}: {len} bytes, encode {:?}, decode {:?}", encoding[rounds / 2], decoding[rounds / 2]);
+    println!(
+        "{name}: {len} bytes, encode {:?} (least {:?}), decode {:?} (least {:?})",
+        encoding[rounds / 2],
+        encoding[0],
+        decoding[rounds / 2],
+        decoding[0]
+    );
 }
 
 #[test]

@@ -141,9 +141,8 @@ impl Job {
 
     fn wait_for<T>(&self, limit: Option<u64>, mut done: impl FnMut() -> Option<T>) -> Result<T, Waited> {
         let bell = self.mailbox().bell();
-        if let Some(result) = spin(&mut done) {
-            return Ok(result);
-        }
+        // No spinning first: the scheduler likes to put the worker on the core of whoever woke it, where a
+        // spinning host would only be in its way. Measured in `docs/decisions/0006-no-spinning.md`.
         loop {
             let seen = bell.load(Ordering::SeqCst);
             if let Some(result) = done() {
@@ -298,29 +297,6 @@ impl Drop for Job {
             } else if slot.entry.change(State::Dead, State::Released) {
                 self.session.attend(slot.index);
             }
-        }
-    }
-}
-
-/// Looks again and again for a while before the first sleep: a warm worker has replied to a small job by then,
-/// and waking a sleeper through an idle core costs more than the reply itself. On a single core it would only
-/// keep the worker from running.
-fn spin<T>(done: &mut impl FnMut() -> Option<T>) -> Option<T> {
-    static SPIN: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
-    let time = *SPIN.get_or_init(|| match std::thread::available_parallelism() {
-        Ok(cores) if cores.get() > 1 => std::env::var("LLIB_SPIN").ok().and_then(|s| s.parse().ok()).unwrap_or(50_000),
-        _ => 0,
-    });
-    let end = clock::now() + time;
-    loop {
-        if let Some(result) = done() {
-            return Some(result);
-        }
-        if clock::now() >= end {
-            return None;
-        }
-        for _ in 0..20 {
-            std::hint::spin_loop();
         }
     }
 }

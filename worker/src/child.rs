@@ -39,10 +39,13 @@ pub(crate) fn run(seat: Seat<'_>) -> ! {
     seat.segment.foreign_ranges(seat.index).into_iter().for_each(sys::unmap);
     run::reseed(seat.lua);
     let desk = Desk { session, slot: seat.index, doorbell: DOORBELL };
-    run::rehearse(seat.lua, job::enter(Job::rehearse(mailbox, desk.clone(), seat.rehearsal)));
-    job::leave();
     set_title("llib-worker");
-    wait_for_job(mailbox);
+    if mailbox.go().load(Ordering::SeqCst) != Go::Job as u32 {
+        job::enter(Job::rehearse(mailbox, desk.clone(), seat.rehearsal));
+        run::rehearse(seat.lua);
+        job::leave();
+        wait_for_job(mailbox);
+    }
     match Job::receive(mailbox, desk) {
         Ok(job) => run::job(seat.lua, job::enter(job)),
         // The host wrote it, so this is a segment that vanished with its session.

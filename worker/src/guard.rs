@@ -89,6 +89,8 @@ fn guard(address: &str, ring: Ring, host: OwnedFd, segment: Segment, lock: Sessi
     });
     llib::shm::remove_session(segment.name());
     drop(lock);
+    // Among what was killed may have been the supervisors of jobs that were hosts themselves.
+    sweep();
     0
 }
 

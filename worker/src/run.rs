@@ -95,10 +95,9 @@ pub(crate) fn reseed(lua: *mut lua_State) {
     }
 }
 
-/// Runs a job all the way to its reply, which stays unsent. A forked process gets each page anew when it first
+/// Runs the current job all the way to its reply, which stays unsent. A forked process gets each page anew when it first
 /// touches it; this way the pages that a job touches are there before one comes.
-pub(crate) fn rehearse(lua: *mut lua_State, job: &'static Job) {
-    apply_settings(job);
+pub(crate) fn rehearse(lua: *mut lua_State) {
     // SAFETY: the worker's state, idle.
     unsafe {
         lua_pushcfunction(lua, job_main);

@@ -38,7 +38,7 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
                     drop(job);
                     let waited = time.unwrap_or_default().as_secs_f64() * 1000.0;
                     if keep == Some(false) {
-                        task.clean();
+                        task.end();
                     }
                     lua_pushnil(lua);
                     failure::push(lua, Kind::Timeout, &format!("no result within {waited} ms"));

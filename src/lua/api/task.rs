@@ -44,7 +44,17 @@ impl Task {
         self.job.borrow().clone().ok_or_else(|| cleaned(&self.facts.name))
     }
 
-    /// Frees everything of the job.
+    /// Ends the job, if it runs: its process and all it started are gone when this returns. Then frees it.
+    pub(super) fn end(&self) {
+        if let Ok(job) = self.job() {
+            if !matches!(job.settled(), Some(Settled::Death(_) | Settled::Lost)) {
+                job.signal(libc::SIGKILL);
+            }
+        }
+        self.clean();
+    }
+
+    /// Frees everything of the job, without waiting for its process to go.
     pub(super) fn clean(&self) {
         *self.watch.borrow_mut() = None;
         let job = self.job.borrow_mut().take();
@@ -168,14 +178,7 @@ lua_function!(usage => usage_body);
 unsafe fn clean_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     let task = unsafe { check(lua)? };
-    if let Ok(job) = task.job() {
-        // Whatever still runs is gone when this returns.
-        if !matches!(job.settled(), Some(Settled::Death(_) | Settled::Lost)) {
-            job.signal(libc::SIGKILL);
-        }
-        drop(job);
-        task.clean();
-    }
+    task.end();
     Ok(0)
 }
 

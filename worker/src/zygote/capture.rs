@@ -20,7 +20,8 @@ pub(crate) type Ends = Vec<(Stream, OwnedFd)>;
 impl Captured {
     /// Makes pipes and segment. The segment's name goes with this.
     pub(super) fn new(name: &str, capture: Capture) -> io::Result<(Captured, Ends)> {
-        let segment = CaptureSegment::create(name, capture.limit).map_err(io::Error::other)?;
+        let no_space = |_| io::Error::from_raw_os_error(libc::ENOSPC);
+        let segment = CaptureSegment::create(name, capture.limit).map_err(no_space)?;
         let mut captured = Captured { segment, pipes: Vec::new() };
         let mut ends = Vec::new();
         for (wanted, stream) in [(capture.stdout, Stream::Output), (capture.stderr, Stream::Error)] {

@@ -81,8 +81,9 @@ pub(crate) fn run(
     if ending == Ending::Lost {
         // The guard would do this, but the guard is what was lost.
         llib::shm::remove_session(segment.name());
+        drop(lock);
+        llib::shm::sweep();
     }
-    drop(lock);
     0
 }
 

@@ -158,7 +158,7 @@ impl Job {
                 Woken::TimedOut => {
                     self.session.check();
                     // A handler that ran just before the sleep began did not interrupt it.
-                    return done().map_or(Err(Waited::Pause), Ok);
+                    return done().ok_or(Waited::Pause);
                 }
             }
         }
@@ -220,7 +220,11 @@ impl Job {
         let entry = self.slot().entry;
         if entry.state() == State::Dead {
             let read = |word: &std::sync::atomic::AtomicU64| word.load(Ordering::SeqCst);
-            return Usage { user: read(&entry.user), system: read(&entry.system), max_rss: read(&entry.max_rss) };
+            return Usage {
+                user: read(&entry.user),
+                system: read(&entry.system),
+                max_rss: read(&entry.max_rss),
+            };
         }
         self.pid().and_then(process::usage).unwrap_or_default()
     }
@@ -228,8 +232,7 @@ impl Job {
     /// A descriptor that becomes readable once the job has settled: the other end closes then. It closes
     /// as well if the zygote dies.
     pub fn watch(&self) -> std::io::Result<OwnedFd> {
-        let (ours, theirs) =
-            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         self.mailbox().notify().store(1, Ordering::SeqCst);
         // Where nobody is left to take it, `theirs` closes here, which is the right answer too.
         if let Err(error) = self.session.ring.watch(self.at, std::os::fd::AsFd::as_fd(&theirs)) {
@@ -291,10 +294,8 @@ impl Drop for Job {
         // It may have settled in between; then whoever sees both first frees it. A worker that replied
         // before it could see the mark waits to be released.
         if slot.mailbox.reply() != 0 || slot.entry.state() == State::Dead {
-            let state = slot.entry.state();
-            if (state == State::Dead || state == State::Busy) && slot.entry.change(state, State::Released) {
-                self.session.attend(slot.index);
-            } else if slot.entry.change(State::Dead, State::Released) {
+            let entry = slot.entry;
+            if entry.change(State::Busy, State::Released) || entry.change(State::Dead, State::Released) {
                 self.session.attend(slot.index);
             }
         }

@@ -68,10 +68,8 @@ impl Session {
     /// The process's session; starts one where there is none, or where the last one's supervisors died.
     pub fn current(host: impl FnOnce() -> Host) -> Result<Arc<Session>, StartError> {
         let mut current = lock(&CURRENT);
-        if let Some(session) = current.as_ref() {
-            if session.is_ours() && !session.is_lost() {
-                return Ok(Arc::clone(session));
-            }
+        if let Some(session) = current.as_ref().filter(|session| session.is_ours() && !session.is_lost()) {
+            return Ok(Arc::clone(session));
         }
         // A session of before a fork belongs to the parent, and one whose supervisors died to nobody.
         *current = None;

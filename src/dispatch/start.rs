@@ -66,7 +66,9 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::Channel(source) => write!(f, "failed to make a channel to the worker program: {source}"),
+            StartError::Channel(source) => {
+                write!(f, "failed to make a channel to the worker program: {source}")
+            }
             StartError::Spawn { program, source } => {
                 write!(f, "failed to run the worker program '{}': {source}", program.display())
             }

@@ -166,7 +166,9 @@ pub unsafe fn milliseconds(lua: *mut lua_State, index: c_int) -> Result<Option<s
             return Err(wrong_type(lua, index, "number of milliseconds"));
         }
         duration(lua_tonumber(lua, index))
-            .ok_or_else(|| Raise::Argument(index, "milliseconds expected, got a number below zero or NaN".to_owned()))
+            .ok_or_else(|| {
+                Raise::Argument(index, "milliseconds expected, got a number below zero or NaN".to_owned())
+            })
             .map(Some)
     }
 }

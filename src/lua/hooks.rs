@@ -64,4 +64,3 @@ unsafe fn main_thread(lua: *mut lua_State) -> *mut lua_State {
         main
     }
 }
-

@@ -128,8 +128,9 @@ impl Region {
 
     fn allocate(&self, start: usize, bytes: usize) -> Result<(), RegionError> {
         let name = self.memory.get_os_id();
-        let file = rustix::shm::open(name, rustix::shm::OFlags::RDWR, rustix::fs::Mode::empty())
-            .map_err(|error| RegionError::Map { action: "open", name: name.to_owned(), source: error.into() })?;
+        let file = rustix::shm::open(name, rustix::shm::OFlags::RDWR, rustix::fs::Mode::empty()).map_err(
+            |error| RegionError::Map { action: "open", name: name.to_owned(), source: error.into() },
+        )?;
         let flags = rustix::fs::FallocateFlags::empty();
         rustix::fs::fallocate(&file, flags, start as u64, bytes as u64)
             .map_err(|_| RegionError::Full { bytes })
@@ -161,19 +162,22 @@ unsafe fn advise(start: *mut u8, len: usize) -> Result<(), rustix::io::Errno> {
     }
 }
 
-/// A private copy of bytes that lie in shared memory and are not written any more.
-pub fn copy_out(start: *const u8, len: usize) -> Vec<u8> {
+/// A private copy of bytes that lie in shared memory.
+///
+/// # Safety
+/// `len` bytes from `start` on are mapped and readable.
+pub unsafe fn copy_out(start: *const u8, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
-    // SAFETY: callers pass a place in a mapping that they hold, with its length; the vector is as long.
+    // SAFETY: as demanded; the vector is as long.
     unsafe { start.copy_to_nonoverlapping(bytes.as_mut_ptr(), len) };
     bytes
 }
 
 fn map_error(action: &'static str, name: &str, error: ShmemError) -> RegionError {
     let source = match error {
-        ShmemError::MapCreateFailed(code) | ShmemError::MapOpenFailed(code) | ShmemError::UnknownOsError(code) => {
-            io::Error::from_raw_os_error(code.cast_signed())
-        }
+        ShmemError::MapCreateFailed(code)
+        | ShmemError::MapOpenFailed(code)
+        | ShmemError::UnknownOsError(code) => io::Error::from_raw_os_error(code.cast_signed()),
         other => io::Error::other(other),
     };
     RegionError::Map { action, name: name.to_owned(), source }

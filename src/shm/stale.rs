@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, Mode, fstat, flock};
+use rustix::fs::{FlockOperation, Mode, flock, fstat};
 use rustix::io::Errno;
 use rustix::shm::OFlags;
 

@@ -6,8 +6,9 @@ use std::ffi::{CStr, OsStr, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-/// The file that holds the code at `address`.
-pub fn file_of(address: *const c_void) -> Option<PathBuf> {
+/// The file that this code was loaded from: module or executable.
+pub fn own_file() -> Option<PathBuf> {
+    let address = own_file as *const c_void;
     let mut info = libc::Dl_info {
         dli_fname: std::ptr::null(),
         dli_fbase: std::ptr::null_mut(),

@@ -76,7 +76,8 @@ impl Ring {
         match recvmsg(&self.socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags) {
             Ok(message) if message.bytes == 0 => Rung::Closed,
             Ok(message) if message.bytes == WATCH => {
-                let word = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+                let word =
+                    |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
                 let job = JobRef { slot: word(0), generation: word(4) };
                 let file = control.drain().find_map(|message| match message {
                     RecvAncillaryMessage::ScmRights(mut files) => files.next(),

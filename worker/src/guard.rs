@@ -13,9 +13,7 @@ use llib::sys::ring::Ring;
 use llib::sys::spawn::RING_FD;
 use llib::wire::control::Hello;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{
-    Pid, PidfdFlags, getpid, getppid, pidfd_open, set_child_subreaper, setpgid,
-};
+use rustix::process::{Pid, PidfdFlags, getpid, getppid, pidfd_open, set_child_subreaper, setpgid};
 
 use crate::sys::{self, Forked};
 use crate::zygote::{self, Ending, strays};
@@ -47,7 +45,8 @@ pub(crate) fn refuse(address: &str, ring: &Ring, reason: String) {
 fn prepare(host: i32) -> Result<(OwnedFd, Segment, SessionLock), String> {
     let sentence = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
     let pid = Pid::from_raw(host).ok_or("the host's process id is not one")?;
-    let host = pidfd_open(pid, PidfdFlags::empty()).map_err(|error| sentence("failed to watch the host", &error))?;
+    let host =
+        pidfd_open(pid, PidfdFlags::empty()).map_err(|error| sentence("failed to watch the host", &error))?;
     if getppid() != Some(pid) {
         return Err("the host is gone".to_owned());
     }
@@ -63,9 +62,9 @@ fn prepare(host: i32) -> Result<(OwnedFd, Segment, SessionLock), String> {
 }
 
 fn guard(address: &str, ring: Ring, host: OwnedFd, segment: Segment, lock: SessionLock) -> i32 {
-    let forked = pidfd_open(getpid(), PidfdFlags::empty()).map_err(io::Error::from).and_then(|own| {
-        sys::fork().map(|forked| (own, forked))
-    });
+    let forked = pidfd_open(getpid(), PidfdFlags::empty())
+        .map_err(io::Error::from)
+        .and_then(|own| sys::fork().map(|forked| (own, forked)));
     let zygote = match forked {
         Ok((own, Forked::Child)) => {
             // A group of its own, so that a signal to the guard's group leaves one of the two.

@@ -78,6 +78,7 @@ impl Job {
         Job { rehearsal: true, ..job }
     }
 
+    #[allow(unsafe_code)]
     fn read(
         mailbox: Mailbox<'static>,
         desk: Desk,
@@ -86,9 +87,11 @@ impl Job {
         length: usize,
         apart: Option<Region>,
     ) -> Job {
-        let prefix = llib::shm::copy_out(start, PREFIX.min(length));
-        let count = prefix.first_chunk::<PREFIX>().map_or(0, |prefix| u32::from_le_bytes(*prefix) as usize);
-        let head = llib::shm::copy_out(start, (PREFIX + count).min(length));
+        // SAFETY: `length` bytes are mapped there, and the copies take no more.
+        let copy = |len: usize| unsafe { llib::shm::copy_out(start, len.min(length)) };
+        let count =
+            copy(PREFIX).first_chunk::<PREFIX>().map_or(0, |prefix| u32::from_le_bytes(*prefix) as usize);
+        let head = copy(PREFIX + count);
         let (settings, used) = Settings::from_bytes(&head).unwrap_or_default();
         let values = Values { address: start.expose_provenance() + used, len: length - used, _apart: apart };
         Job { mailbox, settings, desk, rehearsal: false, generation, values: Mutex::new(values) }

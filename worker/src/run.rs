@@ -374,9 +374,7 @@ unsafe fn finish(lua: *mut lua_State, first: c_int, count: c_int, code: u32) -> 
 unsafe fn send(lua: *mut lua_State, job: &Job, first: c_int, count: c_int, code: u32) -> Result<(), String> {
     // SAFETY: the caller has these values on the stack.
     let sent = unsafe {
-        encode(lua, first, count, &results(), &mut NoHandles, |message| {
-            reply::publish(job, code, message)
-        })
+        encode(lua, first, count, &results(), &mut NoHandles, |message| reply::publish(job, code, message))
     };
     match sent {
         Ok(Ok(())) => Ok(()),

@@ -69,7 +69,11 @@ pub(crate) fn inherited(fd: RawFd) -> OwnedFd {
 /// Makes `target` refer to what `file` does, across exec too.
 pub(crate) fn duplicate_to(file: &OwnedFd, target: RawFd) -> io::Result<()> {
     // SAFETY: whatever `target` was is closed; callers name standard streams or numbers that they manage.
-    if unsafe { libc::dup2(file.as_raw_fd(), target) } == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if unsafe { libc::dup2(file.as_raw_fd(), target) } == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 /// Closes every descriptor from `first` on.

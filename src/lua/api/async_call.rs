@@ -38,11 +38,8 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
             return Err(Raise::Argument(1, "Lua function expected, got a C function".to_owned()));
         }
         let name = name.unwrap_or_else(|| source_of(lua));
-        let facts = Facts {
-            name: name.clone(),
-            timeout: options.timeout,
-            captures: !options.capture().is_none(),
-        };
+        let facts =
+            Facts { name: name.clone(), timeout: options.timeout, captures: !options.capture().is_none() };
         // Before the job exists, so that running out of memory here loses nothing.
         let task = task::push_empty(lua, facts);
         lua_pushvalue(lua, 1);
@@ -102,7 +99,8 @@ unsafe fn push_arguments(lua: *mut lua_State) -> Result<c_int, Raise> {
         let counted = lua_tointegerx(lua, -1, &mut exact);
         lua_pop(lua, 1);
         let count = if exact != 0 { counted } else { lua_rawlen(lua, table) as lua_Integer };
-        let room = c_int::try_from(count).ok().filter(|count| *count >= 0 && lua_checkstack(lua, *count + 20) != 0);
+        let room =
+            c_int::try_from(count).ok().filter(|count| *count >= 0 && lua_checkstack(lua, *count + 20) != 0);
         let Some(room) = room else {
             return Err(Raise::Argument(2, format!("option 'args' holds too many arguments ({count})")));
         };

@@ -111,7 +111,8 @@ unsafe fn reported(lua: *mut lua_State, job: &Job, code: u32) {
             return;
         }
         let kind = Kind::from_reply(code).unwrap_or(Kind::Encode);
-        let message = bytes(lua, 2).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
+        let message =
+            bytes(lua, 2).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
         lua_checkstack(lua, 8);
         failure::push(lua, kind, &message);
         if count >= 1 {

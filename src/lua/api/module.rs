@@ -8,7 +8,8 @@ use mlua::ffi::*;
 
 use super::{async_call, failure, sleep, task};
 use crate::dispatch::Session;
-use crate::lua::call::{Outcome, push_text};
+use crate::lua::call::{Outcome, Raise, push_text};
+use crate::lua::convert::remember_names;
 use crate::lua_function;
 
 /// Where a worker keeps the job's `res`, for `thread.self()`.
@@ -34,6 +35,8 @@ pub unsafe fn open(lua: *mut lua_State) -> Outcome {
         failure::register(lua);
         task::register(lua);
         note_state(lua);
+        // Before a script puts something else in place of a library's function.
+        remember_names(lua).map_err(|error| Raise::Message(error.to_string()))?;
         lua_createtable(lua, 0, 2);
         lua_createtable(lua, 0, functions.len() as c_int);
         for (name, function) in functions {
@@ -58,7 +61,7 @@ pub unsafe fn set_self(lua: *mut lua_State) {
 
 /// The module's own file, where it was loaded from one.
 pub(super) fn file() -> Option<PathBuf> {
-    crate::sys::module::file_of(open as *const std::ffi::c_void)
+    crate::sys::module::own_file()
 }
 
 /// Counts the state, and leaves in its registry something whose finalizer takes it off again: a program

@@ -101,7 +101,8 @@ unsafe fn set(lua: *mut lua_State, options: &mut Options, key: &str) -> Result<(
             "nice" => {
                 options.nice = integer(lua)
                     .filter(|nice| (0..=19).contains(nice))
-                    .ok_or_else(|| expected(lua, key, "an integer from 0 to 19"))? as i32;
+                    .ok_or_else(|| expected(lua, key, "an integer from 0 to 19"))?
+                    as i32;
             }
             _ => return Err(format!("unknown option '{key}' (known: {})", KNOWN.join(", "))),
         }
@@ -186,7 +187,8 @@ unsafe fn globals(lua: *mut lua_State, options: &mut Options, key: &str) -> Resu
                     lua_rawgeti(lua, -1, position as lua_Integer);
                     let name = bytes(lua, -1).map(<[u8]>::to_vec);
                     lua_pop(lua, 1);
-                    let problem = || format!("option '{key}': a table holds names, and entry {position} is none");
+                    let problem =
+                        || format!("option '{key}': a table holds names, and entry {position} is none");
                     options.extra_globals.push(name.ok_or_else(problem)?);
                 }
             }

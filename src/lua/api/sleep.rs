@@ -16,7 +16,8 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
     const SLICE: Duration = Duration::from_millis(50);
     // SAFETY: Lua's state.
     let time = unsafe { milliseconds(lua, 1)? };
-    let time = time.ok_or_else(|| Raise::Argument(1, "number of milliseconds expected, got no value".to_owned()))?;
+    let time =
+        time.ok_or_else(|| Raise::Argument(1, "number of milliseconds expected, got no value".to_owned()))?;
     let end = clock::after(time);
     let nobody_wakes = AtomicU32::new(0);
     loop {

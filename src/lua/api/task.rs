@@ -11,9 +11,7 @@ use mlua::ffi::*;
 use super::await_call::{self, cleaned};
 use super::failure;
 use crate::dispatch::{Job, Settled, Waited};
-use crate::lua::call::{
-    Outcome, Raise, bytes, is_absent, milliseconds, push_bytes, push_text, wrong_type,
-};
+use crate::lua::call::{Outcome, Raise, bytes, is_absent, milliseconds, push_bytes, push_text, wrong_type};
 use crate::lua::hooks;
 use crate::lua_function;
 use crate::sys::signal;
@@ -46,10 +44,9 @@ impl Task {
 
     /// Ends the job, if it runs: its process and all it started are gone when this returns. Then frees it.
     pub(super) fn end(&self) {
-        if let Ok(job) = self.job() {
-            if !matches!(job.settled(), Some(Settled::Death(_) | Settled::Lost)) {
-                job.signal(libc::SIGKILL);
-            }
+        let gone = |job: &Job| matches!(job.settled(), Some(Settled::Death(_) | Settled::Lost));
+        if let Some(job) = self.job().ok().filter(|job| !gone(job)) {
+            job.signal(libc::SIGKILL);
         }
         self.clean();
     }
@@ -226,7 +223,8 @@ unsafe fn signal_argument(lua: *mut lua_State, index: c_int) -> Result<i32, Rais
         }
         if let Some(name) = bytes(lua, index) {
             let name = String::from_utf8_lossy(name);
-            return signal::number(&name).ok_or_else(|| Raise::Argument(index, format!("unknown signal '{name}'")));
+            return signal::number(&name)
+                .ok_or_else(|| Raise::Argument(index, format!("unknown signal '{name}'")));
         }
         let mut exact = 0;
         let number = lua_tointegerx(lua, index, &mut exact);
@@ -358,11 +356,11 @@ unsafe fn getfd_body(lua: *mut lua_State) -> Outcome {
         let mut watch = task.watch.borrow_mut();
         if watch.is_none() {
             let made = job.watch();
-            *watch = Some(made.map_err(|error| Raise::Message(format!("failed to make a descriptor: {error}")))?);
+            *watch =
+                Some(made.map_err(|error| Raise::Message(format!("failed to make a descriptor: {error}")))?);
         }
         let number = watch.as_ref().map_or(-1, |watch| watch.as_raw_fd());
         lua_pushinteger(lua, i64::from(number));
     }
     Ok(1)
 }
-

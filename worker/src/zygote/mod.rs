@@ -138,10 +138,9 @@ impl Zygote {
             match state {
                 State::Pending => self.pending.push_back(index),
                 State::Released => self.release(index),
-                State::Spare if self.crew.at(index).is_none() => {
-                    if segment.header().ready.take(index) {
-                        self.finish(index);
-                    }
+                // It died while a host had its bit, which is back now.
+                State::Spare if self.crew.at(index).is_none() && segment.header().ready.take(index) => {
+                    self.finish(index);
                 }
                 _ => {}
             }
@@ -218,7 +217,8 @@ impl Zygote {
     /// The process of a job that runs.
     fn worker_of(&self, job: JobRef) -> Option<i32> {
         let entry = self.segment.slot(job.slot).entry;
-        let current = entry.state() == State::Busy && entry.generation.load(Ordering::SeqCst) == job.generation;
+        let current =
+            entry.state() == State::Busy && entry.generation.load(Ordering::SeqCst) == job.generation;
         if current { self.crew.at(job.slot) } else { None }
     }
 
@@ -253,7 +253,11 @@ impl Zygote {
     fn sleep(&mut self, idle: bool) -> Option<Ending> {
         let next = [self.deadlines.next(), self.spares.next()].into_iter().flatten().min();
         let wait = next.map(clock::until);
-        let time = if idle { wait.and_then(|wait| Timespec::try_from(wait).ok()) } else { Some(Timespec::default()) };
+        let time = if idle {
+            wait.and_then(|wait| Timespec::try_from(wait).ok())
+        } else {
+            Some(Timespec::default())
+        };
         let signals = self.signals.as_fd();
         let mut files = vec![
             PollFd::new(&self.ring, PollFlags::IN),

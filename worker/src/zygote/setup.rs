@@ -52,7 +52,8 @@ type Prepared = (Zygote, IpcSender<Command>);
 fn prepare(ring: Ring, host: OwnedFd, guard: OwnedFd, segment: Segment) -> Result<Prepared, (Ring, String)> {
     let parts = (|| {
         let sentence = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
-        set_child_subreaper(Some(getpid())).map_err(|error| sentence("failed to become a subreaper", &error))?;
+        set_child_subreaper(Some(getpid()))
+            .map_err(|error| sentence("failed to become a subreaper", &error))?;
         sys::buffer_lines();
         // At the terminal workers are in the background. Writing there must not stop them, and reading
         // fails instead of stopping.
@@ -70,7 +71,8 @@ fn prepare(ring: Ring, host: OwnedFd, guard: OwnedFd, segment: Segment) -> Resul
             .map_err(|error| sentence("failed to watch for ended workers", &error))?;
         let doorbell = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)
             .map_err(|error| sentence("failed to make a doorbell", &error))?;
-        let (sender, commands) = ipc::channel().map_err(|error| sentence("failed to make a channel", &error))?;
+        let (sender, commands) =
+            ipc::channel().map_err(|error| sentence("failed to make a channel", &error))?;
         let (lua, rehearsal) = run::prepare()?;
         if let Ok(own) = std::env::current_exe() {
             llib::dispatch::serve_as_worker(own);

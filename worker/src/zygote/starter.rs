@@ -63,7 +63,11 @@ impl Zygote {
                 entry.set_cause(Cause::NotStarted);
                 entry.status.store(error.raw_os_error().unwrap_or(0), Ordering::SeqCst);
                 entry.ended.store(llib::sys::clock::now(), Ordering::SeqCst);
-                if entry.change(State::Pending, State::Dead) { self.settle(index) } else { self.finish(index) }
+                if entry.change(State::Pending, State::Dead) {
+                    self.settle(index)
+                } else {
+                    self.finish(index)
+                }
             }
         }
     }

@@ -246,15 +246,13 @@ spec("clean kills what still runs", function()
 end)
 
 spec("clean frees the job's slot", function()
-  thread.async(function() end):await()
   collectgarbage()
-  local function jobs() return thread.stats().jobs end
-  local before = jobs()
+  T.jobs(0)
   local tasks = {}
   for i = 1, 10 do tasks[i] = thread.async(T.forever) end
-  equal(jobs(), before + 10, "the number of jobs")
+  T.jobs(10)
   for i = 1, 10 do tasks[i]:clean() end
-  T.wait(function() return jobs() == before end, "the jobs' slots are free")
+  T.jobs(0)
 end)
 
 -- ---------------------------------------------------------------- arguments
@@ -333,21 +331,24 @@ spec("SIGINT ends a blocking await at once, as it ends any Lua code", function()
   equal(code, 0, "the exit code")
 end)
 
-spec("SIGINT ends a sleep, and an await in a coroutine", function()
-  local output = T.script [[
-    local thread = require "llib".thread
-    local parent = tonumber(io.open("/proc/self/stat"):read("a"):match("^(%d+)"))
-    local function interrupter()
-      return thread.async(function() require "llib".thread.sleep(50) os.execute("kill -INT " .. parent) end)
-    end
-    local task = interrupter()
-    print(pcall(thread.sleep, 5000))
-    local other = interrupter()
-    local endless = thread.async(function() require "llib".thread.sleep(600000) end)
-    print(coroutine.resume(coroutine.create(function() endless:await(5000) return "not interrupted" end)))
-  ]]
-  local count = select(2, output:gsub("false\t[^\n]*interrupted!", ""))
-  equal(count, 2, "the number of interrupted calls in " .. output)
-end)
+for what, call in pairs {
+  ["a sleep"] = "thread.sleep(5000)",
+  ["an await in a coroutine"] = "coroutine.wrap(function() endless:await(5000) return 'not interrupted' end)()",
+  ["an await inside pcall"] = "assert(pcall(endless.await, endless, 5000))",
+} do
+  spec("SIGINT ends " .. what, function()
+    local output = T.script(([[
+      local thread = require "llib".thread
+      local parent = tonumber(io.open("/proc/self/stat"):read("a"):match("^(%%d+)"))
+      local endless = thread.async(function() require "llib".thread.sleep(600000) end)
+      local task = thread.async(function()
+        require "llib".thread.sleep(50)
+        os.execute("kill -INT " .. parent)
+      end)
+      print(pcall(function() %s end))
+    ]]):format(call))
+    T.matches(output, "^false\t[^\n]*interrupted!", "the script's output")
+  end)
+end
 
 T.finish()

@@ -206,6 +206,11 @@ function T.failure(packed, kind)
   return err
 end
 
+-- Waits until this many jobs are not freed yet.
+function T.jobs(count)
+  T.wait(function() return thread.stats().jobs == count end, "the number of jobs is " .. count)
+end
+
 -- Runs a job, at most 10 seconds, and packs what await gives.
 function T.job(f, options)
   local task = thread.async(f, options)

@@ -5,17 +5,17 @@
 //! gets a registry reference, and nesting is kept in a list of frames on the Rust heap, so that depth is
 //! data and never recursion.
 //!
-//! What the room owns: the bytes ([`format`]), what travels and how, the path named in an error. What it
+//! What the room owns: the bytes (`format`), what travels and how, the path named in an error. What it
 //! may not do: allocate shared memory, start or wait for anything, know what a task or buffer is. Types of
 //! llib itself enter through [`Handles`]. The page *Values* of `docs` says the same for users.
 //!
 //! Three rules hold everywhere in here.
 //!
-//! - A Lua error is a `longjmp`. Every Lua call that may raise therefore runs below [`protect::protected`],
+//! - A Lua error is a `longjmp`. Every Lua call that may raise therefore runs below `protect::protected`,
 //!   and no Rust value with a destructor lives on a frame below it: vectors and maps belong to the struct
 //!   that the caller of `protected` owns.
 //! - A reader of a message trusts nothing in it: the memory may change while it is read.
-//! - The Lua stack holds a bounded part of the nesting; see [`stack`].
+//! - The Lua stack holds a bounded part of the nesting; see `stack`.
 
 mod bytecode;
 mod collector;

@@ -123,8 +123,9 @@ impl Job {
     pub fn wait_for_pid(&self) -> Result<i32, Waited> {
         let started = || match (self.pid(), self.settled()) {
             (Some(pid), _) => Some(Ok(pid)),
+            // One that has replied has a process, whose id is about to be written.
+            (None, None | Some(Settled::Reply(_))) => None,
             (None, Some(settled)) => Some(Err(Waited::Settled(settled))),
-            (None, None) => None,
         };
         self.wait_for(None, started)?
     }

@@ -115,6 +115,7 @@ impl Session {
         let prepared = self.segment.reserve(index, Mailbox::READY).map_err(DispatchError::Memory);
         let written = prepared.and_then(|()| {
             slot.mailbox.reset();
+            slot.entry.pid.store(0, Ordering::SeqCst);
             self.write(slot, payload, launch)
         });
         let (job, length) = match written {

@@ -4,14 +4,15 @@
 //! installed, so that the record itself cannot be wrong. Both are started under the name `lua`, which
 //! makes their messages equal to the byte.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use support::Scratch;
+use support::binaries::{llib, stock_lua};
 
 /// A run that takes longer is killed, and its test fails.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -32,44 +33,6 @@ impl Outcome {
     fn of(code: i32, stdout: &str, stderr: &str) -> Self {
         Self { code: Some(code), signal: None, stdout: stdout.to_owned(), stderr: stderr.to_owned() }
     }
-}
-
-/// A directory that is removed with its files.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(script: &str) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("llib-command-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).unwrap();
-        fs::write(path.join("script.lua"), script).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// The executable under test.
-fn llib() -> PathBuf {
-    if let Some(folder) = std::env::var_os("LLIB_TEST_BIN_DIR") {
-        return Path::new(&folder).join("llib");
-    }
-    // target/<profile>/deps/<this test>
-    let test = std::env::current_exe().unwrap();
-    let path = test.ancestors().nth(2).unwrap().join("llib");
-    assert!(path.exists(), "{} is not built: run cargo build first", path.display());
-    path
-}
-
-/// The stock interpreter, where there is one.
-fn stock() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join("lua5.4")).find(|file| file.is_file())
 }
 
 /// A process that is about to run `script.lua` in `folder`, with none of Lua's variables set.
@@ -169,8 +132,8 @@ impl Case {
     }
 
     fn run(&self, program: &Path) -> Outcome {
-        let scratch = Scratch::new(self.script);
-        let mut child = command(program, &scratch.0, self.line, self.env).spawn().unwrap();
+        let scratch = Scratch::with_script(self.script);
+        let mut child = command(program, scratch.path(), self.line, self.env).spawn().unwrap();
         // A script that ends before it read everything closes the pipe: no error of this test.
         let _ = child.stdin.take().unwrap().write_all(self.stdin.as_bytes());
         let stdout = collect(child.stdout.take().unwrap());
@@ -180,7 +143,7 @@ impl Case {
 
 /// Runs each case by the command, and by the stock interpreter where there is one.
 fn check(cases: &[Case]) {
-    let (llib, stock) = (llib(), stock());
+    let (llib, stock) = (llib(), stock_lua());
     for case in cases {
         if let Some(stock) = &stock {
             assert_eq!(case.run(stock), case.expected, "{}: the record is wrong", case.claim);
@@ -368,8 +331,8 @@ fn the_environment_is_honoured() {
 
 /// Starts the script, sends SIGINT each time it prints a line `ready`, waits for its end.
 fn interrupt(program: &Path, script: &str) -> Outcome {
-    let scratch = Scratch::new(script);
-    let mut child = command(program, &scratch.0, &["script.lua"], &[]).spawn().unwrap();
+    let scratch = Scratch::with_script(script);
+    let mut child = command(program, scratch.path(), &["script.lua"], &[]).spawn().unwrap();
     let stdin = child.stdin.take();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let kill = format!("kill -INT {}", child.id());
@@ -408,7 +371,7 @@ fn sigint_interrupts_a_script_with_an_error() {
         ("in a blocking read", "io.write('ready\\n') io.flush()\nprint(io.read())"),
     ];
     for (claim, script) in scripts {
-        for program in stock().iter().chain([&llib()]) {
+        for program in stock_lua().iter().chain([&llib()]) {
             assert_interrupted(&format!("{claim}: {}", program.display()), &interrupt(program, script));
         }
     }
@@ -420,16 +383,16 @@ fn the_second_sigint_is_deadly() {
         "local function spin() io.write('ready\\n') io.flush() while true do end end\npcall(spin)\nspin()";
     let expected =
         Outcome { code: None, signal: Some(2), stdout: "ready\n".repeat(2), stderr: String::new() };
-    for program in stock().iter().chain([&llib()]) {
+    for program in stock_lua().iter().chain([&llib()]) {
         assert_eq!(interrupt(program, script), expected, "{}", program.display());
     }
 }
 
 #[test]
 fn a_closed_pipe_ends_the_script_as_any_program() {
-    for program in stock().iter().chain([&llib()]) {
-        let scratch = Scratch::new("io.read() while true do print('line') end");
-        let mut child = command(program, &scratch.0, &["script.lua"], &[]).spawn().unwrap();
+    for program in stock_lua().iter().chain([&llib()]) {
+        let scratch = Scratch::with_script("io.read() while true do print('line') end");
+        let mut child = command(program, scratch.path(), &["script.lua"], &[]).spawn().unwrap();
         drop(child.stdout.take());
         drop(child.stdin.take());
         let outcome = finish(child, collect(std::io::empty()));
@@ -439,12 +402,12 @@ fn a_closed_pipe_ends_the_script_as_any_program() {
 
 #[test]
 fn modules_written_in_c_load() {
-    let Some(stock) = stock() else { return };
+    let Some(stock) = stock_lua() else { return };
     const SCRIPT: &str = "local module = require(arg[1]) print(arg[1], type(module), package.searchpath(arg[1], package.cpath))";
     for name in ["cjson", "lfs", "lpeg", "luv", "socket.core"] {
         let run = |program: &Path| {
-            let scratch = Scratch::new(SCRIPT);
-            let mut child = command(program, &scratch.0, &["script.lua", name], &[]).spawn().unwrap();
+            let scratch = Scratch::with_script(SCRIPT);
+            let mut child = command(program, scratch.path(), &["script.lua", name], &[]).spawn().unwrap();
             let stdout = collect(child.stdout.take().unwrap());
             finish(child, stdout)
         };
@@ -456,10 +419,10 @@ fn modules_written_in_c_load() {
 
 #[test]
 fn modules_are_found_where_the_stock_interpreter_finds_them() {
-    let Some(stock) = stock() else { return };
+    let Some(stock) = stock_lua() else { return };
     let templates = |program: &Path| -> Vec<String> {
-        let scratch = Scratch::new("io.write(package.path, ';', package.cpath)");
-        let mut child = command(program, &scratch.0, &["script.lua"], &[]).spawn().unwrap();
+        let scratch = Scratch::with_script("io.write(package.path, ';', package.cpath)");
+        let mut child = command(program, scratch.path(), &["script.lua"], &[]).spawn().unwrap();
         let stdout = collect(child.stdout.take().unwrap());
         finish(child, stdout).stdout.split(';').map(str::to_owned).collect()
     };

@@ -51,7 +51,7 @@ end)
 
 spec("the traceback of an error in a coroutine that passes it on is there", function()
   local err = T.failure(T.job(function() coroutine.wrap(function() error("deep", 0) end)() end), "error")
-  equal(err.message, "deep", "the message")
+  T.contains(err.message, "deep", "the message")
   T.contains(err.traceback, source, "the traceback")
 end)
 
@@ -177,7 +177,7 @@ spec("os.exit that closes the state runs finalizers, and one that calls res coun
 end)
 
 spec("a death by a signal that nobody here sent is kind signal", function()
-  for _, name in ipairs { "SEGV", "ABRT", "BUS", "KILL", "TERM", "HUP", "INT", "USR1" } do
+  for _, name in ipairs { "SEGV", "ABRT", "BUS", "KILL", "TERM", "HUP", "ALRM", "USR1" } do
     local err = T.failure(T.job(function() os.execute("kill -" .. name .. " $PPID") while true do end end), "signal")
     equal(err.signal, name, "err.signal")
     equal(err.code, nil, "err.code")

@@ -380,7 +380,7 @@ end)
 
 spec("pause stops what the job started as well", function()
   local path = T.path()
-  local task = thread.async(function() os.execute("echo $$ > " .. path .. "; sleep 600; true") end)
+  local task <close> = thread.async(function() os.execute("echo $$ > " .. path .. "; exec sleep 600") end)
   local child = math.tointeger(tonumber(T.line(path)))
   task:pause()
   T.wait(function() return T.state(child) == "T" end, "the child stops")

@@ -26,13 +26,13 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
             _ if is_absent(lua, 2) => Options::default(),
             _ => return Err(wrong_type(lua, 2, "table")),
         };
+        if lua_type(lua, 1) != LUA_TFUNCTION && bytes(lua, 1).is_none() {
+            return Err(wrong_type(lua, 1, "function or string"));
+        }
         lua_settop(lua, 2);
         let name = options.name.clone();
         if bytes(lua, 1).is_some() {
             compile(lua, name.as_deref())?;
-        }
-        if lua_type(lua, 1) != LUA_TFUNCTION {
-            return Err(wrong_type(lua, 1, "function or string"));
         }
         if lua_iscfunction(lua, 1) != 0 {
             return Err(Raise::Argument(1, "Lua function expected, got a C function".to_owned()));
@@ -55,6 +55,12 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
 
 /// Replaces the source text at index 1 by its function. Compiled here, so that a syntax error is raised here.
 unsafe fn compile(lua: *mut lua_State, name: Option<&str>) -> Result<(), Raise> {
+    /// First byte of every precompiled chunk.
+    const ESCAPE: u8 = 0x1b;
+    // SAFETY: the caller's state.
+    if unsafe { bytes(lua, 1) }.is_some_and(|text| text.first() == Some(&ESCAPE)) {
+        return Err(Raise::Argument(1, "source text expected, got precompiled code".to_owned()));
+    }
     // SAFETY: index 1 holds a string, which stays there while it is read; the name ends with a zero byte.
     unsafe {
         let mut len = 0;

@@ -5,11 +5,19 @@ use std::collections::HashMap;
 use llib::wire::cause::Cause;
 
 /// What the zygote knows of a worker beside the slot table.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Worker {
     pub(super) slot: u32,
-    /// The last signal that it was sent, and why. If it dies of that, this is the cause.
-    pub(super) sent: Option<(i32, Cause)>,
+    /// The signals that it was sent, and why.
+    sent: Vec<(i32, Cause)>,
+}
+
+impl Worker {
+    /// Why it died, if it died of this signal.
+    pub(super) fn cause(&self, signal: Option<i32>) -> Cause {
+        let sent = self.sent.iter().find(|(sent, _)| Some(*sent) == signal);
+        sent.map_or(Cause::Itself, |(_, cause)| *cause)
+    }
 }
 
 /// All of them.
@@ -21,7 +29,7 @@ pub(super) struct Crew {
 
 impl Crew {
     pub(super) fn add(&mut self, pid: i32, slot: u32) {
-        self.by_pid.insert(pid, Worker { slot, sent: None });
+        self.by_pid.insert(pid, Worker { slot, sent: Vec::new() });
         self.by_slot.insert(slot, pid);
     }
 
@@ -46,8 +54,11 @@ impl Crew {
 
     /// Notes that a worker is about to get a signal.
     pub(super) fn note(&mut self, pid: i32, signal: i32, cause: Cause) {
-        if let Some(worker) = self.by_pid.get_mut(&pid) {
-            worker.sent = Some((signal, cause));
+        // The first reason for a signal is the one that counts: more of the same changes nothing.
+        if let Some(worker) =
+            self.by_pid.get_mut(&pid).filter(|worker| worker.cause(Some(signal)) == Cause::Itself)
+        {
+            worker.sent.push((signal, cause));
         }
     }
 }

@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use llib::shm::State;
 use llib::sys::clock;
 use llib::sys::process::Usage;
-use llib::wire::cause::Cause;
 
 use super::crew::Worker;
 use super::{Zygote, strays};
@@ -64,8 +63,7 @@ impl Zygote {
             captured.drain();
         }
         let by_signal = libc::WIFSIGNALED(death.status).then(|| libc::WTERMSIG(death.status));
-        let sent = death.worker.sent.filter(|(signal, _)| Some(*signal) == by_signal);
-        entry.set_cause(sent.map_or(Cause::Itself, |(_, cause)| cause));
+        entry.set_cause(death.worker.cause(by_signal));
         entry.status.store(death.status, Ordering::SeqCst);
         entry.ended.store(clock::now(), Ordering::SeqCst);
         entry.user.store(death.usage.user, Ordering::SeqCst);

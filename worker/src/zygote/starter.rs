@@ -105,7 +105,6 @@ impl Zygote {
             let (captured, ends) = Captured::new(&segment.output_name(index, generation), capture)?;
             (Some(captured), ends)
         };
-        slot.entry.pid.store(0, Ordering::SeqCst);
         match sys::fork()? {
             Forked::Child => child::run(Seat {
                 lua: self.lua,

@@ -1,0 +1,48 @@
+//! The specs, Lua as a user writes it: each file of `tests/specs` alone, in every interpreter there is.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use support::{Interpreter, Script};
+
+/// Read by the specs, and no spec itself.
+const HELPER: &str = "support.lua";
+
+fn files() -> Vec<PathBuf> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/specs");
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = entries
+        .filter(|path| path.extension().is_some_and(|extension| extension == "lua") && !path.ends_with(HELPER))
+        .collect();
+    files.sort();
+    files
+}
+
+fn check(interpreter: Interpreter) {
+    let mut failed = Vec::new();
+    for file in files() {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let session = Script::file(&file).by(interpreter).limit(Duration::from_secs(120)).start();
+        let outcome = session.end();
+        println!("{name}: {:?}, {:.1} s", outcome.code, outcome.time.as_secs_f64());
+        if outcome.code != Some(0) {
+            println!("{outcome:?}");
+            failed.push(name);
+            continue;
+        }
+        session.expect_nothing_left();
+    }
+    assert!(failed.is_empty(), "{interpreter:?}: {failed:?}");
+}
+
+#[test]
+fn specs_hold_in_the_built_in_interpreter() {
+    check(Interpreter::Builtin);
+}
+
+#[test]
+fn specs_hold_in_the_stock_interpreter() {
+    if Interpreter::all().contains(&Interpreter::Stock) {
+        check(Interpreter::Stock);
+    }
+}

@@ -76,8 +76,8 @@ fn interpreter(release: &Path) -> Result<PathBuf, String> {
         probe.args(["-e", "require 'luv'"]).stdout(Stdio::null()).stderr(Stdio::null());
         probe.status().is_ok_and(|status| status.success())
     };
-    candidates
-        .into_iter()
-        .find(has_luv)
-        .ok_or_else(|| "no Lua 5.4 with luv found, which is clock and peer here (Debian: apt install lua5.4 lua-luv)".to_owned())
+    candidates.into_iter().find(has_luv).ok_or_else(|| {
+        "no Lua 5.4 with luv found, which is clock and peer here (Debian: apt install lua5.4 lua-luv)"
+            .to_owned()
+    })
 }

@@ -1,4 +1,4 @@
--- The process for the system's own costs (baseline.rs says what it does), and looks at /proc.
+-- The process for the system's own costs (baseline/mod.rs says what it does), and looks at /proc.
 
 local uv = require "luv"
 

@@ -153,8 +153,7 @@ fn nothing_is_left_when_host_and_one_supervisor_are_killed_at_once() {
     for supervisor in [Session::guard, Session::zygote] {
         let session = start_busy(Interpreter::Builtin);
         let supervisor = supervisor(&session);
-        session.host.signal(Signal::SIGKILL);
-        supervisor.signal(Signal::SIGKILL);
+        process::kill_at_once(&[&supervisor, &session.host]);
         session.end();
         session.expect_nothing_left();
     }
@@ -199,9 +198,7 @@ fn after_the_death_of_both_supervisors_the_next_session_sweeps() {
     session.learn_sessions();
     let daemon = daemon(&session);
     let (guard, zygote) = (session.guard(), session.zygote());
-    for supervisor in [&guard, &zygote] {
-        supervisor.signal(Signal::SIGKILL);
-    }
+    process::kill_at_once(&[&zygote, &guard]);
     // Workers die with the zygote. Nobody is left to look after what left its job.
     let workers_gone = || {
         let left = session.processes();
@@ -257,9 +254,7 @@ fn after_the_death_of_host_and_both_supervisors_the_next_host_sweeps() {
     assert_ne!(first, session.host);
     let old = session.shm_files();
     assert!(old.len() >= 2, "{old:?}");
-    for process in [&first, &guard, &zygote] {
-        process.signal(Signal::SIGKILL);
-    }
+    process::kill_at_once(&[&zygote, &guard, &first]);
     let calm = until_true(PATIENCE, || session.processes() == [session.host.clone()]);
     assert!(calm, "left: {:#?}", session.processes());
     assert_eq!(session.shm_files(), old);
@@ -273,7 +268,8 @@ fn after_the_death_of_host_and_both_supervisors_the_next_host_sweeps() {
 
 #[test]
 fn a_live_session_is_not_swept_by_another() {
-    let session = busy("populate() say('busy') hear() say(tasks[7]:await() == ('x'):rep(1 << 20)) hear()").start();
+    let session =
+        busy("populate() say('busy') hear() say(tasks[7]:await() == ('x'):rep(1 << 20)) hear()").start();
     session.expect("busy");
     let before = session.shm_files();
     // Only in everybody's shared memory could the other meet it, so that is where this one must be.

@@ -12,7 +12,9 @@ fn files() -> Vec<PathBuf> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/specs");
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut files: Vec<PathBuf> = entries
-        .filter(|path| path.extension().is_some_and(|extension| extension == "lua") && !path.ends_with(HELPER))
+        .filter(|path| {
+            path.extension().is_some_and(|extension| extension == "lua") && !path.ends_with(HELPER)
+        })
         .collect();
     files.sort();
     files

@@ -145,6 +145,22 @@ spec("rej of what cannot travel is a rejection without it", function()
   equal(err.value, nil, "err.value")
 end)
 
+spec("rej is a rejection whatever __tostring does, and no pcall catches it", function()
+  for _, bad in ipairs { function() error "inner" end, function() return 1 end, function(self) error(self) end } do
+    local err = T.failure(T.job(function(_, rej)
+      local object = setmetatable({ code = 3 }, { __tostring = bad })
+      pcall(rej, object)
+      return "ran on"
+    end), "rejected")
+    equal(err.value.code, 3, "err.value")
+    T.type(err.message, "string", "the message")
+  end
+  local err = T.failure(T.job(function(_, rej)
+    rej(setmetatable({}, { __tostring = function() return "own text" end }))
+  end), "rejected")
+  equal(err.message, "own text", "the message")
+end)
+
 -- ---------------------------------------------------------------- exit, signal
 
 spec("os.exit without a result is kind exit, with the code", function()

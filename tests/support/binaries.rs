@@ -12,9 +12,7 @@ use std::sync::OnceLock;
 pub fn directory() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     DIRECTORY.get_or_init(|| match std::env::var_os("LLIB_TEST_BIN_DIR") {
-        Some(given) => {
-            std::path::absolute(given).expect("LLIB_TEST_BIN_DIR is a path")
-        }
+        Some(given) => std::path::absolute(given).expect("LLIB_TEST_BIN_DIR is a path"),
         None => build(),
     })
 }

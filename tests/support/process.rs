@@ -79,6 +79,21 @@ impl Process {
     }
 }
 
+/// Kills processes such that none of them can do anything about the death of another.
+pub fn kill_at_once(processes: &[&Process]) {
+    for process in processes {
+        process.signal(Signal::SIGSTOP);
+    }
+    let stopped = |process: &&Process| Process::find(process.pid).is_none_or(|now| "TZX".contains(now.state));
+    assert!(
+        until_true(Duration::from_secs(5), || processes.iter().all(stopped)),
+        "{processes:?} do not stop"
+    );
+    for process in processes {
+        process.signal(Signal::SIGKILL);
+    }
+}
+
 /// Every process but zombies.
 pub fn all() -> Vec<Process> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -119,7 +134,9 @@ pub fn descendants(pid: i32) -> Vec<Process> {
 pub fn descriptors(pid: i32) -> Vec<(i32, PathBuf)> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     let mut found: Vec<(i32, PathBuf)> = entries
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, fs::read_link(entry.path()).ok()?)))
+        .filter_map(|entry| {
+            Some((entry.file_name().to_str()?.parse().ok()?, fs::read_link(entry.path()).ok()?))
+        })
         .collect();
     found.sort();
     found

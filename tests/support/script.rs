@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -57,6 +58,7 @@ pub struct Script {
     limit: Duration,
     arguments: Vec<String>,
     directory: Option<PathBuf>,
+    own_group: bool,
 }
 
 impl Script {
@@ -77,6 +79,7 @@ impl Script {
             limit: Duration::from_secs(60),
             arguments: Vec::new(),
             directory: None,
+            own_group: false,
         }
     }
 
@@ -112,6 +115,12 @@ impl Script {
     /// A command line that ends up as the interpreter's, such as `prlimit --nofile=20`.
     pub fn wrapped(mut self, line: &[&str]) -> Script {
         self.wrapper.extend(line.iter().map(|word| (*word).to_owned()));
+        self
+    }
+
+    /// Makes it the leader of a process group, as a shell with job control does.
+    pub fn in_own_group(mut self) -> Script {
+        self.own_group = true;
         self
     }
 
@@ -160,14 +169,20 @@ impl Script {
         command.env(process::MARK, &mark).env("SCRATCH", scratch.path());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         // Files, not pipes: whatever outlives the script may hold them open.
-        let open = |name: &str| File::create(scratch.path().join(name)).expect("the scratch directory is ours");
+        let open =
+            |name: &str| File::create(scratch.path().join(name)).expect("the scratch directory is ours");
         command.stdin(Stdio::piped()).stdout(open("stdout")).stderr(open("stderr"));
+        if self.own_group {
+            command.process_group(0);
+        }
         let described = format!("{command:?}");
         let child = command.spawn().unwrap_or_else(|error| panic!("cannot run {described}: {error}"));
         let pid = child.id().cast_signed();
         let shm = match &self.shm {
             None => Shm::Shared,
-            Some(_) => until(Duration::from_secs(10), || Shm::private(pid)).expect("the wrapper mounts /dev/shm"),
+            Some(_) => {
+                until(Duration::from_secs(10), || Shm::private(pid)).expect("the wrapper mounts /dev/shm")
+            }
         };
         Session::new(child, scratch, mark, described, self.text, self.limit, shm)
     }

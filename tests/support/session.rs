@@ -9,10 +9,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
+use crate::Scratch;
 use crate::process::{self, Process};
 use crate::shm::Shm;
 use crate::wait::{until, until_true};
-use crate::Scratch;
 
 /// How long anything that has to happen may take on a machine with other work.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -75,6 +75,7 @@ impl Session {
         limit: Duration,
         shm: Shm,
     ) -> Session {
+        // Its group is set by the time it has been started.
         let host = Process::find(child.id().cast_signed()).expect("a child that is not waited for stays");
         Session {
             child: RefCell::new(child),
@@ -193,7 +194,8 @@ impl Session {
         processes.retain(|process| {
             let known = [self.host.pid, guard.pid, zygote.pid].contains(&process.pid);
             // A spare has the zygote's name until it has its own.
-            let spare = process.parent == zygote.pid && ["llib-worker", "llib-zygote"].contains(&&*process.name);
+            let spare =
+                process.parent == zygote.pid && ["llib-worker", "llib-zygote"].contains(&&*process.name);
             !known && !spare
         });
         processes

@@ -15,7 +15,7 @@ use rustix::process::{
 
 use crate::job::{self, Desk, Job};
 use crate::zygote::Ends;
-use crate::{run, sys};
+use crate::{lua, sys};
 
 /// Where a worker keeps the zygote's doorbell; every descriptor above is closed.
 const DOORBELL: RawFd = 3;
@@ -37,17 +37,17 @@ pub(crate) fn run(seat: Seat<'_>) -> ! {
     settle_in(&seat);
     // From here on the slot table is out of reach: a job that runs wild finds its own mailbox alone.
     seat.segment.foreign_ranges(seat.index).into_iter().for_each(sys::unmap);
-    run::reseed(seat.lua);
+    lua::state::reseed(seat.lua);
     let desk = Desk { session, slot: seat.index, doorbell: DOORBELL };
     set_title("llib-worker");
     if mailbox.go().load(Ordering::SeqCst) != Go::Job as u32 {
         job::enter(Job::rehearse(mailbox, desk.clone(), seat.rehearsal));
-        run::rehearse(seat.lua);
+        lua::state::rehearse(seat.lua);
         job::leave();
         wait_for_job(mailbox);
     }
     match Job::receive(mailbox, desk) {
-        Ok(job) => run::job(seat.lua, job::enter(job)),
+        Ok(job) => lua::job::run(seat.lua, job::enter(job)),
         // The host wrote it, so this is a segment that vanished with its session.
         Err(_) => sys::exit_now(1),
     }

@@ -16,8 +16,8 @@ extern crate lua_runtime as _;
 mod child;
 mod guard;
 mod job;
+mod lua;
 mod reply;
-mod run;
 mod sys;
 mod zygote;
 

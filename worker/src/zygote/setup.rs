@@ -13,7 +13,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::process::{getpid, set_child_subreaper};
 
 use super::{Zygote, crew, deadlines, spares};
-use crate::{guard, run, sys};
+use crate::{guard, lua, sys};
 
 /// Prepares everything and greets the host. On failure the host has its reason; the exit code is returned.
 pub(super) fn zygote(
@@ -27,7 +27,7 @@ pub(super) fn zygote(
         Ok((zygote, commands)) => {
             let ready = Ready {
                 protocol: PROTOCOL,
-                bytecode: run::bytecode(zygote.lua),
+                bytecode: lua::state::bytecode(zygote.lua),
                 segment: zygote.segment.name().to_owned(),
                 zygote: std::process::id().cast_signed(),
                 commands,
@@ -73,7 +73,7 @@ fn prepare(ring: Ring, host: OwnedFd, guard: OwnedFd, segment: Segment) -> Resul
             .map_err(|error| sentence("failed to make a doorbell", &error))?;
         let (sender, commands) =
             ipc::channel().map_err(|error| sentence("failed to make a channel", &error))?;
-        let (lua, rehearsal) = run::prepare()?;
+        let (lua, rehearsal) = lua::state::prepare()?;
         if let Ok(own) = std::env::current_exe() {
             llib::dispatch::serve_as_worker(own);
         }

@@ -26,7 +26,9 @@ pub(crate) fn serve(lua: bool) -> Result<(), String> {
         let samples = answer(state, &line).ok_or_else(|| format!("cannot obey '{line}'"))?;
         let text: Vec<String> = samples.iter().map(u128::to_string).collect();
         let mut stdout = std::io::stdout().lock();
-        writeln!(stdout, "{}", text.join(" ")).and_then(|()| stdout.flush()).map_err(|error| error.to_string())?;
+        writeln!(stdout, "{}", text.join(" "))
+            .and_then(|()| stdout.flush())
+            .map_err(|error| error.to_string())?;
     }
     Ok(())
 }

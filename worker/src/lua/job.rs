@@ -1,0 +1,154 @@
+//! A job from its bytes to its end.
+
+use std::os::unix::ffi::OsStrExt;
+
+use llib::lua::api;
+use llib::lua::call::{Outcome, bytes, push_bytes, push_text, type_name};
+use llib::lua::convert::{DecodeOptions, NoHandles, Source, decode};
+use llib::lua_function;
+use llib::wire::kind::Kind;
+use llib::wire::settings::Stdio;
+use mlua::ffi::*;
+
+use super::outcome::{VALUES, code, finish, finish_failure, send};
+use super::res;
+use crate::job::{self, Job};
+use crate::{child, sys};
+
+/// Runs the job. The process ends here, by itself or by a signal.
+pub(crate) fn run(lua: *mut lua_State, job: &'static Job) -> ! {
+    apply_settings(job);
+    // SAFETY: the worker's state, idle. Errors inside end up here as a status.
+    unsafe {
+        lua_settop(lua, 0);
+        lua_pushcfunction(lua, job_main);
+        if lua_pcall(lua, 0, 0, 0) != LUA_OK {
+            // Only what the job's own handler could not take: no memory even for an error.
+            let text = bytes(lua, -1).map(<[u8]>::to_vec);
+            lua_settop(lua, 0);
+            push_bytes(lua, &text.unwrap_or_else(|| b"error in error handling".to_vec()));
+            finish(lua, 1, 1, code(Kind::Error));
+        }
+        finish(lua, 1, 0, VALUES)
+    }
+}
+
+fn apply_settings(job: &Job) {
+    let settings = &job.settings;
+    child::set_title(&format!("llib:{}", settings.name));
+    if let Some(directory) = &settings.directory {
+        // One that is gone is gone for the host as well; relative names fail there and here.
+        let _ = std::env::set_current_dir(std::ffi::OsStr::from_bytes(directory));
+    }
+    if settings.nice > 0 {
+        sys::renice(settings.nice);
+    }
+    for (stdio, target) in [(settings.stdout, libc::STDOUT_FILENO), (settings.stderr, libc::STDERR_FILENO)] {
+        if stdio == Stdio::Null {
+            sys::silence(target);
+        }
+    }
+}
+
+lua_function!(pub(super) job_main => job_main_body);
+
+unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
+    let Some(job) = job::current() else { return Ok(0) };
+    // SAFETY: Lua's state below lua_pcall; the job's values stay mapped while they are decoded.
+    unsafe {
+        set_search_paths(lua, job);
+        lua_pushcfunction(lua, explain);
+        res::push(lua, job);
+        lua_pushcfunction(lua, res::rej);
+        lua_pushvalue(lua, -1);
+        lua_setglobal(lua, c"rej".as_ptr());
+        lua_pushvalue(lua, -2);
+        lua_setglobal(lua, c"res".as_ptr());
+        lua_pushvalue(lua, -2);
+        api::set_self(lua);
+        // The stack: 1 handler, 2 res, 3 rej, 4 function, 5… arguments.
+        let decoded = job.take_values(|start, len| {
+            decode(lua, Source::new(start, len), &DecodeOptions::TRUSTED, &mut NoHandles)
+        });
+        if let Err(error) = decoded {
+            lua_settop(lua, 0);
+            push_text(lua, &format!("the job could not be received: {error}"));
+            finish(lua, 1, 1, code(Kind::Error));
+        }
+        lua_pushvalue(lua, 4);
+        lua_remove(lua, 4);
+        lua_insert(lua, 2);
+        // The stack: 1 handler, 2 function, 3 res, 4 rej, 5… arguments.
+        let arguments = lua_gettop(lua) - 2;
+        if lua_pcall(lua, arguments, LUA_MULTRET, 1) == LUA_OK {
+            let count = lua_gettop(lua) - 1;
+            if job.rehearsal {
+                sys::flush_streams();
+                // Not sent; what cannot be copied fails again when it matters.
+                let _ = send(lua, job, 2, count, VALUES);
+                return Ok(0);
+            }
+            finish(lua, 2, count, VALUES);
+        }
+        fail(lua)
+    }
+}
+
+unsafe fn set_search_paths(lua: *mut lua_State, job: &Job) {
+    // SAFETY: Lua's state; nothing of a job has run, so `package` is the library.
+    unsafe {
+        lua_getglobal(lua, c"package".as_ptr());
+        for (field, value) in [(c"path", &job.settings.path), (c"cpath", &job.settings.cpath)] {
+            if let Some(value) = value {
+                push_bytes(lua, value);
+                lua_setfield(lua, -2, field.as_ptr());
+            }
+        }
+        lua_pop(lua, 1);
+    }
+}
+
+lua_function!(explain => explain_body);
+
+/// The message handler: turns an error into a table of the error, its text and the traceback.
+unsafe fn explain_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: Lua's state; index 1 is the error. What `__tostring` raises is an error in error handling.
+    unsafe {
+        lua_createtable(lua, 3, 0);
+        lua_pushvalue(lua, 1);
+        lua_rawseti(lua, -2, 1);
+        if lua_type(lua, 1) == LUA_TSTRING || luaL_getmetafield(lua, 1, c"__tostring".as_ptr()) != LUA_TNIL {
+            if lua_type(lua, 1) != LUA_TSTRING {
+                lua_pop(lua, 1);
+            }
+            luaL_tolstring(lua, 1, std::ptr::null_mut());
+        } else {
+            let kind = type_name(lua, 1);
+            push_text(lua, &format!("(error object is a {kind} value)"));
+        }
+        lua_rawseti(lua, -2, 2);
+        luaL_traceback(lua, lua, std::ptr::null(), 1);
+        lua_rawseti(lua, -2, 3);
+    }
+    Ok(1)
+}
+
+/// Ends the job with the error that is on top of the stack.
+unsafe fn fail(lua: *mut lua_State) -> ! {
+    // SAFETY: the job's state after its call has ended.
+    unsafe {
+        if lua_type(lua, -1) == LUA_TTABLE {
+            let explained = lua_gettop(lua);
+            for position in [2, 3, 1] {
+                lua_rawgeti(lua, explained, position);
+            }
+            // Below them are the handler and the table.
+            lua_remove(lua, 1);
+            lua_remove(lua, 1);
+            finish_failure(lua, 1, code(Kind::Error));
+        }
+        // No memory, or an error in error handling: the handler did not run or did not end.
+        luaL_tolstring(lua, -1, std::ptr::null_mut());
+        finish(lua, lua_gettop(lua), 1, code(Kind::Error))
+    }
+}

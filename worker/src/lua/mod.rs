@@ -1,0 +1,11 @@
+//! The only folder here that runs Lua code.
+//!
+//! [`state`] is what every worker starts with, [`job`] takes a worker's job from its bytes to its end, [`res`] is
+//! what the job can call, [`outcome`] what ends it. Makes no system calls of its own.
+
+#![allow(unsafe_code)]
+
+pub(crate) mod job;
+mod outcome;
+mod res;
+pub(crate) mod state;

@@ -1,0 +1,99 @@
+//! What a job can call: `res`, `rej`, and how it lets itself be closed.
+
+use std::ffi::c_int;
+use std::sync::atomic::Ordering;
+
+use llib::lua::call::{Outcome, push_text};
+use llib::lua_function;
+use llib::wire::kind::Kind;
+use mlua::ffi::*;
+
+use super::outcome::{VALUES, code, finish, finish_failure};
+use crate::job::{self, Job};
+
+/// Pushes `res`: callable, and the job's info.
+pub(super) unsafe fn push(lua: *mut lua_State, job: &Job) {
+    // SAFETY: Lua's state below lua_pcall, with free slots.
+    unsafe {
+        lua_createtable(lua, 0, 5);
+        lua_pushinteger(lua, lua_Integer::from(std::process::id()));
+        lua_setfield(lua, -2, c"pid".as_ptr());
+        lua_pushinteger(lua, job.id().cast_signed());
+        lua_setfield(lua, -2, c"id".as_ptr());
+        push_text(lua, &job.settings.name);
+        lua_setfield(lua, -2, c"name".as_ptr());
+        lua_pushcfunction(lua, testclose);
+        lua_setfield(lua, -2, c"testclose".as_ptr());
+        lua_pushcfunction(lua, autoclose);
+        lua_setfield(lua, -2, c"autoclose".as_ptr());
+        lua_createtable(lua, 0, 2);
+        lua_pushcfunction(lua, res);
+        lua_setfield(lua, -2, c"__call".as_ptr());
+        push_text(lua, "llib.res");
+        lua_setfield(lua, -2, c"__name".as_ptr());
+        lua_setmetatable(lua, -2);
+    }
+}
+
+lua_function!(res => res_body);
+lua_function!(pub(super) rej => rej_body);
+lua_function!(testclose => testclose_body);
+lua_function!(autoclose => autoclose_body);
+
+unsafe fn res_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: Lua's state; index 1 is `res` itself.
+    unsafe { finish(lua, 2, lua_gettop(lua) - 1, VALUES) }
+}
+
+unsafe fn rej_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: Lua's state. `__tostring` of the first value may raise; that is the job's own error.
+    unsafe {
+        let count = lua_gettop(lua);
+        luaL_checkstack(lua, 8, c"too many values".as_ptr());
+        if count == 0 {
+            push_text(lua, "rejected without a reason");
+        } else {
+            luaL_tolstring(lua, 1, std::ptr::null_mut());
+        }
+        lua_pushnil(lua);
+        lua_rotate(lua, 1, 2);
+        finish_failure(lua, count, code(Kind::Rejected))
+    }
+}
+
+unsafe fn testclose_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: Lua's state.
+    unsafe {
+        close_if_asked(lua);
+        lua_pushboolean(lua, 0);
+    }
+    Ok(1)
+}
+
+unsafe fn autoclose_body(lua: *mut lua_State) -> Outcome {
+    /// Instructions between two looks: fine enough for any patience, cheap enough to leave on.
+    const STRIDE: c_int = 1000;
+    // SAFETY: Lua's state; the hook lives as long as the program.
+    unsafe {
+        close_if_asked(lua);
+        lua_sethook(lua, Some(on_count), LUA_MASKCOUNT, STRIDE);
+    }
+    Ok(0)
+}
+
+unsafe extern "C-unwind" fn on_count(lua: *mut lua_State, _: *mut lua_Debug) {
+    // SAFETY: Lua's state; a hook may use the stack like a C function.
+    unsafe { close_if_asked(lua) }
+}
+
+/// Ends the job here if `task:close` was called.
+pub(super) unsafe fn close_if_asked(lua: *mut lua_State) {
+    let Some(job) = job::current() else { return };
+    if job.mailbox.closing().load(Ordering::SeqCst) != 0 {
+        // SAFETY: Lua's state, with the free slots that hooks and C functions have.
+        unsafe {
+            push_text(lua, "ended after task:close");
+            finish(lua, lua_gettop(lua), 1, code(Kind::Closed));
+        }
+    }
+}

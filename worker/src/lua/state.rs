@@ -1,0 +1,98 @@
+//! The Lua state that every worker starts with.
+
+use std::ffi::CStr;
+
+use llib::dispatch::Payload;
+use llib::lua::call::{Outcome, Raise};
+use llib::lua::convert::{EncodeOptions, GlobalMode, NoHandles, encode};
+use llib::lua::{api, hooks};
+use llib::lua_function;
+use llib::wire::settings::Settings;
+use mlua::ffi::*;
+
+use super::job::job_main;
+use super::res::close_if_asked;
+
+/// Header of this program's precompiled chunks.
+pub(crate) fn bytecode(lua: *mut lua_State) -> Vec<u8> {
+    // SAFETY: the zygote's own state, idle.
+    unsafe { api::bytecode(lua) }
+}
+
+/// The state that every worker starts with, and a job to rehearse.
+pub(crate) fn prepare() -> Result<(*mut lua_State, Vec<u8>), String> {
+    // SAFETY: a fresh state; everything that can fail in it runs below lua_pcall.
+    unsafe {
+        let lua = luaL_newstate();
+        if lua.is_null() {
+            return Err("not enough memory for a Lua state".to_owned());
+        }
+        lua_pushcfunction(lua, open_libraries);
+        if lua_pcall(lua, 0, 1, 0) != LUA_OK {
+            return Err("failed to open the Lua libraries".to_owned());
+        }
+        let options = EncodeOptions { globals: GlobalMode::None, ..EncodeOptions::default() };
+        let settings = Settings { name: "worker".to_owned(), ..Settings::default() }.to_bytes();
+        let rehearsal = encode(lua, 1, 1, &options, &mut NoHandles, |message| {
+            let mut bytes = settings.clone();
+            bytes.resize(settings.len() + Payload::len(message), 0);
+            Payload::write_to(message, &mut bytes[settings.len()..]);
+            bytes
+        });
+        lua_settop(lua, 0);
+        // What is garbage now would be copied into every worker that collects it.
+        lua_gc(lua, LUA_GCCOLLECT, 0);
+        hooks::on_pause(close_if_asked);
+        rehearsal.map(|bytes| (lua, bytes)).map_err(|error| error.to_string())
+    }
+}
+
+lua_function!(open_libraries => open_libraries_body);
+
+unsafe fn open_libraries_body(lua: *mut lua_State) -> Outcome {
+    // Something of everything that a usual job holds.
+    const REHEARSAL: &CStr = c"return function(...) local t = {1, 2.5, 'text', name = {...}} \
+        local s = tostring(t.name) .. string.format('%d', #t) return select('#', ...), t, s:upper() end";
+    // SAFETY: Lua's state below lua_pcall.
+    unsafe {
+        luaL_openlibs(lua);
+        luaL_requiref(lua, c"llib".as_ptr(), llib::luaopen_llib, 0);
+        lua_pop(lua, 1);
+        lua_gc(lua, LUA_GCGEN, 0, 0);
+        if luaL_loadstring(lua, REHEARSAL.as_ptr()) != LUA_OK {
+            return Err(Raise::Object);
+        }
+        lua_call(lua, 0, 1);
+    }
+    Ok(1)
+}
+
+/// Gives this process random numbers of its own: forked states would all draw the same.
+pub(crate) fn reseed(lua: *mut lua_State) {
+    let mut bytes = [0; 16];
+    if rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).is_err() {
+        bytes[..4].copy_from_slice(&std::process::id().to_ne_bytes());
+    }
+    let half = |at: usize| lua_Integer::from_ne_bytes(std::array::from_fn(|i| bytes[at + i]));
+    // SAFETY: the worker's state, idle; nothing of a job has run, so `math` is the library.
+    unsafe {
+        lua_getglobal(lua, c"math".as_ptr());
+        lua_getfield(lua, -1, c"randomseed".as_ptr());
+        lua_pushinteger(lua, half(0));
+        lua_pushinteger(lua, half(8));
+        lua_pcall(lua, 2, 0, 0);
+        lua_settop(lua, 0);
+    }
+}
+
+/// Runs the current job all the way to its reply, which stays unsent. A forked process gets each page anew when it first
+/// touches it; this way the pages that a job touches are there before one comes.
+pub(crate) fn rehearse(lua: *mut lua_State) {
+    // SAFETY: the worker's state, idle.
+    unsafe {
+        lua_pushcfunction(lua, job_main);
+        // An exercise that fails only leaves more for the job itself to do.
+        lua_pcall(lua, 0, 0, 0);
+        lua_settop(lua, 0);
+    }
+}

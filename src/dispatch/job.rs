@@ -66,8 +66,8 @@ pub struct Job {
 }
 
 impl Job {
-    pub(super) fn new(session: Arc<Session>, at: JobRef) -> Job {
-        Job { session, at, started: clock::now(), released: false }
+    pub(super) fn new(session: Arc<Session>, at: JobRef, started: u64) -> Job {
+        Job { session, at, started, released: false }
     }
 
     fn slot(&self) -> Slot<'_> {

@@ -35,6 +35,14 @@ pub struct Launch {
     pub capture: Capture,
 }
 
+/// A job on its way.
+struct Order<'a> {
+    payload: &'a dyn Payload,
+    launch: &'a Launch,
+    /// When `async` was called: deadline and wall-clock time count from here.
+    started: u64,
+}
+
 /// Why a job cannot be handed over.
 #[derive(Debug)]
 pub enum DispatchError {
@@ -58,19 +66,16 @@ impl std::error::Error for DispatchError {}
 impl Session {
     /// Hands a job over. Returns at once: no fork is waited for.
     pub fn dispatch(self: &Arc<Self>, payload: &dyn Payload, launch: &Launch) -> Result<Job, DispatchError> {
+        let order = Order { payload, launch, started: clock::now() };
         // Captured output needs pipes that a spare does not have.
-        let spare = if launch.capture.is_none() { self.give_to_spare(payload, launch)? } else { None };
+        let spare = if launch.capture.is_none() { self.give_to_spare(&order)? } else { None };
         match spare {
             Some(job) => Ok(job),
-            None => self.give_to_free_slot(payload, launch),
+            None => self.give_to_free_slot(&order),
         }
     }
 
-    fn give_to_spare(
-        self: &Arc<Self>,
-        payload: &dyn Payload,
-        launch: &Launch,
-    ) -> Result<Option<Job>, DispatchError> {
+    fn give_to_spare(self: &Arc<Self>, order: &Order<'_>) -> Result<Option<Job>, DispatchError> {
         let header = self.segment.header();
         let is_warm = |index| self.segment.slot(index).mailbox.go().load(Ordering::SeqCst) == Go::Warm as u32;
         loop {
@@ -79,7 +84,7 @@ impl Session {
                 return Ok(None);
             };
             let slot = self.segment.slot(index);
-            let (job, length) = match self.write(slot, payload, launch) {
+            let (job, length) = match self.write(slot, order) {
                 Ok(written) => written,
                 Err(error) => {
                     // Untouched but for bytes that nobody reads: the spare waits on. The zygote looks at
@@ -97,18 +102,14 @@ impl Session {
             slot.mailbox.publish_job(job.generation, length);
             futex::wake_all(slot.mailbox.go());
             // Deadlines are the zygote's to keep, and so are spares; a death tells it of used ones anyway.
-            if launch.timeout.is_some() || header.ready.is_empty() {
+            if order.launch.timeout.is_some() || header.ready.is_empty() {
                 self.attend(index);
             }
-            return Ok(Some(Job::new(Arc::clone(self), job)));
+            return Ok(Some(Job::new(Arc::clone(self), job, order.started)));
         }
     }
 
-    fn give_to_free_slot(
-        self: &Arc<Self>,
-        payload: &dyn Payload,
-        launch: &Launch,
-    ) -> Result<Job, DispatchError> {
+    fn give_to_free_slot(self: &Arc<Self>, order: &Order<'_>) -> Result<Job, DispatchError> {
         let header = self.segment.header();
         let index = header.free.take_first(|_| true).ok_or(DispatchError::Full)?;
         let slot = self.segment.slot(index);
@@ -116,7 +117,7 @@ impl Session {
         let written = prepared.and_then(|()| {
             slot.mailbox.reset();
             slot.entry.pid.store(0, Ordering::SeqCst);
-            self.write(slot, payload, launch)
+            self.write(slot, order)
         });
         let (job, length) = match written {
             Ok(written) => written,
@@ -128,21 +129,18 @@ impl Session {
         slot.mailbox.publish_job(job.generation, length);
         slot.entry.swap(State::Pending);
         self.attend(index);
-        Ok(Job::new(Arc::clone(self), job))
+        Ok(Job::new(Arc::clone(self), job, order.started))
     }
 
     /// Writes payload and launch data into a slot that nobody else uses.
-    fn write(
-        &self,
-        slot: Slot<'_>,
-        payload: &dyn Payload,
-        launch: &Launch,
-    ) -> Result<(JobRef, usize), DispatchError> {
+    fn write(&self, slot: Slot<'_>, order: &Order<'_>) -> Result<(JobRef, usize), DispatchError> {
+        let Order { payload, launch, started } = *order;
         let entry = slot.entry;
         let generation = entry.generation.fetch_add(1, Ordering::SeqCst).wrapping_add(1);
         entry.capture.store(launch.capture.to_word(), Ordering::SeqCst);
         entry.detached.store(0, Ordering::SeqCst);
-        entry.deadline.store(launch.timeout.map_or(0, clock::after), Ordering::SeqCst);
+        let deadline = launch.timeout.map_or(0, |timeout| clock::add(started, timeout));
+        entry.deadline.store(deadline, Ordering::SeqCst);
         let length = payload.len();
         match Spot::of(length) {
             Spot::Inline => {

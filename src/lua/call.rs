@@ -133,6 +133,31 @@ pub unsafe fn type_name(lua: *mut lua_State, index: c_int) -> String {
     }
 }
 
+/// Pushes the text of any value as `tostring` gives it; where `__tostring` raises, what kind of value it is.
+///
+/// # Safety
+/// `lua` is a valid state with four free stack slots and a value at `index`.
+pub unsafe fn push_description(lua: *mut lua_State, index: c_int) {
+    // SAFETY: as demanded; what a metamethod raises ends at the protected call.
+    unsafe {
+        let index = lua_absindex(lua, index);
+        lua_pushcfunction(lua, describe);
+        lua_pushvalue(lua, index);
+        if lua_pcall(lua, 1, 1, 0) != LUA_OK {
+            lua_pop(lua, 1);
+            push_text(lua, &format!("(a {} value whose __tostring fails)", type_name(lua, index)));
+        }
+    }
+}
+
+crate::lua_function!(describe => describe_body);
+
+unsafe fn describe_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: Lua's state; a longjmp out of the call below skips no destructor.
+    unsafe { luaL_tolstring(lua, 1, std::ptr::null_mut()) };
+    Ok(1)
+}
+
 /// The error for an argument of another type.
 ///
 /// # Safety

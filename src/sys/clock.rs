@@ -12,7 +12,12 @@ pub fn now() -> u64 {
 
 /// The point in time that lies `duration` ahead; the end of time if that is too far.
 pub fn after(duration: Duration) -> u64 {
-    now().saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+    add(now(), duration)
+}
+
+/// The point in time that lies `duration` after another; the end of time if that is too far.
+pub fn add(time: u64, duration: Duration) -> u64 {
+    time.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// How long until a point in time; zero if it is past.

@@ -161,6 +161,20 @@ spec("rej is a rejection whatever __tostring does, and no pcall catches it", fun
   equal(err.message, "own text", "the message")
 end)
 
+spec("errors and rejections may be large and many", function()
+  local big = ("0123456789abcdef"):rep(1 << 18)
+  local err = T.failure(T.job(function() error(big, 0) end), "error")
+  T.yes(err.message == big, "a message of 4 MiB is the same")
+  T.yes(err.value == big, "a value of 4 MiB is the same")
+  err = T.failure(T.job(function(_, rej)
+    local t = {}
+    for i = 1, 5000 do t[i] = i end
+    rej(table.unpack(t))
+  end), "rejected")
+  equal(err.values.n, 5000, "err.values.n")
+  equal(err.values[5000], 5000, "the last value")
+end)
+
 -- ---------------------------------------------------------------- exit, signal
 
 spec("os.exit without a result is kind exit, with the code", function()
@@ -239,10 +253,10 @@ spec("a timeout of await is a failure of its own, without the job's facts", func
 end)
 
 spec("deadline, killed and closed carry pid and usage", function()
-  local task = T.endless({ timeout = 300 })
+  local task = T.endless({ timeout = 500 })
   local pid = task:pid()
   local err = T.failure(await(task, 5000), "deadline")
-  equal(err.limit, 300.0, "err.limit")
+  equal(err.limit, 500.0, "err.limit")
   common(err, pid)
   task = T.endless()
   pid = task:pid()
@@ -277,7 +291,7 @@ spec("captured output comes with every kind", function()
     encode = function() print "x" return coroutine.create(print) end,
     deadline = function() print "x" io.flush() require "llib".thread.sleep(600000) end,
   } do
-    local err = T.failure(T.job(job, { stdout = "capture", timeout = kind == "deadline" and 300 or nil }), kind)
+    local err = T.failure(T.job(job, { stdout = "capture", timeout = kind == "deadline" and 500 or nil }), kind)
     T.same(err.output, { stdout = "x\n" }, "err.output of kind " .. kind)
   end
 end)

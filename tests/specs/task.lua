@@ -400,6 +400,25 @@ spec("pause and resume of a done job change nothing", function()
   equal(task:await(5000), 1, "the value")
 end)
 
+spec("a paused job still has its timeout, and the grace of close and kill", function()
+  local function paused(options)
+    local task = T.endless(options)
+    task:pause()
+    T.wait(function() return T.state(task:pid()) == "T" end, "the process stops")
+    return task
+  end
+  T.failure(await(paused({ timeout = 500 }), 5000), "deadline")
+  local task = paused()
+  task:close(20)
+  T.failure(await(task, 5000), "closed")
+  task = paused()
+  task:kill("TERM")
+  T.failure(await(task, 20), "timeout")
+  equal(task:status(), "paused", "the status of a stopped job with a pending signal")
+  task:resume()
+  equal(T.failure(await(task, 5000), "killed").signal, "TERM", "err.signal after resume")
+end)
+
 -- ---------------------------------------------------------------- pid, id, name, usage
 
 spec("pid is the process id of the worker, from the start to the end", function()
@@ -477,12 +496,16 @@ end)
 spec("usage of a job starts from zero, though workers are forked beforehand", function()
   thread.async(function() end):await()
   thread.sleep(100)
-  local task = thread.async(function() return 1 end)
-  task:await(5000, true)
-  local usage = task:usage()
-  T.yes(usage.wall < 90, "the wall time of an empty job: " .. usage.wall)
-  T.yes(usage.user + usage.system < 90, "CPU time of an empty job: " .. usage.user + usage.system)
-  task:clean()
+  -- The best of some: the machine may be busy.
+  local wall, cpu = math.huge, math.huge
+  for _ = 1, 5 do
+    local task <close> = thread.async(function() return 1 end)
+    task:await(5000, true)
+    local usage = task:usage()
+    wall, cpu = math.min(wall, usage.wall), math.min(cpu, usage.user + usage.system)
+  end
+  T.yes(wall < 90, "the wall time of an empty job: " .. wall)
+  T.yes(cpu < 90, "CPU time of an empty job: " .. cpu)
 end)
 
 -- ---------------------------------------------------------------- getfd

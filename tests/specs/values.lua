@@ -485,6 +485,91 @@ spec("a table with __clone is a table: the field is data", function()
   T.same(there(function(u) return { type(u), u[1] } end, t), { "table", 1 }, "the table there")
 end)
 
+-- ---------------------------------------------------------------- __clone
+
+-- The only userdata that plain Lua can make are files, so these get a __clone for a while.
+local function with_clone(clone, body)
+  local metatable = getmetatable(io.stdout)
+  local file <close> = assert(io.open("/dev/null"))
+  metatable.__clone = clone
+  local ok, problem = xpcall(body, function(e) return e end, file)
+  metatable.__clone = nil
+  if not ok then error(problem, 0) end
+end
+
+spec("__clone may return a stand-in", function()
+  for _, stand_in in ipairs { "text", 5, true, { 1, 2 } } do
+    with_clone(function() return stand_in end, function(file)
+      local got = there(function(t) return t.file end, { file = file })
+      if type(stand_in) == "table" then T.same(got, stand_in, "the stand-in") else equal(got, stand_in, "the stand-in") end
+    end)
+  end
+  with_clone(function() end, function(file) equal(there(function(f) return f end, file), nil, "no stand-in") end)
+end)
+
+spec("__clone gets the userdata, and is called once for each", function()
+  local calls, same = 0, nil
+  with_clone(function(f) calls = calls + 1 same = f return { "one" } end, function(file)
+    T.results(table.pack(there(function(a, b, t) return a == b, a == t.x end, file, file, { x = file })), true, true)
+    equal(same, file, "the argument of __clone")
+  end)
+  equal(calls, 1, "the number of calls")
+end)
+
+spec("__clone may return a constructor and its arguments, called on arrival", function()
+  local path = T.path()
+  T.write(path, "content of the file")
+  with_clone(function() return "io.open", path, "r" end, function(file)
+    T.results(table.pack(there(function(f) return io.type(f), f:read("a") end, file)), "file", "content of the file")
+  end)
+  with_clone(function() return io.open, path end, function(file)
+    equal(there(function(f) return f:read("a") end, file), "content of the file", "by a C function")
+  end)
+  with_clone(function() return function(a, b) return { sum = a + b, pid = require "llib".thread.self().pid } end, 2, 3 end,
+    function(file)
+      local object, pid = there(function(f) return f, res.pid end, file)
+      equal(object.sum, 5, "by a Lua function")
+      equal(object.pid, pid, "the process in which the constructor ran")
+    end)
+end)
+
+spec("a __clone that fails, or is no function, raises with the path", function()
+  with_clone(function() error("cannot clone", 0) end, function(file)
+    T.raises_here(function() thread.async(T.forever, { args = { { f = file } } }) end,
+      "cannot send argument 1 → field 'f': ", "cannot clone")
+  end)
+  with_clone(5, function(file)
+    T.raises_here(function() thread.async(T.forever, { args = { file } }) end, "cannot send argument 1: ")
+  end)
+  with_clone(function(f) return f end, function(file)
+    T.raises_here(function() thread.async(T.forever, { args = { file } }) end, "cannot send argument 1")
+  end)
+  with_clone(function() return coroutine.create(print) end, function(file)
+    T.raises_here(function() thread.async(T.forever, { args = { file } }) end, "cannot send argument 1", "coroutine")
+  end)
+end)
+
+spec("a constructor that fails on arrival fails the job, not the host", function()
+  with_clone(function() return function() error("no such thing here", 0) end end, function(file)
+    local err = T.failure(T.job(function(_, _, f) return f end, { args = { file } }), "error")
+    T.contains(err.message, "no such thing here", "the message")
+  end)
+  with_clone(function() return "no.such.module.open", 1 end, function(file)
+    local err = T.failure(T.job(function(_, _, f) return f end, { args = { file } }), "error")
+    T.contains(err.message, "no.such.module", "the message")
+  end)
+end)
+
+spec("a file that was closed meanwhile and __clone in results work alike", function()
+  local got = T.values(function()
+    getmetatable(io.stdout).__clone = function(f) return io.type(f) end
+    local file = io.open("/dev/null")
+    file:close()
+    return { file, io.open("/dev/null") }
+  end)
+  T.same(got, { "closed file", "file" }, "what a worker sent")
+end)
+
 -- ---------------------------------------------------------------- workers of their own
 
 spec("math.random differs between workers", function()

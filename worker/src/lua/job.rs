@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 
 use llib::lua::api;
-use llib::lua::call::{Outcome, bytes, push_bytes, push_text, type_name};
+use llib::lua::call::{Outcome, bytes, push_bytes, push_description, push_text, type_name};
 use llib::lua::convert::{DecodeOptions, NoHandles, Source, decode};
 use llib::lua_function;
 use llib::wire::kind::Kind;
@@ -112,16 +112,18 @@ lua_function!(explain => explain_body);
 
 /// The message handler: turns an error into a table of the error, its text and the traceback.
 unsafe fn explain_body(lua: *mut lua_State) -> Outcome {
-    // SAFETY: Lua's state; index 1 is the error. What `__tostring` raises is an error in error handling.
+    // SAFETY: Lua's state; index 1 is the error, index 2 the table.
     unsafe {
         lua_createtable(lua, 3, 0);
         lua_pushvalue(lua, 1);
         lua_rawseti(lua, -2, 1);
-        if lua_type(lua, 1) == LUA_TSTRING || luaL_getmetafield(lua, 1, c"__tostring".as_ptr()) != LUA_TNIL {
-            if lua_type(lua, 1) != LUA_TSTRING {
-                lua_pop(lua, 1);
-            }
-            luaL_tolstring(lua, 1, std::ptr::null_mut());
+        let has_text = lua_isstring(lua, 1) != 0 || {
+            let found = luaL_getmetafield(lua, 1, c"__tostring".as_ptr()) != LUA_TNIL;
+            lua_settop(lua, 2);
+            found
+        };
+        if has_text {
+            push_description(lua, 1);
         } else {
             let kind = type_name(lua, 1);
             push_text(lua, &format!("(error object is a {kind} value)"));
@@ -148,7 +150,7 @@ unsafe fn fail(lua: *mut lua_State) -> ! {
             finish_failure(lua, 1, code(Kind::Error));
         }
         // No memory, or an error in error handling: the handler did not run or did not end.
-        luaL_tolstring(lua, -1, std::ptr::null_mut());
+        push_description(lua, -1);
         finish(lua, lua_gettop(lua), 1, code(Kind::Error))
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 use std::sync::atomic::Ordering;
 
-use llib::lua::call::{Outcome, push_text};
+use llib::lua::call::{Outcome, push_description, push_text};
 use llib::lua_function;
 use llib::wire::kind::Kind;
 use mlua::ffi::*;
@@ -46,14 +46,14 @@ unsafe fn res_body(lua: *mut lua_State) -> Outcome {
 }
 
 unsafe fn rej_body(lua: *mut lua_State) -> Outcome {
-    // SAFETY: Lua's state. `__tostring` of the first value may raise; that is the job's own error.
+    // SAFETY: Lua's state.
     unsafe {
         let count = lua_gettop(lua);
         luaL_checkstack(lua, 8, c"too many values".as_ptr());
         if count == 0 {
             push_text(lua, "rejected without a reason");
         } else {
-            luaL_tolstring(lua, 1, std::ptr::null_mut());
+            push_description(lua, 1);
         }
         lua_pushnil(lua);
         lua_rotate(lua, 1, 2);

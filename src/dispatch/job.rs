@@ -177,6 +177,11 @@ impl Job {
         Ok(ReplyBytes { start: region.as_ptr(), len, _region: Some(region) })
     }
 
+    /// Whether nobody supervises it any more: then a reply may have gone with its segment.
+    pub fn is_lost(&self) -> bool {
+        self.session.is_lost() || !self.session.is_ours()
+    }
+
     /// Sends a signal to its processes. After SIGKILL they are gone when this returns, and with them
     /// whatever they started. False if nobody is left who could send it.
     pub fn signal(&self, signal: i32) -> bool {

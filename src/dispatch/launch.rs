@@ -171,7 +171,7 @@ impl Session {
 
     /// Gives back a slot in which no process and no capture is left.
     pub(super) fn free(&self, slot: Slot<'_>) {
-        self.segment.discard_apart(slot);
+        self.segment.clear(slot);
         slot.entry.swap(State::Free);
         self.segment.header().free.give(slot.index);
     }

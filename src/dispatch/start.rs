@@ -16,6 +16,9 @@ use crate::wire::control::{Hello, PROTOCOL, Ready};
 /// How long a worker program may take until it is ready. It takes some 5 ms on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Descriptors that have to be free for a start: it uses six at once, and keeps three.
+const DESCRIPTORS: usize = 8;
+
 /// What a session needs to know of the process that starts it.
 pub struct Host {
     /// The worker program.
@@ -36,8 +39,13 @@ pub enum StartError {
         /// The system's reason.
         source: io::Error,
     },
-    /// It ended, or fell silent, before it was ready.
-    Silent {
+    /// It ended before it was ready.
+    Ended {
+        /// The program.
+        program: PathBuf,
+    },
+    /// It runs, but was not ready in time.
+    Late {
         /// The program.
         program: PathBuf,
     },
@@ -72,8 +80,12 @@ impl fmt::Display for StartError {
             StartError::Spawn { program, source } => {
                 write!(f, "failed to run the worker program '{}': {source}", program.display())
             }
-            StartError::Silent { program } => {
+            StartError::Ended { program } => {
                 write!(f, "the worker program '{}' ended before it was ready", program.display())
+            }
+            StartError::Late { program } => {
+                let seconds = PATIENCE.as_secs();
+                write!(f, "the worker program '{}' was not ready within {seconds} s", program.display())
             }
             StartError::Refused(reason) => write!(f, "the worker program cannot serve: {reason}"),
             StartError::Protocol { program, theirs } => write!(
@@ -95,6 +107,7 @@ impl std::error::Error for StartError {}
 
 pub(super) fn start(host: &Host) -> Result<Session, StartError> {
     let (ours, theirs) = Ring::pair().map_err(StartError::Channel)?;
+    ours.check_room(DESCRIPTORS).map_err(StartError::Channel)?;
     let (server, address) = one_shot_server().map_err(StartError::Channel)?;
     let own_pid = std::process::id().to_string();
     let guard = spawn::worker(&host.program, &[&address, &own_pid], &theirs)
@@ -102,12 +115,18 @@ pub(super) fn start(host: &Host) -> Result<Session, StartError> {
     drop(theirs);
     // Accepting blocks without a limit, so it waits until the other side says that it has connected, or is
     // gone.
-    let connected = ours.wait(PATIENCE) && matches!(ours.receive(), Rung::Plain);
+    let in_time = ours.wait(PATIENCE);
+    let connected = in_time && matches!(ours.receive(), Rung::Plain);
     let hello = if connected { server.accept().ok().map(|(_, hello)| hello) } else { None };
     let outcome = match hello {
         Some(Hello::Ready(ready)) => check(host, ready),
         Some(Hello::Failed(reason)) => Err(StartError::Refused(reason)),
-        None => Err(StartError::Silent { program: host.program.clone() }),
+        None if in_time => Err(StartError::Ended { program: host.program.clone() }),
+        None => {
+            // It may not be a worker program at all, and then the ring's end tells it nothing.
+            spawn::kill(guard);
+            Err(StartError::Late { program: host.program.clone() })
+        }
     };
     match outcome {
         Ok((segment, ready)) => Ok(Session::new(segment, ours, guard, ready)),

@@ -182,6 +182,12 @@ pub(super) fn reserve(region: &Region, index: u32, payload: usize) -> Result<(),
     region.reserve(start..start + Mailbox::PAYLOAD_AT + payload)
 }
 
+/// Byte range of what lies beyond the pages that every mailbox has.
+pub(super) fn large_payload(index: u32) -> std::ops::Range<usize> {
+    let mailbox = mailbox_range(index);
+    mailbox.start + Mailbox::PAYLOAD_AT + Mailbox::READY..mailbox.end
+}
+
 /// Byte range of a slot's mailbox in the segment.
 pub(super) fn mailbox_range(index: u32) -> std::ops::Range<usize> {
     let start = MAILBOXES_AT + index as usize * Mailbox::LEN;

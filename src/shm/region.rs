@@ -126,6 +126,18 @@ impl Region {
         }
     }
 
+    /// Gives the pages of `range` back to the file system: madvise(MADV_REMOVE). Nobody may be using them.
+    pub fn release(&self, range: Range<usize>) {
+        const PAGE: usize = 4096;
+        assert!(range.start <= range.end && range.end <= self.len(), "released range lies in the mapping");
+        assert!(range.start.is_multiple_of(PAGE) && range.end.is_multiple_of(PAGE), "only whole pages go");
+        // SAFETY: the range lies in this mapping, checked above; its bytes become zero. Where the system cannot,
+        // the pages stay, which is as if this was not called.
+        let _ = unsafe {
+            madvise(self.as_ptr().add(range.start).cast(), range.end - range.start, Advice::LinuxRemove)
+        };
+    }
+
     fn allocate(&self, start: usize, bytes: usize) -> Result<(), RegionError> {
         let name = self.memory.get_os_id();
         let file = rustix::shm::open(name, rustix::shm::OFlags::RDWR, rustix::fs::Mode::empty()).map_err(

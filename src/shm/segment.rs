@@ -8,6 +8,10 @@ use super::layout::{self, Header, SLOTS, Slot};
 use super::region::{Region, RegionError};
 use super::stale;
 
+/// Slots below this keep the pages of large payloads, which spares the next job the faults: the first free slot
+/// is always taken first. The others are used in a crowd alone, and would take up 64 KiB each for ever.
+const WARM: u32 = 64;
+
 /// The mapped segment of a session.
 pub struct Segment {
     region: Region,
@@ -64,8 +68,16 @@ impl Segment {
         [base..base.wrapping_add(own.start), base.wrapping_add(own.end)..end]
     }
 
+    /// Gives back what the last job of a free slot took up: segments apart, and the pages of a large payload.
+    pub fn clear(&self, slot: Slot<'_>) {
+        self.discard_apart(slot);
+        if slot.index >= WARM {
+            self.region.release(layout::large_payload(slot.index));
+        }
+    }
+
     /// Removes the segments apart of a slot's last job, if there may be any.
-    pub fn discard_apart(&self, slot: Slot<'_>) {
+    fn discard_apart(&self, slot: Slot<'_>) {
         if slot.mailbox.apart().swap(0, Ordering::SeqCst) != 0 {
             let generation = slot.entry.generation.load(Ordering::SeqCst);
             stale::unlink(&self.job_name(slot.index, generation));

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
@@ -46,6 +46,15 @@ impl Ring {
     /// An end that a process was started with.
     pub fn from_fd(socket: OwnedFd) -> Ring {
         Ring { socket }
+    }
+
+    /// Makes sure that this process can have so many more descriptors. For the start of a session: where
+    /// `ipc-channel` runs out of them it panics, and some of what panics is done once a process, so that it
+    /// could never be used again.
+    pub fn check_room(&self, count: usize) -> io::Result<()> {
+        let copies: Result<Vec<OwnedFd>, _> =
+            (0..count).map(|_| fcntl_dupfd_cloexec(&self.socket, 0)).collect();
+        copies.map(drop).map_err(io::Error::from)
     }
 
     /// Rings. Never blocks and never raises SIGPIPE: a full wire wakes the other side anyway, and a closed

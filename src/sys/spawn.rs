@@ -49,6 +49,14 @@ pub fn worker(program: &Path, args: &[&str], ring: impl AsFd) -> io::Result<i32>
     Ok(pid.as_raw())
 }
 
+/// SIGKILL to a child that was not seen to have ended, so that its id is still its own.
+pub fn kill(pid: i32) {
+    if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+        // It may have ended by itself.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+}
+
 /// Whether a child has ended; reaps it if so. A child that is not ours any more, for instance because the
 /// host waits for all its children itself, has ended too.
 pub fn has_ended(pid: i32) -> bool {

@@ -243,6 +243,20 @@ spec("the signal of task:kill is told apart from the job's own", function()
   equal(T.failure(await(task, 5000), "signal").signal, "TERM", "err.signal after a harmless task:kill")
 end)
 
+spec("every failure has its process, also of jobs that end before anybody looks", function()
+  for round = 1, 5 do
+    local tasks = {}
+    for i = 1, 30 do
+      tasks[i] = thread.async(function(res, rej) rej(res.pid) end, round == 5 and { stdout = "capture" } or nil)
+    end
+    for i = 1, 30 do
+      local err = T.failure(await(tasks[i], 5000), "rejected")
+      equal(err.pid, err.value, "err.pid")
+      T.yes(err.usage.maxrss > 0, "err.usage.maxrss: " .. err.usage.maxrss)
+    end
+  end
+end)
+
 -- ---------------------------------------------------------------- the others
 
 spec("a timeout of await is a failure of its own, without the job's facts", function()

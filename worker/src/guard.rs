@@ -24,7 +24,7 @@ pub(crate) fn run(address: &str, host: i32) -> i32 {
     let ring = Ring::from_fd(sys::inherited(RING_FD));
     // The Rust runtime of some executables ignores it; jobs expect the default, as a shell gives it.
     sys::set_signal(libc::SIGPIPE, false);
-    match prepare(host) {
+    match prepare(&ring, host) {
         Ok((host, segment, lock)) => guard(address, ring, host, segment, lock),
         Err(reason) => {
             refuse(address, &ring, reason);
@@ -42,8 +42,11 @@ pub(crate) fn refuse(address: &str, ring: &Ring, reason: String) {
     ring.ring();
 }
 
-fn prepare(host: i32) -> Result<(OwnedFd, Segment, SessionLock), String> {
+fn prepare(ring: &Ring, host: i32) -> Result<(OwnedFd, Segment, SessionLock), String> {
+    /// What the zygote opens until it serves, and some for the first job.
+    const DESCRIPTORS: usize = 20;
     let sentence = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
+    ring.check_room(DESCRIPTORS).map_err(|error| sentence("too small a limit of descriptors", &error))?;
     let pid = Pid::from_raw(host).ok_or("the host's process id is not one")?;
     let host =
         pidfd_open(pid, PidfdFlags::empty()).map_err(|error| sentence("failed to watch the host", &error))?;

@@ -68,18 +68,11 @@ unsafe fn deliver(lua: *mut lua_State, facts: &Facts, job: &Rc<Job>, settled: Se
         match settled {
             Settled::Reply(VALUES) => match decode_reply(lua, job) {
                 Ok(count) => return Ok(count),
-                Err(error) => {
-                    lua_settop(lua, 1);
-                    lua_pushnil(lua);
-                    failure::push(lua, Kind::Encode, &format!("the result could not be received: {error}"));
-                }
+                Err(error) => damaged(lua, job, &error),
             },
             Settled::Reply(code) => reported(lua, job, code),
             Settled::Death(death) => died(lua, facts, death),
-            Settled::Lost => {
-                lua_pushnil(lua);
-                failure::push(lua, Kind::Lost, "the supervisor of the worker processes died");
-            }
+            Settled::Lost => lost(lua),
         }
         add_facts(lua, facts, job);
     }
@@ -95,6 +88,27 @@ unsafe fn decode_reply(lua: *mut lua_State, job: &Job) -> Result<c_int, String> 
     }
 }
 
+/// A reply that cannot be had, or makes no sense. What lies in a segment of its own goes with the session.
+unsafe fn damaged(lua: *mut lua_State, job: &Job, problem: &str) {
+    // SAFETY: the caller's state with the task at index 1.
+    unsafe {
+        lua_settop(lua, 1);
+        if job.is_lost() {
+            return lost(lua);
+        }
+        lua_pushnil(lua);
+        failure::push(lua, Kind::Encode, &format!("the result could not be received: {problem}"));
+    }
+}
+
+unsafe fn lost(lua: *mut lua_State) {
+    // SAFETY: the caller's state with free slots.
+    unsafe {
+        lua_pushnil(lua);
+        failure::push(lua, Kind::Lost, "the supervisor of the worker processes died");
+    }
+}
+
 /// A failure that the worker tells of itself: message, traceback, and what was passed to `error` or `rej`.
 unsafe fn reported(lua: *mut lua_State, job: &Job, code: u32) {
     // SAFETY: the caller's state with the task at index 1 alone; a decoded message starts at index 2.
@@ -105,10 +119,7 @@ unsafe fn reported(lua: *mut lua_State, job: &Job, code: u32) {
             (None, _) => (0, Some(format!("it is of an unknown kind ({code})"))),
         };
         if let Some(damage) = damage {
-            lua_settop(lua, 1);
-            lua_pushnil(lua);
-            failure::push(lua, Kind::Encode, &format!("the result could not be received: {damage}"));
-            return;
+            return damaged(lua, job, &damage);
         }
         let kind = Kind::from_reply(code).unwrap_or(Kind::Encode);
         let message =

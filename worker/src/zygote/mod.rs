@@ -78,12 +78,10 @@ pub(crate) fn run(
     let ending = zygote.serve();
     let segment = zygote.segment;
     publish_end(segment, ending, || zygote.kill_everything());
-    if ending == Ending::Lost {
-        // The guard would do this, but the guard is what was lost.
-        llib::shm::remove_session(segment.name());
-        drop(lock);
-        llib::shm::sweep();
-    }
+    // The guard does this too, unless it is what was lost, alone or together with the host.
+    llib::shm::remove_session(segment.name());
+    drop(lock);
+    llib::shm::sweep();
     0
 }
 
@@ -163,7 +161,7 @@ impl Zygote {
         let slot = self.segment.slot(index);
         self.captures.remove(&index);
         self.watchers.remove(&index);
-        self.segment.discard_apart(slot);
+        self.segment.clear(slot);
         slot.entry.swap(State::Free);
         self.segment.header().free.give(index);
     }
@@ -201,7 +199,7 @@ impl Zygote {
                 }
                 let Some(pid) = self.worker_of(job) else { return };
                 if matches!(signal, libc::SIGSTOP | libc::SIGCONT) {
-                    // With everything in its process group; it may not have made one yet.
+                    // With everything in its process group, unless it has left that.
                     if sys::kill(-pid, signal).is_err() {
                         self.send(pid, signal, Cause::Killed);
                     }

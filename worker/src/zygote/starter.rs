@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use llib::shm::{Mailbox, State};
 use llib::wire::cause::Cause;
 use llib::wire::settings::Capture;
+use rustix::process::{Pid, setpgid};
 
 use super::Zygote;
 use super::capture::{Captured, Ends};
@@ -115,6 +116,11 @@ impl Zygote {
                 rehearsal: &self.rehearsal,
             }),
             Forked::Parent(pid) => {
+                // The worker does the same; whoever comes first. One that was stopped before it could would stay
+                // in the zygote's group, and a group with a stopped member gets SIGHUP when it is orphaned: the
+                // zygote would die of the guard's death.
+                let child = Pid::from_raw(pid);
+                let _ = setpgid(child, child);
                 self.crew.add(pid, index);
                 if let Some(captured) = captured {
                     self.captures.insert(index, captured);

@@ -35,6 +35,8 @@ pub(crate) fn run(seat: Seat<'_>) -> ! {
     let mailbox = seat.segment.slot(seat.index).mailbox;
     let session = seat.segment.name().to_owned();
     settle_in(&seat);
+    // The zygote writes the same, but the job may have ended before it comes to that.
+    seat.segment.slot(seat.index).entry.pid.store(getpid().as_raw_nonzero().get(), Ordering::SeqCst);
     // From here on the slot table is out of reach: a job that runs wild finds its own mailbox alone.
     seat.segment.foreign_ranges(seat.index).into_iter().for_each(sys::unmap);
     lua::state::reseed(seat.lua);

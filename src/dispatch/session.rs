@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -30,12 +30,18 @@ static ENDED: Mutex<Vec<i32>> = Mutex::new(Vec::new());
 pub struct Session {
     pub(super) segment: Segment,
     pub(super) ring: Ring,
-    commands: Mutex<IpcSender<Command>>,
-    sequence: AtomicU32,
+    commands: Mutex<Commands>,
     guard: i32,
     zygote: i32,
     host: u32,
     lost: AtomicBool,
+}
+
+/// The way to the zygote.
+struct Commands {
+    sender: IpcSender<Command>,
+    /// Number of the last one.
+    sequence: u32,
 }
 
 /// See [`Session::stats`].
@@ -56,8 +62,7 @@ impl Session {
         Session {
             segment,
             ring,
-            commands: Mutex::new(ready.commands),
-            sequence: AtomicU32::new(0),
+            commands: Mutex::new(Commands { sender: ready.commands, sequence: 0 }),
             guard,
             zygote: ready.zygote,
             host: std::process::id(),
@@ -122,11 +127,10 @@ impl Session {
 
     /// Sends a command and waits until it was carried out; false if the supervisors are gone.
     pub(super) fn command(&self, action: Action) -> bool {
-        let sequence = self.sequence.fetch_add(1, Ordering::SeqCst).wrapping_add(1);
-        if self.send(Command { sequence, action }).is_err() {
+        let Ok(sequence) = self.send(action) else {
             self.check();
             return false;
-        }
+        };
         self.ring.ring();
         let acknowledged = &self.segment.header().acknowledged;
         loop {
@@ -143,9 +147,13 @@ impl Session {
         }
     }
 
-    fn send(&self, command: Command) -> io::Result<()> {
-        let commands = lock(&self.commands);
-        without_sigpipe(|| commands.send(command)).map_err(io::Error::other)
+    /// Sends a command and returns its number. Numbers are sent in their order, whichever thread sends.
+    fn send(&self, action: Action) -> io::Result<u32> {
+        let mut commands = lock(&self.commands);
+        commands.sequence = commands.sequence.wrapping_add(1);
+        let sequence = commands.sequence;
+        without_sigpipe(|| commands.sender.send(Command { sequence, action })).map_err(io::Error::other)?;
+        Ok(sequence)
     }
 }
 

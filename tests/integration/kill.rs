@@ -256,7 +256,7 @@ fn only_the_job_that_is_killed_dies() {
     let session = Script::new(
         r#"
         local tasks = {}
-        for i = 1, 20 do tasks[i] = thread.async(function() thread.sleep(20) return i end) end
+        for i = 1, 20 do tasks[i] = thread.async(function() thread.sleep(i % 2 == 0 and 20 or 1e6) return i end) end
         for i = 1, 20, 2 do tasks[i]:kill() end
         for i = 1, 20 do
             local value, err = tasks[i]:await()

@@ -74,6 +74,8 @@ fn settle_in(seat: &Seat<'_>) {
     }
     if seat.doorbell.as_raw_fd() != DOORBELL {
         let _ = sys::duplicate_to(seat.doorbell, DOORBELL);
+        // Not for the programs that the job runs.
+        sys::close_on_exec(DOORBELL);
     }
     sys::close_from(DOORBELL + 1);
 }

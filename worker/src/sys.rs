@@ -76,6 +76,12 @@ pub(crate) fn duplicate_to(file: &OwnedFd, target: RawFd) -> io::Result<()> {
     }
 }
 
+/// Marks a descriptor as not for other programs.
+pub(crate) fn close_on_exec(fd: RawFd) {
+    // SAFETY: the call takes numbers; callers own the descriptor.
+    unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+}
+
 /// Closes every descriptor from `first` on.
 pub(crate) fn close_from(first: RawFd) {
     // SAFETY: only for processes that use none of them any more: a program that has just started, or a

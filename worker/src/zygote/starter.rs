@@ -83,6 +83,9 @@ impl Zygote {
             return false;
         }
         slot.mailbox.reset();
+        // What its last job left there is not this one's.
+        slot.entry.detached.store(0, Ordering::SeqCst);
+        slot.entry.capture.store(0, Ordering::SeqCst);
         match self.start(index, Capture::default()) {
             Ok(_) => {
                 slot.entry.swap(State::Spare);

@@ -201,11 +201,20 @@ impl Job {
         self.session.is_ours() && self.session.command(Action::KillAt { job: self.at, at, cause })
     }
 
-    /// Asks it to end at its next chance.
-    pub fn ask_to_close(&self) {
-        let closing = self.mailbox().closing();
-        closing.store(1, Ordering::SeqCst);
-        futex::wake_all(closing);
+    /// Asks it to end at its next chance, and has it killed if it is still there after `grace`.
+    pub fn close(&self, grace: Option<Duration>) {
+        /// What a job that may be ended anywhere gets to notice by itself. It looks every thousand
+        /// instructions, but not in a long call of a C function, or in a coroutine older than its wish.
+        const NOTICE: Duration = Duration::from_millis(50);
+        let mailbox = self.mailbox();
+        mailbox.closing().store(1, Ordering::SeqCst);
+        futex::wake_all(mailbox.closing());
+        // The job sets its mark before it looks at ours, so one of the two sees the other.
+        let anywhere = mailbox.autoclose().load(Ordering::SeqCst) != 0;
+        let notice = anywhere.then_some(NOTICE);
+        if let Some(time) = [grace, notice].into_iter().flatten().min() {
+            self.kill_after(time, Cause::Closed);
+        }
     }
 
     /// Wall-clock time so far, or until it ended.

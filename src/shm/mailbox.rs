@@ -8,6 +8,7 @@
 //! | `reply` | worker | 0 none, 1 values, else a failure's `Kind::reply_code` |
 //! | `bell` | worker, zygote | a futex that counts; the host sleeps here. Rung after `reply` or a death |
 //! | `closing` | host | the job is asked to end at its next chance; a futex for whatever blocks in the worker |
+//! | `autoclose` | worker | the job may be ended anywhere once it was asked to |
 //! | `detached` | host | nobody will await: a worker that has replied goes at once |
 //! | `notify` | host | ring the zygote too after a reply, it makes a descriptor readable |
 //! | `generation` | host | number of the slot's job, part of the names of segments apart |
@@ -29,6 +30,7 @@ struct Words {
     reply: AtomicU32,
     bell: AtomicU32,
     closing: AtomicU32,
+    autoclose: AtomicU32,
     detached: AtomicU32,
     notify: AtomicU32,
     generation: AtomicU32,
@@ -139,7 +141,8 @@ impl<'a> Mailbox<'a> {
     /// Makes the mailbox as if nobody had used it. For the slot's owner, while no worker is there.
     pub fn reset(&self) {
         let words = self.words();
-        for word in [&words.go, &words.reply, &words.closing, &words.detached, &words.notify, &words.apart] {
+        let marks = [&words.closing, &words.autoclose, &words.detached, &words.notify, &words.apart];
+        for word in marks.into_iter().chain([&words.go, &words.reply]) {
             word.store(0, Ordering::SeqCst);
         }
         words.length.store(0, Ordering::SeqCst);
@@ -159,6 +162,11 @@ impl<'a> Mailbox<'a> {
     /// Futex of a worker that blocks inside a job.
     pub fn closing(&self) -> &'a AtomicU32 {
         &self.words().closing
+    }
+
+    /// Whether the job may be ended anywhere once it was asked to end.
+    pub fn autoclose(&self) -> &'a AtomicU32 {
+        &self.words().autoclose
     }
 
     /// Whether nobody will await the job.

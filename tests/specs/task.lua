@@ -226,37 +226,60 @@ spec("testclose works with the global res, in coroutines, and pcall does not cat
     function() while true do res.testclose() end end,
   }
   for _, job in ipairs(jobs) do
-    local task = thread.async(job)
-    task:close()
-    T.failure(await(task, 5000), "closed")
+    for _, wait in ipairs { 0, 20 } do
+      -- Both a job that is asked before it begins, and one that is under way.
+      local task <close> = thread.async(job)
+      thread.sleep(wait)
+      task:close()
+      T.failure(await(task, 5000), "closed")
+    end
   end
 end)
 
-spec("close ends a job under autoclose at any instruction", function()
-  local jobs = {
-    loop = function(res) res:autoclose() while true do end end,
-    pcall = function(res) res:autoclose() while true do pcall(function() while true do end end) end end,
-    calls = function(res) res:autoclose() while true do tostring(1) end end,
-    coroutine = function(res)
-      res:autoclose()
-      coroutine.wrap(function() while true do end end)()
-    end,
-    within = function(res)
-      coroutine.wrap(function() res:autoclose() end)()
-      while true do end
-    end,
-  }
-  for name, job in pairs(jobs) do
-    local task = thread.async(job, { name = name })
+for name, job in pairs {
+  ["a loop"] = function(res, begun) res:autoclose() begun() while true do end end,
+  ["protected calls"] = function(res, begun)
+    res:autoclose()
+    begun()
+    while true do pcall(function() while true do end end) end
+  end,
+  ["calls of C functions"] = function(res, begun) res:autoclose() begun() while true do tostring(1) end end,
+  ["a coroutine"] = function(res, begun)
+    res:autoclose()
+    coroutine.wrap(function() begun() while true do end end)()
+  end,
+  ["a coroutine that was made before"] = function(res, begun)
+    local co = coroutine.wrap(function() begun() while true do end end)
+    res:autoclose()
+    co()
+  end,
+  ["the main function, when a coroutine called autoclose"] = function(res, begun)
+    coroutine.wrap(function() res:autoclose() end)()
+    begun()
+    while true do end
+  end,
+  ["many short coroutines"] = function(res, begun)
+    res:autoclose()
+    begun()
+    while true do coroutine.wrap(function() for _ = 1, 50 do end end)() end
+  end,
+} do
+  spec("close ends a job under autoclose at any instruction: " .. name, function()
+    local path = T.path()
+    local task <close> = thread.async(function(res)
+      job(res, function()
+        local file <close> = io.open(path, "w")
+        file:write("begun\n")
+      end)
+    end)
+    T.line(path)
+    equal(task:status(), "running", "the status before close")
     task:close()
-    local packed = await(task, 3000)
-    if packed[2].kind == "timeout" then
-      task:clean()
-      T.fail("a job under autoclose (" .. name .. ") did not end within 3 s after close")
-    end
+    local packed = await(task, 2000)
+    if packed[2].kind == "timeout" then T.fail("the job runs on 2 s after close") end
     T.failure(packed, "closed")
-  end
-end)
+  end)
+end
 
 spec("close ends a job inside a blocking call of llib", function()
   local sleeping = T.endless()

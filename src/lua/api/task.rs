@@ -197,10 +197,7 @@ unsafe fn close_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     let (task, grace) = unsafe { (check(lua)?, milliseconds(lua, 2)?) };
     let job = task.job()?;
-    job.ask_to_close();
-    if let Some(grace) = grace {
-        job.kill_after(grace, Cause::Closed);
-    }
+    job.close(grace);
     Ok(0)
 }
 

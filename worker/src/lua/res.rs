@@ -75,8 +75,15 @@ unsafe fn autoclose_body(lua: *mut lua_State) -> Outcome {
     const STRIDE: c_int = 1000;
     // SAFETY: Lua's state; the hook lives as long as the program.
     unsafe {
+        if let Some(job) = job::current() {
+            job.mailbox.autoclose().store(1, Ordering::SeqCst);
+        }
         close_if_asked(lua);
+        // Hooks belong to a coroutine; later ones inherit them. For what these two miss the host has the job
+        // killed.
         lua_sethook(lua, Some(on_count), LUA_MASKCOUNT, STRIDE);
+        lua_rawgeti(lua, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+        lua_sethook(lua_tothread(lua, -1), Some(on_count), LUA_MASKCOUNT, STRIDE);
     }
     Ok(0)
 }

@@ -24,7 +24,11 @@ fn check(interpreter: Interpreter) {
     let mut failed = Vec::new();
     for file in files() {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let session = Script::file(&file).by(interpreter).limit(Duration::from_secs(120)).start();
+        let session = Script::file(&file)
+            .by(interpreter)
+            .env("SPEC_TIMES", "1")
+            .limit(Duration::from_secs(120))
+            .start();
         let outcome = session.end();
         println!("{name}: {:?}, {:.1} s", outcome.code, outcome.time.as_secs_f64());
         if outcome.code != Some(0) {

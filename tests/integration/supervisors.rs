@@ -396,7 +396,7 @@ fn requiring_the_module_starts_nothing() {
     for interpreter in Interpreter::all() {
         let session = Script::new("say('loaded') hear()").by(interpreter).start();
         session.expect("loaded");
-        assert_eq!(session.processes(), [session.host.clone()]);
+        assert_eq!(session.processes(), std::slice::from_ref(&session.host));
         assert!(process::mapped_sessions(session.host.pid).is_empty());
         assert_eq!(process::threads(session.host.pid), 1);
     }

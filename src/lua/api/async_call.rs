@@ -101,10 +101,10 @@ unsafe fn push_arguments(lua: *mut lua_State) -> Result<c_int, Raise> {
         let table = lua_gettop(lua);
         lua_pushstring(lua, c"n".as_ptr());
         lua_rawget(lua, table);
-        let mut exact = 0;
-        let counted = lua_tointegerx(lua, -1, &mut exact);
+        let given = lua_isinteger(lua, -1) != 0;
+        let counted = lua_tointegerx(lua, -1, std::ptr::null_mut());
         lua_pop(lua, 1);
-        let count = if exact != 0 { counted } else { lua_rawlen(lua, table) as lua_Integer };
+        let count = if given { counted } else { lua_rawlen(lua, table) as lua_Integer };
         let room =
             c_int::try_from(count).ok().filter(|count| *count >= 0 && lua_checkstack(lua, *count + 20) != 0);
         let Some(room) = room else {

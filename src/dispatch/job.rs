@@ -123,9 +123,7 @@ impl Job {
     pub fn wait_for_pid(&self) -> Result<i32, Waited> {
         let started = || match (self.pid(), self.settled()) {
             (Some(pid), _) => Some(Ok(pid)),
-            // One that has replied has a process, whose id is about to be written.
-            (None, None | Some(Settled::Reply(_))) => None,
-            (None, Some(settled)) => Some(Err(Waited::Settled(settled))),
+            (None, settled) => settled.map(|settled| Err(Waited::Settled(settled))),
         };
         self.wait_for(None, started)?
     }
@@ -281,14 +279,15 @@ impl Job {
         let slot = self.slot();
         let captured = slot.entry.capture.load(Ordering::SeqCst) != 0;
         let replied = slot.mailbox.reply() != 0;
+        if replied {
+            // Its worker waits for this word and goes by itself. Before the slot is given up: afterwards the
+            // mailbox may be another job's.
+            slot.mailbox.dismiss();
+        }
         match slot.entry.swap(State::Released) {
             State::Dead if !captured => self.session.free(slot),
-            // A worker that has replied waits for this word and goes by itself, which wakes the zygote. The
-            // mark makes the zygote kill it all the same if it wakes and finds it there.
-            State::Busy if replied => {
-                self.session.segment.header().attention.give(slot.index);
-                slot.mailbox.dismiss();
-            }
+            // The worker's end wakes the zygote. The mark makes it kill a worker that it finds still there.
+            State::Busy if replied => self.session.segment.header().attention.give(slot.index),
             _ => self.session.attend(slot.index),
         }
     }

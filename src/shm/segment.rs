@@ -57,7 +57,12 @@ impl Segment {
 
     /// Makes sure that `payload` bytes can be written into a slot's mailbox, and its words.
     pub fn reserve(&self, index: u32, payload: usize) -> Result<(), RegionError> {
-        layout::reserve(&self.region, index, payload)
+        let reserved = layout::reserve(&self.region, index, payload);
+        if reserved.is_err() {
+            // Some pages were there until none was left; others need them.
+            self.region.release(layout::large_payload(index));
+        }
+        reserved
     }
 
     /// The address ranges that the worker of slot `index` has to unmap: all but its own mailbox.

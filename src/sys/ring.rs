@@ -27,12 +27,14 @@ pub enum Rung {
     Plain,
     /// Make this descriptor readable once the job has settled.
     Watch(JobRef, OwnedFd),
-    /// The other side is gone.
+    /// The other side is gone, or is none of ours.
     Closed,
     /// Nothing more for now.
     Empty,
 }
 
+/// What a plain ring sends. Anything else comes from a program that is not ours.
+const BELL: u8 = 0xb3;
 const WATCH: usize = 8;
 
 impl Ring {
@@ -60,7 +62,7 @@ impl Ring {
     /// Rings. Never blocks and never raises SIGPIPE: a full wire wakes the other side anyway, and a closed
     /// one is found out by whoever waits.
     pub fn ring(&self) {
-        let _ = rustix::net::send(&self.socket, &[0], SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+        let _ = rustix::net::send(&self.socket, &[BELL], SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
     }
 
     /// Sends a descriptor that shall become readable once `job` has settled.
@@ -94,7 +96,8 @@ impl Ring {
                 });
                 file.map_or(Rung::Plain, |file| Rung::Watch(job, file))
             }
-            Ok(_) => Rung::Plain,
+            Ok(message) if message.bytes == 1 && bytes[0] == BELL => Rung::Plain,
+            Ok(_) => Rung::Closed,
             Err(Errno::AGAIN | Errno::INTR) => Rung::Empty,
             Err(_) => Rung::Closed,
         }

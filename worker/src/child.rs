@@ -10,7 +10,8 @@ use llib::sys::futex;
 use mlua::ffi::lua_State;
 use nix::sys::signal::SigSet;
 use rustix::process::{
-    Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal, setpgid,
+    Resource, Rlimit, Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal, setpgid,
+    setrlimit,
 };
 
 use crate::job::{self, Desk, Job};
@@ -28,6 +29,7 @@ pub(crate) struct Seat<'a> {
     pub(crate) doorbell: &'a OwnedFd,
     pub(crate) ends: Ends,
     pub(crate) rehearsal: &'a [u8],
+    pub(crate) file_limit: Rlimit,
 }
 
 /// Lives as a worker; the process ends here.
@@ -78,6 +80,7 @@ fn settle_in(seat: &Seat<'_>) {
         sys::close_on_exec(DOORBELL);
     }
     sys::close_from(DOORBELL + 1);
+    let _ = setrlimit(Resource::Nofile, seat.file_limit);
 }
 
 fn wait_for_job(mailbox: Mailbox<'_>) {

@@ -86,9 +86,7 @@ fn guard(address: &str, ring: Ring, host: OwnedFd, segment: Segment, lock: Sessi
     // What earlier sessions left whose supervisors were all killed at once.
     sweep();
     watch(zygote, &host);
-    zygote::publish_end(&segment, Ending::Lost, || {
-        strays::kill_all(&|_| false);
-    });
+    zygote::publish_end(&segment, Ending::Lost, strays::kill_all);
     llib::shm::remove_session(segment.name());
     drop(lock);
     // Among what was killed may have been the supervisors of jobs that were hosts themselves.

@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use llib::sys::process::Usage;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Which side of a fork this is.
 pub(crate) enum Forked {
@@ -156,4 +157,13 @@ pub(crate) fn silence(target: RawFd) {
     if let Ok(null) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
         let _ = duplicate_to(&OwnedFd::from(null), target);
     }
+}
+
+/// Lets this process have as many descriptors as it may, for the pipes of captured output; returns the limit
+/// that it had.
+pub(crate) fn raise_file_limit() -> Rlimit {
+    let old = getrlimit(Resource::Nofile);
+    // As many as it has, if it may not have more.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: old.maximum, maximum: old.maximum });
+    old
 }

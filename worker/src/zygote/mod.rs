@@ -26,6 +26,7 @@ use llib::wire::control::{Action, Command, JobRef};
 use mlua::ffi::lua_State;
 use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Rlimit;
 
 pub(crate) use capture::Ends;
 
@@ -45,6 +46,8 @@ struct Zygote {
     segment: &'static Segment,
     lua: *mut lua_State,
     rehearsal: Vec<u8>,
+    /// The host's limit of descriptors, which workers get back.
+    file_limit: Rlimit,
     ring: Ring,
     commands: IpcReceiver<Command>,
     /// Whether the ring has rung since the commands were last looked at: it does after each of them.

@@ -98,6 +98,6 @@ impl Zygote {
         for pid in self.crew.pids() {
             let _ = sys::kill(pid, libc::SIGKILL);
         }
-        strays::kill_all(&|_| false);
+        strays::kill_all();
     }
 }

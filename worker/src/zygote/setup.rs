@@ -55,6 +55,7 @@ fn prepare(ring: Ring, host: OwnedFd, guard: OwnedFd, segment: Segment) -> Resul
         set_child_subreaper(Some(getpid()))
             .map_err(|error| sentence("failed to become a subreaper", &error))?;
         sys::buffer_lines();
+        let files = sys::raise_file_limit();
         // At the terminal workers are in the background. Writing there must not stop them, and reading
         // fails instead of stopping.
         for signal in [libc::SIGTTOU, libc::SIGTTIN] {
@@ -77,9 +78,9 @@ fn prepare(ring: Ring, host: OwnedFd, guard: OwnedFd, segment: Segment) -> Resul
         if let Ok(own) = std::env::current_exe() {
             llib::dispatch::serve_as_worker(own);
         }
-        Ok((signals, doorbell, sender, commands, lua, rehearsal))
+        Ok((signals, doorbell, sender, commands, lua, rehearsal, files))
     })();
-    let (signals, doorbell, sender, commands, lua, rehearsal) = match parts {
+    let (signals, doorbell, sender, commands, lua, rehearsal, file_limit) = match parts {
         Ok(parts) => parts,
         Err(reason) => return Err((ring, reason)),
     };
@@ -88,6 +89,7 @@ fn prepare(ring: Ring, host: OwnedFd, guard: OwnedFd, segment: Segment) -> Resul
         segment: Box::leak(Box::new(segment)),
         lua,
         rehearsal,
+        file_limit,
         ring,
         commands,
         rung: false,

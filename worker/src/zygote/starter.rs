@@ -44,8 +44,12 @@ impl Zygote {
     pub(super) fn start_pending(&mut self) {
         let Some(index) = self.pending.pop_front() else { return };
         let entry = self.segment.slot(index).entry;
-        if entry.state() != State::Pending {
-            return self.finish(index);
+        match entry.state() {
+            State::Pending => {}
+            // Given up before its turn came.
+            State::Released if self.crew.at(index).is_none() => return self.finish(index),
+            // Marked twice while it waited, and started the first time.
+            _ => return,
         }
         let capture = Capture::from_word(entry.capture.load(Ordering::SeqCst));
         if capture.is_none() {
@@ -117,6 +121,7 @@ impl Zygote {
                 doorbell: &self.doorbell,
                 ends,
                 rehearsal: &self.rehearsal,
+                file_limit: self.file_limit,
             }),
             Forked::Parent(pid) => {
                 // The worker does the same; whoever comes first. One that was stopped before it could would stay

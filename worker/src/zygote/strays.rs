@@ -10,23 +10,39 @@ use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use llib::sys::clock;
+use llib::sys::process::Usage;
+
 use crate::sys;
 
 /// How long killed processes may take to go. One in an uninterruptible system call takes as long as that
 /// does; then a later round gets it.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Kills every child, and in turn its children, that `is_worker` does not know; returns how many rounds had
-/// something to kill. Workers that are reaped on the way go to `reaped`.
-pub(super) fn kill(
+/// The same at the end of a session, after which there is no later round.
+const LAST_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Kills every child, and in turn its children, that `is_worker` does not know; returns whether there was any.
+/// Workers that are reaped on the way go to `reaped`.
+pub(super) fn kill(is_worker: &dyn Fn(i32) -> bool, reaped: &mut dyn FnMut(i32, i32, Usage)) -> bool {
+    kill_within(PATIENCE, is_worker, reaped)
+}
+
+/// Kills every child and all that comes up then.
+pub(crate) fn kill_all() {
+    kill_within(LAST_PATIENCE, &|_| false, &mut |_, _, _| {});
+}
+
+fn kill_within(
+    patience: Duration,
     is_worker: &dyn Fn(i32) -> bool,
-    reaped: &mut dyn FnMut(i32, i32, llib::sys::process::Usage),
+    reaped: &mut dyn FnMut(i32, i32, Usage),
 ) -> bool {
-    let end = llib::sys::clock::after(PATIENCE);
+    let end = clock::after(patience);
     let mut found = false;
     loop {
         let strays: Vec<i32> = children().into_iter().filter(|pid| !is_worker(*pid)).collect();
-        if strays.is_empty() || llib::sys::clock::until(end).is_zero() {
+        if strays.is_empty() || clock::until(end).is_zero() {
             return found;
         }
         found = true;
@@ -44,11 +60,6 @@ pub(super) fn kill(
             std::thread::sleep(Duration::from_micros(200));
         }
     }
-}
-
-/// [`kill`] for a process without workers to keep track of.
-pub(crate) fn kill_all(is_worker: &dyn Fn(i32) -> bool) {
-    kill(is_worker, &mut |_, _, _| {});
 }
 
 /// The children of this process.

@@ -6,7 +6,6 @@ mod functions;
 mod globals;
 mod hostile;
 mod random;
-mod speed;
 mod userdata;
 mod values;
 

@@ -24,6 +24,9 @@ pub trait Payload {
 
     /// Writes them into a slice of exactly that length.
     fn write_to(&self, to: &mut [u8]);
+
+    /// The same bytes where they are now.
+    fn parts(&self) -> Vec<&[u8]>;
 }
 
 /// What the supervisors need to know of a job.
@@ -142,6 +145,9 @@ impl Session {
         let deadline = launch.timeout.map_or(0, |timeout| clock::add(started, timeout));
         entry.deadline.store(deadline, Ordering::SeqCst);
         let length = payload.len();
+        if length > Mailbox::READY {
+            slot.mailbox.large().store(1, Ordering::SeqCst);
+        }
         match Spot::of(length) {
             Spot::Inline => {
                 if length > Mailbox::READY {
@@ -150,14 +156,9 @@ impl Session {
                 slot.mailbox.fill(length, |bytes| payload.write_to(bytes));
             }
             Spot::Apart => {
-                slot.mailbox.apart().store(1, Ordering::SeqCst);
                 let name = self.segment.job_name(slot.index, generation);
-                let mut region = Region::create(&name, length).map_err(DispatchError::Memory)?;
-                region.prefer_huge_pages();
-                region.reserve(0..length).map_err(DispatchError::Memory)?;
-                region.fill(|bytes| payload.write_to(bytes));
                 // From here on the worker reads it, and whoever frees the slot removes it.
-                region.set_owner(false);
+                Region::write_new(&name, &payload.parts()).map_err(DispatchError::Memory)?;
             }
         }
         Ok((JobRef { slot: slot.index, generation }, length))

@@ -12,7 +12,7 @@
 //! | `detached` | host | nobody will await: a worker that has replied goes at once |
 //! | `notify` | host | ring the zygote too after a reply, it makes a descriptor readable |
 //! | `generation` | host | number of the slot's job, part of the names of segments apart |
-//! | `apart` | host, worker | set before a segment apart is created, so that whoever frees the slot removes it |
+//! | `large` | host, worker | set before a payload takes more than the pages that every mailbox has, in a segment apart or in more pages, so that whoever frees the slot gives them back |
 //! | `length` | writer of the payload | bytes of job or reply; more than [`INLINE`] lie in a segment of their own |
 //! | `replied` | worker | when, on the monotonic clock |
 //!
@@ -34,7 +34,7 @@ struct Words {
     detached: AtomicU32,
     notify: AtomicU32,
     generation: AtomicU32,
-    apart: AtomicU32,
+    large: AtomicU32,
     length: AtomicU64,
     replied: AtomicU64,
 }
@@ -141,7 +141,7 @@ impl<'a> Mailbox<'a> {
     /// Makes the mailbox as if nobody had used it. For the slot's owner, while no worker is there.
     pub fn reset(&self) {
         let words = self.words();
-        let marks = [&words.closing, &words.autoclose, &words.detached, &words.notify, &words.apart];
+        let marks = [&words.closing, &words.autoclose, &words.detached, &words.notify, &words.large];
         for word in marks.into_iter().chain([&words.go, &words.reply]) {
             word.store(0, Ordering::SeqCst);
         }
@@ -179,9 +179,9 @@ impl<'a> Mailbox<'a> {
         &self.words().notify
     }
 
-    /// Whether a segment apart may exist for this job.
-    pub fn apart(&self) -> &'a AtomicU32 {
-        &self.words().apart
+    /// Whether a payload of this job may have taken more than the pages that every mailbox has.
+    pub fn large(&self) -> &'a AtomicU32 {
+        &self.words().large
     }
 
     /// Number of the slot's job, as the host published it.

@@ -73,20 +73,16 @@ impl Segment {
         [base..base.wrapping_add(own.start), base.wrapping_add(own.end)..end]
     }
 
-    /// Gives back what the last job of a free slot took up: segments apart, and the pages of a large payload.
+    /// Gives back what the last job of a slot took up if its payloads were large: segments apart, and pages.
     pub fn clear(&self, slot: Slot<'_>) {
-        self.discard_apart(slot);
+        if slot.mailbox.large().swap(0, Ordering::SeqCst) == 0 {
+            return;
+        }
+        let generation = slot.entry.generation.load(Ordering::SeqCst);
+        stale::unlink(&self.job_name(slot.index, generation));
+        stale::unlink(&self.reply_name(slot.index, generation));
         if slot.index >= WARM {
             self.region.release(layout::large_payload(slot.index));
-        }
-    }
-
-    /// Removes the segments apart of a slot's last job, if there may be any.
-    fn discard_apart(&self, slot: Slot<'_>) {
-        if slot.mailbox.apart().swap(0, Ordering::SeqCst) != 0 {
-            let generation = slot.entry.generation.load(Ordering::SeqCst);
-            stale::unlink(&self.job_name(slot.index, generation));
-            stale::unlink(&self.reply_name(slot.index, generation));
         }
     }
 

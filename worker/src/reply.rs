@@ -13,6 +13,9 @@ use crate::sys;
 /// Writes a reply where the host finds it, and tells it.
 pub(crate) fn publish(job: &Job, code: u32, payload: &dyn Payload) -> Result<(), RegionError> {
     let length = payload.len();
+    if length > Mailbox::READY {
+        job.mailbox.large().store(1, Ordering::SeqCst);
+    }
     match Spot::of(length) {
         Spot::Inline => {
             if length > Mailbox::READY {
@@ -21,13 +24,8 @@ pub(crate) fn publish(job: &Job, code: u32, payload: &dyn Payload) -> Result<(),
             job.mailbox.fill(length, |bytes| payload.write_to(bytes));
         }
         Spot::Apart => {
-            job.mailbox.apart().store(1, Ordering::SeqCst);
-            let mut region = Region::create(&job.reply_name(), length)?;
-            region.prefer_huge_pages();
-            region.reserve(0..length)?;
-            region.fill(|bytes| payload.write_to(bytes));
             // From here on it is the host's.
-            region.set_owner(false);
+            Region::write_new(&job.reply_name(), &payload.parts())?;
         }
     }
     let now = clock::now();

@@ -171,6 +171,10 @@ impl Payload for Message<'_> {
         // SAFETY: the slice is exactly as long as the message says.
         unsafe { Message::write_to(self, to.as_mut_ptr()) }
     }
+
+    fn parts(&self) -> Vec<&[u8]> {
+        Message::parts(self)
+    }
 }
 
 /// Settings and values, one after the other.
@@ -188,6 +192,12 @@ impl Payload for JobBytes<'_> {
         let (settings, values) = to.split_at_mut(self.settings.len());
         settings.copy_from_slice(self.settings);
         Payload::write_to(self.values, values);
+    }
+
+    fn parts(&self) -> Vec<&[u8]> {
+        let mut parts = vec![self.settings];
+        parts.extend(self.values.parts());
+        parts
     }
 }
 

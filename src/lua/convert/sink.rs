@@ -153,6 +153,15 @@ impl Message<'_> {
         }
     }
 
+    /// The message's bytes where they are: the stream and each long string.
+    pub fn parts(&self) -> Vec<&[u8]> {
+        let Sink { bytes, blobs, .. } = self.sink;
+        let mut parts = vec![bytes.as_slice()];
+        // SAFETY: see `write_to`: the strings stay where they are, unchanged, while the message exists.
+        parts.extend(blobs.iter().map(|&(start, len)| unsafe { std::slice::from_raw_parts(start, len) }));
+        parts
+    }
+
     /// The message as a vector.
     pub fn to_vec(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.len());

@@ -39,6 +39,10 @@ pub(crate) fn run(seat: Seat<'_>) -> ! {
     settle_in(&seat);
     // The zygote writes the same, but the job may have ended before it comes to that.
     seat.segment.slot(seat.index).entry.pid.store(getpid().as_raw_nonzero().get(), Ordering::SeqCst);
+    if mailbox.go().load(Ordering::SeqCst) == Go::Job as u32 {
+        // Somebody may be waiting for the process id of a job that found no spare.
+        mailbox.ring();
+    }
     // From here on the slot table is out of reach: a job that runs wild finds its own mailbox alone.
     seat.segment.foreign_ranges(seat.index).into_iter().for_each(sys::unmap);
     lua::state::reseed(seat.lua);

@@ -3,13 +3,15 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use llib::sys::process::Usage;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+const PAGE: usize = 4096;
 
 /// Which side of a fork this is.
 pub(crate) enum Forked {
@@ -111,6 +113,41 @@ pub(crate) fn unmap(range: Range<*mut u8>) {
         // SAFETY: callers name parts of a mapping that they never touch again.
         unsafe { libc::munmap(range.start.cast(), len) };
     }
+}
+
+/// Bytes of a huge page, where there are any.
+pub(crate) const HUGE_PAGE: usize = 2 << 20;
+
+/// Maps at least `len` bytes of memory, all zero, in huge pages if the system has some; null if there is none.
+pub(crate) fn map_huge(len: usize) -> *mut c_void {
+    let Some(room) = len.checked_add(HUGE_PAGE) else { return std::ptr::null_mut() };
+    // SAFETY: a new mapping at a place of the kernel's choice; then the parts of it that lie before the first
+    // boundary of huge pages and behind the block go, which nobody has seen. Pages are smaller than huge ones.
+    unsafe {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let start = libc::mmap(std::ptr::null_mut(), room, access, flags, -1, 0);
+        if start == libc::MAP_FAILED {
+            return std::ptr::null_mut();
+        }
+        let start = start.cast::<u8>();
+        let block = start.add(start.align_offset(HUGE_PAGE));
+        unmap(start..block);
+        unmap(block.add(len.next_multiple_of(PAGE))..start.add(room.next_multiple_of(PAGE)));
+        // A refusal costs only speed.
+        libc::madvise(block.cast(), len, libc::MADV_HUGEPAGE);
+        block.cast()
+    }
+}
+
+/// Gives a block of [`map_huge`] another size; null and unchanged if that cannot be.
+///
+/// # Safety
+/// `block` is such a block of `old` bytes. It moves if the result is another.
+pub(crate) unsafe fn remap(block: *mut c_void, old: usize, new: usize) -> *mut c_void {
+    // SAFETY: as demanded.
+    let moved = unsafe { libc::mremap(block, old, new, libc::MREMAP_MAYMOVE) };
+    if moved == libc::MAP_FAILED { std::ptr::null_mut() } else { moved }
 }
 
 /// Writes out what the C library still buffers, for every open stream.

@@ -76,8 +76,8 @@ pub(super) unsafe fn push_empty(lua: *mut lua_State, facts: Facts) -> *const Tas
         watch: RefCell::new(None),
         id: Cell::new(0),
     };
-    const { assert!(align_of::<Task>() <= 16) };
-    // SAFETY: userdata are aligned for every C type and stay where they are. The metatable, and with it
+    const { assert!(align_of::<Task>() <= 8) };
+    // SAFETY: userdata are aligned for pointers and numbers, and stay where they are. The metatable, and with it
     // the finalizer, comes only once the contents are there.
     unsafe {
         let place = lua_newuserdatauv(lua, size_of::<Task>(), 0).cast::<Task>();

@@ -33,6 +33,17 @@ impl Pause {
         }
     }
 
+    /// Takes back what of the credit goes beyond `kilobytes`, counted from the pause's beginning: the collector
+    /// starts once so much was allocated.
+    ///
+    /// # Safety
+    /// As for [`end`](Pause::end).
+    pub unsafe fn end_keeping(mut self, kilobytes: c_int) {
+        self.kilobytes = (self.kilobytes - kilobytes).max(0);
+        // SAFETY: as demanded.
+        unsafe { self.end() }
+    }
+
     /// Takes the credit back. The collector does a step at once if one is due.
     ///
     /// # Safety

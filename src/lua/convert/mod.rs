@@ -33,7 +33,7 @@ mod stack;
 mod tests;
 
 pub use collector::Pause;
-pub use decode::{decode, fuzz_decode};
+pub use decode::{MEMORY_FACTOR, decode, fuzz_decode};
 pub use encode::encode;
 pub use error::{DecodeError, EncodeError};
 pub use names::remember_names;

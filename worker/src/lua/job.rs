@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use llib::lua::api;
 use llib::lua::call::{Outcome, bytes, push_bytes, push_description, push_text, type_name};
-use llib::lua::convert::{DecodeOptions, NoHandles, Source, decode};
+use llib::lua::convert::{DecodeOptions, MEMORY_FACTOR, NoHandles, Pause, Source, decode};
 use llib::lua_function;
 use llib::wire::kind::Kind;
 use llib::wire::settings::Stdio;
@@ -50,6 +50,20 @@ fn apply_settings(job: &Job) {
     }
 }
 
+/// Runs `decode` and lets the collector start when as much again has been allocated. All that was decoded is
+/// alive, as after a collection; without this the collector would begin its work with finding that out.
+unsafe fn unhurried<T>(lua: *mut lua_State, len: usize, decode: impl FnOnce() -> T) -> T {
+    // SAFETY: the job's state; the calls count and raise nothing.
+    unsafe {
+        let before = lua_gc(lua, LUA_GCCOUNT);
+        let pause = Pause::new(lua, len.saturating_mul(MEMORY_FACTOR));
+        let decoded = decode();
+        let made = lua_gc(lua, LUA_GCCOUNT) - before;
+        pause.end_keeping(made.saturating_mul(2));
+        decoded
+    }
+}
+
 lua_function!(pub(super) job_main => job_main_body);
 
 unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
@@ -68,7 +82,9 @@ unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
         api::set_self(lua);
         // The stack: 1 handler, 2 res, 3 rej, 4 function, 5… arguments.
         let decoded = job.take_values(|start, len| {
-            decode(lua, Source::new(start, len), &DecodeOptions::TRUSTED, &mut NoHandles)
+            unhurried(lua, len, || {
+                decode(lua, Source::new(start, len), &DecodeOptions::TRUSTED, &mut NoHandles)
+            })
         });
         if let Err(error) = decoded {
             lua_settop(lua, 0);

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod job;
+mod memory;
 mod outcome;
 mod res;
 pub(crate) mod state;

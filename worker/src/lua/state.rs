@@ -11,6 +11,7 @@ use llib::wire::settings::Settings;
 use mlua::ffi::*;
 
 use super::job::job_main;
+use super::memory;
 use super::res::close_if_asked;
 
 /// Header of this program's precompiled chunks.
@@ -27,6 +28,7 @@ pub(crate) fn prepare() -> Result<(*mut lua_State, Vec<u8>), String> {
         if lua.is_null() {
             return Err("not enough memory for a Lua state".to_owned());
         }
+        memory::install(lua);
         lua_pushcfunction(lua, open_libraries);
         if lua_pcall(lua, 0, 1, 0) != LUA_OK {
             return Err("failed to open the Lua libraries".to_owned());

@@ -61,8 +61,6 @@ impl Zygote {
                     // Given up meanwhile; reaping it frees the slot.
                     self.send(pid, libc::SIGKILL, Cause::Itself);
                 }
-                // Somebody may wait for its process id.
-                self.segment.slot(index).mailbox.ring();
             }
             Err(error) => {
                 entry.set_cause(Cause::NotStarted);

@@ -29,7 +29,7 @@ use super::stack::{ROOM, Stack};
 
 /// Bytes of memory per byte of message, see above. The worst measured is 31, for tables in each other's items
 /// that are all remembered for references; frames on the Rust heap add some 20 to that.
-pub(super) const MEMORY_FACTOR: usize = 100;
+pub const MEMORY_FACTOR: usize = 100;
 
 /// Slots of the protected function: objects that references may name, moved stack slots, metatables to be
 /// set, globals that could not be sent; then the values.

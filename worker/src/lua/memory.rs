@@ -1,0 +1,249 @@
+//! The allocator of the workers' Lua.
+//!
+//! A worker is new, so all memory that a job needs is faulted in page by page, which takes several times as long
+//! as filling it (16 MiB: 9 ms in small pages, 3 in huge ones). Where the system grants huge pages on
+//! request (the usual setting, `madvise`), what is large asks for them.
+//!
+//! | size of a block | comes from |
+//! |---|---|
+//! | up to [`SMALL`] | chunks that grow with the need, the later ones in huge pages; a free list for each size |
+//! | up to [`LARGE`] | the C library |
+//! | more | a mapping of its own, in huge pages |
+//!
+//! Lua gives each block back with the size that it asked for, so blocks need no header: that of a small
+//! block is what makes the C library's slower and larger. Small blocks that were freed serve blocks of the
+//! same size only and stay until the process ends, which is with its job.
+
+use std::ffi::c_void;
+use std::ptr::null_mut;
+
+use mlua::ffi::{lua_State, lua_setallocf};
+
+use crate::sys;
+
+/// Sizes of small blocks are multiples of this, the alignment that Lua needs.
+const GRAIN: usize = 8;
+const SMALL: usize = 256;
+/// From here on a block has a mapping of its own: that of a huge page.
+const LARGE: usize = sys::HUGE_PAGE;
+/// Of the first chunk; each further one is twice as large, until it is a huge page.
+const FIRST_CHUNK: usize = 16 << 10;
+
+/// Where a block of some size comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Arena,
+    Library,
+    Mapping,
+}
+
+fn source(len: usize) -> Source {
+    match len {
+        _ if len <= SMALL => Source::Arena,
+        _ if len < LARGE => Source::Library,
+        _ => Source::Mapping,
+    }
+}
+
+/// The small blocks.
+struct Arena {
+    /// For each size the last block that was freed; it holds the address of the one before.
+    free: [*mut c_void; SMALL / GRAIN + 1],
+    next: *mut u8,
+    left: usize,
+    chunk: usize,
+}
+
+impl Arena {
+    const fn new() -> Arena {
+        Arena { free: [null_mut(); SMALL / GRAIN + 1], next: null_mut(), left: 0, chunk: FIRST_CHUNK }
+    }
+
+    #[inline]
+    fn take(&mut self, class: usize) -> *mut c_void {
+        let block = self.free[class];
+        if !block.is_null() {
+            // SAFETY: a freed block holds the next one's address, see `give`.
+            self.free[class] = unsafe { *block.cast::<*mut c_void>() };
+            return block;
+        }
+        let len = class * GRAIN;
+        if self.left < len && !self.grow() {
+            return null_mut();
+        }
+        let block = self.next;
+        // SAFETY: `left` bytes from `next` on belong to the chunk, and `len` is no more.
+        self.next = unsafe { block.add(len) };
+        self.left -= len;
+        block.cast()
+    }
+
+    /// Starts a new chunk; what was left of the old one is less than a small block.
+    #[cold]
+    fn grow(&mut self) -> bool {
+        let chunk = if self.chunk < sys::HUGE_PAGE {
+            // SAFETY: the call takes a number.
+            unsafe { libc::malloc(self.chunk) }
+        } else {
+            sys::map_huge(self.chunk)
+        };
+        if chunk.is_null() {
+            return false;
+        }
+        (self.next, self.left) = (chunk.cast(), self.chunk);
+        self.chunk = (self.chunk * 2).min(sys::HUGE_PAGE);
+        true
+    }
+
+    /// # Safety
+    /// `block` came from `take` for this class and is not used any more.
+    #[inline]
+    unsafe fn give(&mut self, block: *mut c_void, class: usize) {
+        // SAFETY: as demanded; every block has room for an address and its alignment.
+        unsafe { *block.cast::<*mut c_void>() = self.free[class] };
+        self.free[class] = block;
+    }
+}
+
+fn class(len: usize) -> usize {
+    len.div_ceil(GRAIN)
+}
+
+/// Makes this the allocator of a state that has none but the C library's small blocks yet.
+///
+/// # Safety
+/// `lua` is a fresh state of `luaL_newstate`.
+pub(super) unsafe fn install(lua: *mut lua_State) {
+    // The state needs it until the process ends.
+    let arena = Box::leak(Box::new(Arena::new()));
+    // SAFETY: blocks that the state has already end up in the right place too: the C library's small ones are
+    // as good for a free list as any, since their room is a multiple of the grain, and larger ones are freed
+    // as what they are.
+    unsafe { lua_setallocf(lua, allocate, (&raw mut *arena).cast()) }
+}
+
+/// See lua_Alloc in Lua's manual.
+///
+/// # Safety
+/// `arena` is one; `block` is null, or of `old` bytes and from an earlier call.
+unsafe extern "C" fn allocate(arena: *mut c_void, block: *mut c_void, old: usize, new: usize) -> *mut c_void {
+    // SAFETY: as demanded; Lua makes one call at a time.
+    unsafe {
+        let arena = &mut *arena.cast::<Arena>();
+        if block.is_null() {
+            // `old` says what it is for.
+            return if new == 0 { null_mut() } else { obtain(arena, new) };
+        }
+        if new == 0 {
+            release(arena, block, old);
+            return null_mut();
+        }
+        match (source(old), source(new)) {
+            (Source::Arena, Source::Arena) if class(old) == class(new) => block,
+            (Source::Library, Source::Library) => libc::realloc(block, new),
+            (Source::Mapping, Source::Mapping) => sys::remap(block, old, new),
+            _ => {
+                let fresh = obtain(arena, new);
+                if !fresh.is_null() {
+                    std::ptr::copy_nonoverlapping(block.cast::<u8>(), fresh.cast(), old.min(new));
+                    release(arena, block, old);
+                }
+                fresh
+            }
+        }
+    }
+}
+
+#[inline]
+fn obtain(arena: &mut Arena, len: usize) -> *mut c_void {
+    match source(len) {
+        Source::Arena => arena.take(class(len)),
+        // SAFETY: the call takes a number.
+        Source::Library => unsafe { libc::malloc(len) },
+        Source::Mapping => sys::map_huge(len),
+    }
+}
+
+/// # Safety
+/// `block` is one of `len` bytes from [`allocate`], not used any more.
+#[inline]
+unsafe fn release(arena: &mut Arena, block: *mut c_void, len: usize) {
+    // SAFETY: as demanded; its size tells where it came from.
+    unsafe {
+        match source(len) {
+            Source::Arena => arena.give(block, class(len)),
+            Source::Library => libc::free(block),
+            Source::Mapping => sys::unmap(block.cast::<u8>()..block.cast::<u8>().wrapping_add(len)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_keep_their_contents_whatever_size_they_get() {
+        let mut arena = Arena::new();
+        let sizes = [
+            1,
+            8,
+            9,
+            100,
+            SMALL,
+            SMALL + 1,
+            20,
+            LARGE - 1,
+            LARGE,
+            LARGE + 1,
+            5 * LARGE + 17,
+            3 * LARGE,
+            4096,
+            64,
+            LARGE,
+            8,
+            0,
+        ];
+        let mut block: *mut c_void = null_mut();
+        let mut old = 0;
+        for new in sizes {
+            // SAFETY: the block of the last round with its size; only bytes inside it are touched.
+            unsafe {
+                block = allocate((&raw mut arena).cast(), block, old, new);
+                assert_eq!(block.is_null(), new == 0);
+                if new > 0 {
+                    assert!(block.addr().is_multiple_of(GRAIN));
+                    let bytes = std::slice::from_raw_parts_mut(block.cast::<u8>(), new);
+                    assert!(bytes[..old.min(new)].iter().all(|byte| *byte == 7));
+                    bytes.fill(7);
+                }
+            }
+            old = new;
+        }
+    }
+
+    #[test]
+    fn small_blocks_never_overlap_and_freed_ones_are_used_again() {
+        let mut arena = Arena::new();
+        let mut blocks = Vec::new();
+        for round in 0..50_000 {
+            let class = round % 33;
+            if class == 0 {
+                continue;
+            }
+            let block = arena.take(class).cast::<u8>();
+            // SAFETY: the block is `class` grains long.
+            unsafe { block.write_bytes(round as u8, class * GRAIN) };
+            blocks.push((block, class, round as u8));
+        }
+        for (block, class, byte) in &blocks {
+            // SAFETY: as above; nobody has given it back.
+            let bytes = unsafe { std::slice::from_raw_parts(*block, class * GRAIN) };
+            assert!(bytes.iter().all(|found| found == byte));
+        }
+        let (last, class, _) = blocks[blocks.len() - 1];
+        // SAFETY: it is not used any more.
+        unsafe { arena.give(last.cast(), class) };
+        assert_eq!(arena.take(class).cast::<u8>(), last);
+    }
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::session::{SLICE, Session};
-use crate::shm::{Mailbox, Region, RegionError, Slot, Spot, State};
+use crate::shm::{Mailbox, Region, RegionError, Slot, Spot, State, detached};
 use crate::sys::futex::Woken;
 use crate::sys::process::{self, Usage};
 use crate::sys::{clock, futex};
@@ -121,9 +121,10 @@ impl Job {
 
     /// Waits for it to have a process, and gives its id. One that settled without has none.
     pub fn wait_for_pid(&self) -> Result<i32, Waited> {
-        let started = || match (self.pid(), self.settled()) {
-            (Some(pid), _) => Some(Ok(pid)),
-            (None, settled) => settled.map(|settled| Err(Waited::Settled(settled))),
+        let started = || {
+            // In this order: its id is there before a job can settle.
+            let settled = self.settled();
+            self.pid().map(Ok).or_else(|| settled.map(|settled| Err(Waited::Settled(settled))))
         };
         self.wait_for(None, started)?
     }
@@ -142,6 +143,7 @@ impl Job {
         let bell = self.mailbox().bell();
         // No spinning first: the scheduler likes to put the worker on the core of whoever woke it, where a
         // spinning host would only be in its way. Measured in `docs/decisions/0006-no-spinning.md`.
+        let pause = clock::after(SLICE);
         loop {
             let seen = bell.load(Ordering::SeqCst);
             if let Some(result) = done() {
@@ -152,6 +154,8 @@ impl Job {
                 return Err(Waited::TimedOut);
             }
             match futex::wait(bell, seen, left) {
+                // A worker that keeps ringing must not keep the hooks from running.
+                Woken::Changed if clock::until(pause).is_zero() => return Err(Waited::Pause),
                 Woken::Changed => {}
                 Woken::Interrupted => return Err(Waited::Pause),
                 Woken::TimedOut => {
@@ -167,6 +171,10 @@ impl Job {
     pub fn reply_bytes(&self) -> Result<ReplyBytes, RegionError> {
         let claimed = usize::try_from(self.mailbox().length()).unwrap_or(usize::MAX);
         if Spot::of(claimed) == Spot::Inline {
+            if claimed > Mailbox::READY {
+                // A worker that lies has not, and reading a page that cannot be had is a SIGBUS too.
+                self.mailbox().reserve(claimed)?;
+            }
             return Ok(ReplyBytes { start: self.mailbox().payload(), len: claimed, _region: None });
         }
         let name = self.session.segment.reply_name(self.at.slot, self.at.generation);
@@ -278,17 +286,21 @@ impl Job {
         }
         let slot = self.slot();
         let captured = slot.entry.capture.load(Ordering::SeqCst) != 0;
+        // Until the state says `Released` nobody else can free the slot, and after that anybody may: all that
+        // touches it comes before.
+        if slot.entry.state() == State::Dead && !captured {
+            return self.session.free(slot);
+        }
         let replied = slot.mailbox.reply() != 0;
         if replied {
-            // Its worker waits for this word and goes by itself. Before the slot is given up: afterwards the
-            // mailbox may be another job's.
             slot.mailbox.dismiss();
         }
-        match slot.entry.swap(State::Released) {
-            State::Dead if !captured => self.session.free(slot),
-            // The worker's end wakes the zygote. The mark makes it kill a worker that it finds still there.
-            State::Busy if replied => self.session.segment.header().attention.give(slot.index),
-            _ => self.session.attend(slot.index),
+        if slot.entry.swap(State::Released) == State::Busy && replied {
+            // The worker goes by itself, which wakes the zygote. The mark makes the zygote kill it all the
+            // same if it wakes and finds it there.
+            self.session.segment.header().attention.give(slot.index);
+        } else {
+            self.session.attend(slot.index);
         }
     }
 }
@@ -301,17 +313,18 @@ impl Drop for Job {
         if self.settled().is_some() {
             return self.give_up();
         }
+        self.mailbox().detached().store(1, Ordering::SeqCst);
+        // A worker that replied before it could see the mark waits to be released.
+        if self.mailbox().reply() != 0 {
+            return self.give_up();
+        }
         self.released = true;
         let slot = self.slot();
-        slot.entry.detached.store(1, Ordering::SeqCst);
-        slot.mailbox.detached().store(1, Ordering::SeqCst);
-        // It may have settled in between; then whoever sees both first frees it. A worker that replied
-        // before it could see the mark waits to be released.
-        if slot.mailbox.reply() != 0 || slot.entry.state() == State::Dead {
-            let entry = slot.entry;
-            if entry.change(State::Busy, State::Released) || entry.change(State::Dead, State::Released) {
-                self.session.attend(slot.index);
-            }
+        // Of the two sides that mark the entry, the second one frees the slot; the first touches it no more.
+        if slot.entry.detached.swap(detached::BY_HOST, Ordering::SeqCst) == detached::BY_DEATH
+            && slot.entry.change(State::Dead, State::Released)
+        {
+            self.session.attend(slot.index);
         }
     }
 }

@@ -159,7 +159,8 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if self.is_ours() {
+        // One that was seen to have ended is reaped, and its id may be another's by now.
+        if self.is_ours() && !self.lost.load(Ordering::SeqCst) {
             // The ring closes with this, which ends zygote and guard.
             reap_later(self.guard);
         }

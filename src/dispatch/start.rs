@@ -1,7 +1,9 @@
 //! Starting a session: run the worker program, shake hands, map its segment.
 
 use std::fmt;
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -106,6 +108,7 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {}
 
 pub(super) fn start(host: &Host) -> Result<Session, StartError> {
+    let _plugs = plug_standard_streams();
     let (ours, theirs) = Ring::pair().map_err(StartError::Channel)?;
     ours.check_room(DESCRIPTORS).map_err(StartError::Channel)?;
     let (server, address) = one_shot_server().map_err(StartError::Channel)?;
@@ -136,6 +139,12 @@ pub(super) fn start(host: &Host) -> Result<Session, StartError> {
             Err(error)
         }
     }
+}
+
+/// Takes the numbers of standard streams that are closed, for as long as a start lasts: a script that prints
+/// must not write into what llib holds.
+fn plug_standard_streams() -> Vec<File> {
+    std::iter::from_fn(|| File::open("/dev/null").ok()).take_while(|file| file.as_raw_fd() <= 2).collect()
 }
 
 /// Some of `ipc-channel`'s set-up panics for want of descriptors; a host gets an error instead.

@@ -7,6 +7,7 @@
 //! | `Free` | nobody's; its bit stands in `free` | host or zygote, by taking the bit | `Pending`, `Spare` |
 //! | `Spare` | a worker waits there; its bit stands in `ready` until a host takes it | host | `Busy` |
 //! | | | zygote: the worker died | `Dead`, or `Free` if it got the bit back |
+//! | | | zygote: one too many, by taking the bit | `Released` |
 //! | `Pending` | the job is written, no worker yet | zygote: forked one | `Busy` |
 //! | | | zygote: could not | `Dead` |
 //! | | | host: job given up | `Released` |
@@ -72,6 +73,14 @@ pub struct Header {
     pub attention: Bitmap,
 }
 
+/// What stands in [`Entry::detached`]: 0, then who came first. The second one frees the slot.
+pub mod detached {
+    /// No handle is left.
+    pub const BY_HOST: u32 = 1;
+    /// The death is on record.
+    pub const BY_DEATH: u32 = 2;
+}
+
 /// What host and zygote know of a slot.
 #[repr(C, align(64))]
 pub struct Entry {
@@ -86,7 +95,7 @@ pub struct Entry {
     pub status: AtomicI32,
     /// What to capture of its output, [`crate::wire::settings::Capture`] as a word. Written by the host.
     pub capture: AtomicU32,
-    /// Whether no handle is left, so that the slot is free once the job has ended. Written by the host.
+    /// Who of host and zygote has no more to do with the slot, see [`detached`].
     pub detached: AtomicU32,
     /// When to kill the job, on the monotonic clock in nanoseconds; 0 is never. Written by the host.
     pub deadline: AtomicU64,

@@ -20,7 +20,7 @@ mod stale;
 
 pub use bitmap::Bitmap;
 pub use capture::{CaptureSegment, Stream};
-pub use layout::{Entry, Header, SLOTS, Slot, State, job_id};
+pub use layout::{Entry, Header, SLOTS, Slot, State, detached, job_id};
 pub use mailbox::{Go, INLINE, Mailbox, Spot};
 pub use region::{Region, RegionError, copy_out};
 pub use segment::Segment;

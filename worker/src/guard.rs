@@ -20,6 +20,7 @@ use crate::zygote::{self, Ending, strays};
 
 /// Runs the guard, and in its child the zygote. Returns the exit code.
 pub(crate) fn run(address: &str, host: i32) -> i32 {
+    sys::fill_standard_streams();
     sys::close_from(RING_FD + 1);
     let ring = Ring::from_fd(sys::inherited(RING_FD));
     // The Rust runtime of some executables ignores it; jobs expect the default, as a shell gives it.

@@ -6,7 +6,7 @@
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use llib::sys::process::Usage;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -187,6 +187,19 @@ pub(crate) fn ring_doorbell(doorbell: RawFd) {
     let doorbell = unsafe { std::os::fd::BorrowedFd::borrow_raw(doorbell) };
     // A counter that is full has rung already.
     let _ = rustix::io::write(doorbell, &1u64.to_ne_bytes());
+}
+
+/// Opens /dev/null where a standard stream is closed: else something of llib's own gets its number, and a job
+/// prints into that.
+pub(crate) fn fill_standard_streams() {
+    while let Ok(null) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
+        if null.as_raw_fd() > libc::STDERR_FILENO {
+            break;
+        }
+        // Programs that jobs run shall have it too. Cannot fail for an open descriptor.
+        let _ = rustix::io::fcntl_setfd(&null, rustix::io::FdFlags::empty());
+        let _ = null.into_raw_fd();
+    }
 }
 
 /// Makes a standard stream lead nowhere.

@@ -158,9 +158,9 @@ unsafe fn size(lua: *mut lua_State, key: &str) -> Result<u32, String> {
             Some(text) => parse_size(&String::from_utf8_lossy(text)),
             None => integer(lua).and_then(|size| u64::try_from(size).ok()),
         };
-        let limit = given.filter(|size| *size <= u64::from(Capture::MAX));
-        let range = format!("a size such as 65536 or \"64K\", at most {}", Capture::MAX);
-        limit.map(|size| size as u32).ok_or_else(|| expected(lua, key, &range))
+        let limit = given.filter(|size| *size <= 1 << 30);
+        let range = "a size such as 65536 or \"64K\", at most \"1G\"";
+        limit.map(|size| (size as u32).min(Capture::MAX)).ok_or_else(|| expected(lua, key, range))
     }
 }
 

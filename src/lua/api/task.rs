@@ -205,7 +205,10 @@ unsafe fn kill_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     let (task, number, grace) = unsafe { (check(lua)?, signal_argument(lua, 2)?, milliseconds(lua, 3)?) };
     let job = task.job()?;
-    job.signal(number);
+    let stops = number == libc::SIGSTOP && job.settled().is_none();
+    if job.signal(number) && (stops || number == libc::SIGCONT) {
+        task.paused.set(stops);
+    }
     if let Some(grace) = grace {
         job.kill_after(grace, Cause::Killed);
     }

@@ -53,7 +53,7 @@ lua_function!(open_libraries => open_libraries_body);
 
 unsafe fn open_libraries_body(lua: *mut lua_State) -> Outcome {
     // Something of everything that a usual job holds.
-    const REHEARSAL: &CStr = c"return function(...) local t = {1, 2.5, 'text', name = {...}} \
+    const REHEARSAL: &CStr = c"return function(_, _, ...) local t = {1, 2.5, 'text', name = {...}} \
         local s = tostring(t.name) .. string.format('%d', #t) return select('#', ...), t, s:upper() end";
     // SAFETY: Lua's state below lua_pcall.
     unsafe {

@@ -43,6 +43,10 @@ impl Crew {
         self.by_pid.contains_key(&pid)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.by_pid.len()
+    }
+
     /// The worker of a slot.
     pub(super) fn at(&self, slot: u32) -> Option<i32> {
         self.by_slot.get(&slot).copied()

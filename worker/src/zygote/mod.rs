@@ -15,6 +15,7 @@ pub(crate) mod strays;
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use ipc_channel::TryRecvError;
 use ipc_channel::ipc::IpcReceiver;
@@ -140,9 +141,7 @@ impl Zygote {
                 State::Pending => self.pending.push_back(index),
                 State::Released => self.release(index),
                 // It died while a host had its bit, which is back now.
-                State::Spare if self.crew.at(index).is_none() && segment.header().ready.take(index) => {
-                    self.finish(index);
-                }
+                State::Dead if segment.header().ready.take(index) => self.finish(index),
                 _ => {}
             }
         });
@@ -252,8 +251,12 @@ impl Zygote {
 
     /// Waits for whatever comes next; with `idle` false it only looks.
     fn sleep(&mut self, idle: bool) -> Option<Ending> {
+        /// How soon a worker is looked for that was let go and stays: one that was stopped, or that lied about
+        /// its reply.
+        const ROUND: Duration = Duration::from_secs(1);
         let next = [self.deadlines.next(), self.spares.next()].into_iter().flatten().min();
-        let wait = next.map(clock::until);
+        let works = self.crew.len() > self.segment.header().ready.count();
+        let wait = [next.map(clock::until), works.then_some(ROUND)].into_iter().flatten().min();
         let time = if idle {
             wait.and_then(|wait| Timespec::try_from(wait).ok())
         } else {

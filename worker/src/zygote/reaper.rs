@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use llib::shm::State;
+use llib::shm::{State, detached};
 use llib::sys::clock;
 use llib::sys::process::Usage;
 
@@ -85,8 +85,8 @@ impl Zygote {
     /// After a slot became [`State::Dead`]: frees a detached one, tells whoever waits for another.
     pub(super) fn settle(&mut self, index: u32) {
         let slot = self.segment.slot(index);
-        let detached = slot.entry.detached.load(Ordering::SeqCst) != 0;
-        if detached && slot.entry.change(State::Dead, State::Released) {
+        let before = slot.entry.detached.swap(detached::BY_DEATH, Ordering::SeqCst);
+        if before == detached::BY_HOST && slot.entry.change(State::Dead, State::Released) {
             return self.finish(index);
         }
         self.watchers.remove(&index);

@@ -77,15 +77,14 @@ fn read_list(own: u32) -> Option<Vec<i32>> {
     if *owner != own {
         return None;
     }
+    /// More than one entry takes. A read gives whole entries alone, so all but the last stop a little short.
+    const ENTRY: usize = 16;
     let mut text = Vec::new();
     let mut buffer = [0; 4096];
     loop {
-        match file.read_at(&mut buffer, text.len() as u64) {
-            Ok(0) => break,
-            Ok(count) => text.extend_from_slice(&buffer[..count]),
-            Err(_) => return None,
-        }
-        if text.len() % buffer.len() != 0 {
+        let count = file.read_at(&mut buffer, text.len() as u64).ok()?;
+        text.extend_from_slice(&buffer[..count]);
+        if count + ENTRY < buffer.len() {
             break;
         }
     }

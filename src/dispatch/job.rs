@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use super::session::{SLICE, Session};
+use super::session::{Patience, SLICE, Session};
 use crate::shm::{Mailbox, Region, RegionError, Slot, Spot, State, detached};
 use crate::sys::futex::Woken;
 use crate::sys::process::{self, Usage};
@@ -130,9 +130,9 @@ impl Job {
     }
 
     /// Waits until its process and all it started are gone, or nobody is left to see to that.
-    pub fn wait_until_gone(&self) {
+    fn wait_until_gone(&self, patience: Patience<'_>) {
         let gone = || (self.is_gone() || self.session.is_lost()).then_some(());
-        while self.wait_for(None, gone).is_err() {}
+        while self.wait_for(None, gone).is_err() && patience() {}
     }
 
     fn is_gone(&self) -> bool {
@@ -190,36 +190,34 @@ impl Job {
 
     /// Sends a signal to its processes. After SIGKILL they are gone when this returns, and with them
     /// whatever they started. False if nobody is left who could send it.
-    pub fn signal(&self, signal: i32) -> bool {
+    pub fn signal(&self, signal: i32, patience: Patience<'_>) -> bool {
         if !self.session.is_ours() {
             return false;
         }
-        let sent = self.session.command(Action::Signal { job: self.at, signal });
+        let sent = self.session.command(Action::Signal { job: self.at, signal }, patience);
         if sent && signal == libc::SIGKILL {
-            self.wait_until_gone();
+            self.wait_until_gone(patience);
         }
         sent
     }
 
     /// Has it killed if it is still there after this time.
-    pub fn kill_after(&self, grace: Duration, cause: Cause) -> bool {
-        let at = clock::after(grace);
-        self.session.is_ours() && self.session.command(Action::KillAt { job: self.at, at, cause })
+    pub fn kill_after(&self, grace: Duration, cause: Cause, patience: Patience<'_>) -> bool {
+        let action = Action::KillAt { job: self.at, at: clock::after(grace), cause };
+        self.session.is_ours() && self.session.command(action, patience)
     }
 
-    /// Asks it to end at its next chance, and has it killed if it is still there after `grace`.
-    pub fn close(&self, grace: Option<Duration>) {
+    /// Asks it to end at its next chance, and has it killed if it is still there after `grace`, if there is one.
+    pub fn close(&self, grace: Option<Duration>, patience: Patience<'_>) {
         /// What a job that may be ended anywhere gets to notice by itself. It looks every thousand
         /// instructions, but not in a long call of a C function, or in a coroutine older than its wish.
         const NOTICE: Duration = Duration::from_millis(50);
         let mailbox = self.mailbox();
         mailbox.closing().store(1, Ordering::SeqCst);
-        futex::wake_all(mailbox.closing());
         // The job sets its mark before it looks at ours, so one of the two sees the other.
         let anywhere = mailbox.autoclose().load(Ordering::SeqCst) != 0;
-        let notice = anywhere.then_some(NOTICE);
-        if let Some(time) = [grace, notice].into_iter().flatten().min() {
-            self.kill_after(time, Cause::Closed);
+        if let Some(time) = grace.or(anywhere.then_some(NOTICE)) {
+            self.kill_after(time, Cause::Closed, patience);
         }
     }
 
@@ -266,12 +264,12 @@ impl Job {
     }
 
     /// What was captured of its output so far.
-    pub fn output(&self) -> super::Output {
+    pub fn output(&self, patience: Patience<'_>) -> super::Output {
         let capture = Capture::from_word(self.slot().entry.capture.load(Ordering::SeqCst));
         if capture.is_none() {
             return super::Output::default();
         }
-        self.session.command(Action::Drain);
+        self.session.command(Action::Drain, patience);
         super::output::read(&self.session.segment.output_name(self.at.slot, self.at.generation), capture)
     }
 

@@ -13,7 +13,7 @@ pub use job::{Death, Job, ReplyBytes, Settled, Waited};
 pub use launch::{DispatchError, Launch, Payload};
 pub use output::Output;
 pub(crate) use session::OWN_WORKER;
-pub use session::{Session, Stats};
+pub use session::{Patience, Session, Stats};
 pub(crate) use start::find_worker;
 pub use start::{Host, StartError};
 

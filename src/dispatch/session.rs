@@ -10,7 +10,7 @@ use ipc_channel::ipc::IpcSender;
 
 use super::start::{Host, StartError, start};
 use crate::shm::{SLOTS, Segment};
-use crate::sys::futex;
+use crate::sys::futex::{self, Woken};
 use crate::sys::ring::Ring;
 use crate::sys::signal::without_sigpipe;
 use crate::sys::spawn::has_ended;
@@ -36,6 +36,10 @@ pub struct Session {
     host: u32,
     lost: AtomicBool,
 }
+
+/// Asked again and again while something takes longer than usual, for instance because the zygote was
+/// stopped: whether to wait on.
+pub type Patience<'a> = &'a mut dyn FnMut() -> bool;
 
 /// The way to the zygote.
 struct Commands {
@@ -125,8 +129,8 @@ impl Session {
         }
     }
 
-    /// Sends a command and waits until it was carried out; false if the supervisors are gone.
-    pub(super) fn command(&self, action: Action) -> bool {
+    /// Sends a command and waits until it was carried out; false if the supervisors are gone, or `patience` is.
+    pub(super) fn command(&self, action: Action, patience: Patience<'_>) -> bool {
         let Ok(sequence) = self.send(action) else {
             self.check();
             return false;
@@ -142,8 +146,12 @@ impl Session {
             if self.is_lost() {
                 return false;
             }
-            futex::wait(acknowledged, seen, SLICE);
-            self.check();
+            if futex::wait(acknowledged, seen, SLICE) != Woken::Changed {
+                self.check();
+                if !patience() {
+                    return false;
+                }
+            }
         }
     }
 

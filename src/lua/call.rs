@@ -31,7 +31,7 @@ pub type Body = unsafe fn(*mut lua_State) -> Outcome;
 ///
 /// # Safety
 /// Called by Lua, with the state that it passes, in a frame without destructors.
-pub unsafe fn enter(lua: *mut lua_State, body: Body) -> c_int {
+pub unsafe fn enter(lua: *mut lua_State, name: &str, body: Body) -> c_int {
     // SAFETY: the body gets the state that Lua passed. Errors are raised after the match has dropped
     // everything that the body made.
     unsafe {
@@ -54,9 +54,34 @@ pub unsafe fn enter(lua: *mut lua_State, body: Body) -> c_int {
             }
         };
         match argument {
-            Some(position) => luaL_argerror(lua, position, lua_tostring(lua, -1)),
+            Some(position) => raise_argument(lua, name, position),
             None => lua_error(lua),
         }
+    }
+}
+
+/// Raises the message on top of the stack as that of an argument. Where Lua does not know how the function was
+/// called, for instance by `pcall`, it would say `?`: then it gets its own name.
+unsafe fn raise_argument(lua: *mut lua_State, name: &str, position: c_int) -> c_int {
+    // SAFETY: the caller's state with free slots; the record is filled in by the calls before it is read.
+    unsafe {
+        let mut about: lua_Debug = std::mem::zeroed();
+        let known = lua_getstack(lua, 0, &mut about) != 0
+            && lua_getinfo(lua, c"n".as_ptr(), &mut about) != 0
+            && !about.name.is_null();
+        if known {
+            return luaL_argerror(lua, position, lua_tostring(lua, -1));
+        }
+        luaL_where(lua, 1);
+        lua_pushstring(lua, c"bad argument #".as_ptr());
+        lua_pushinteger(lua, lua_Integer::from(position));
+        lua_pushstring(lua, c" to '".as_ptr());
+        push_text(lua, name.trim_end_matches("_entry"));
+        lua_pushstring(lua, c"' (".as_ptr());
+        lua_pushvalue(lua, -7);
+        lua_pushstring(lua, c")".as_ptr());
+        lua_concat(lua, 8);
+        lua_error(lua)
     }
 }
 
@@ -67,7 +92,7 @@ macro_rules! lua_function {
         $(#[$meta])*
         $vis unsafe extern "C-unwind" fn $name(lua: *mut mlua::ffi::lua_State) -> std::ffi::c_int {
             // SAFETY: Lua calls this with its state; the frame holds nothing.
-            unsafe { $crate::lua::call::enter(lua, $body) }
+            unsafe { $crate::lua::call::enter(lua, stringify!($name), $body) }
         }
     };
 }

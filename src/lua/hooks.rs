@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use mlua::ffi::*;
 
 use super::call::Raise;
+use crate::dispatch::Patience;
 
 /// What else has to happen then; set once by a process that runs jobs.
 static IN_WORKER: OnceLock<unsafe fn(*mut lua_State)> = OnceLock::new();
@@ -17,6 +18,23 @@ static IN_WORKER: OnceLock<unsafe fn(*mut lua_State)> = OnceLock::new();
 pub fn on_pause(action: unsafe fn(*mut lua_State)) {
     // A second call would be a second start of the same worker program: the same action.
     let _ = IN_WORKER.set(action);
+}
+
+/// Makes a call that may take long, with hooks in between. What one of them raises ends the call early.
+///
+/// # Safety
+/// `lua` is a valid state with four free stack slots. The call itself leaves the stack alone.
+pub unsafe fn patiently<T>(lua: *mut lua_State, call: impl FnOnce(Patience<'_>) -> T) -> Result<T, Raise> {
+    let mut raised = None;
+    let result = call(&mut || {
+        // SAFETY: as demanded.
+        raised = unsafe { run(lua) }.err();
+        raised.is_none()
+    });
+    match raised {
+        Some(raised) => Err(raised),
+        None => Ok(result),
+    }
 }
 
 /// Gives hooks their chance. What they raise is on top of the stack then.

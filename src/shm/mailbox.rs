@@ -7,7 +7,7 @@
 //! | `go` | worker: `Cold` → `Warm`; host: → `Job` → `Leave` | a futex where a spare sleeps until its job is there, and a worker that has replied until it may go |
 //! | `reply` | worker | 0 none, 1 values, else a failure's `Kind::reply_code` |
 //! | `bell` | worker, zygote | a futex that counts; the host sleeps here. Rung after `reply` or a death |
-//! | `closing` | host | the job is asked to end at its next chance; a futex for whatever blocks in the worker |
+//! | `closing` | host | the job is asked to end at its next chance |
 //! | `autoclose` | worker | the job may be ended anywhere once it was asked to |
 //! | `detached` | host | nobody will await: a worker that has replied goes at once |
 //! | `notify` | host | ring the zygote too after a reply, it makes a descriptor readable |
@@ -159,7 +159,7 @@ impl<'a> Mailbox<'a> {
         &self.words().bell
     }
 
-    /// Futex of a worker that blocks inside a job.
+    /// Whether the job is asked to end.
     pub fn closing(&self) -> &'a AtomicU32 {
         &self.words().closing
     }

@@ -24,4 +24,4 @@ pub use layout::{Entry, Header, SLOTS, Slot, State, detached, job_id};
 pub use mailbox::{Go, INLINE, Mailbox, Spot};
 pub use region::{Region, RegionError, copy_out};
 pub use segment::Segment;
-pub use stale::{SessionLock, claim, new_name, remove_session, session_is_alive, sweep};
+pub use stale::{SessionLock, claim, new_name, remove_session, sweep};

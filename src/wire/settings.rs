@@ -19,8 +19,6 @@ pub enum Stdio {
 pub struct Settings {
     /// The job's name.
     pub name: String,
-    /// Its number, unique in the session.
-    pub id: u64,
     /// The host's `package.path`, if it is a string.
     pub path: Option<Vec<u8>>,
     /// The host's `package.cpath`, if it is a string.
@@ -106,7 +104,6 @@ mod tests {
     fn settings_come_back_as_they_were_and_garbage_does_not() {
         let settings = Settings {
             name: "fib.lua:12".to_owned(),
-            id: 7,
             path: Some(b"./?.lua".to_vec()),
             directory: None,
             nice: 5,

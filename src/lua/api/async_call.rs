@@ -132,7 +132,6 @@ unsafe fn settings(lua: *mut lua_State, options: &Options, name: String) -> Sett
     let (path, cpath) = unsafe { (package_field(lua, c"path"), package_field(lua, c"cpath")) };
     Settings {
         name,
-        id: 0,
         path,
         cpath,
         directory: std::env::current_dir().ok().map(PathBuf::into_os_string).map(OsStringExt::into_vec),

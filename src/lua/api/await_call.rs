@@ -8,7 +8,7 @@ use mlua::ffi::*;
 use super::failure;
 use super::task::{self, Facts};
 use crate::dispatch::{Death, Job, Settled, Waited};
-use crate::lua::call::{Outcome, Raise, bytes, milliseconds, push_text};
+use crate::lua::call::{Outcome, Raise, bytes, milliseconds};
 use crate::lua::convert::{DecodeOptions, NoHandles, Source, decode};
 use crate::lua::hooks;
 use crate::sys::{clock, signal};
@@ -35,13 +35,15 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
             match job.wait(limit) {
                 Waited::Settled(settled) => break settled,
                 Waited::TimedOut => {
+                    let pid = job.pid();
                     drop(job);
-                    let waited = time.unwrap_or_default().as_secs_f64() * 1000.0;
                     if keep == Some(false) {
-                        task.end();
+                        task.end(lua)?;
                     }
+                    let waited = time.unwrap_or_default().as_secs_f64() * 1000.0;
                     lua_pushnil(lua);
                     failure::push(lua, Kind::Timeout, &format!("no result within {waited} ms"));
+                    add_identity(lua, &task.facts, pid);
                     return Ok(2);
                 }
                 Waited::Pause => {
@@ -74,7 +76,7 @@ unsafe fn deliver(lua: *mut lua_State, facts: &Facts, job: &Rc<Job>, settled: Se
             Settled::Death(death) => died(lua, facts, death),
             Settled::Lost => lost(lua),
         }
-        add_facts(lua, facts, job);
+        add_facts(lua, facts, job)?;
     }
     Ok(2)
 }
@@ -196,18 +198,26 @@ unsafe fn died(lua: *mut lua_State, facts: &Facts, death: Death) {
 }
 
 /// What every failure of a job tells: its name, process, usage and captured output.
-unsafe fn add_facts(lua: *mut lua_State, facts: &Facts, job: &Job) {
+unsafe fn add_facts(lua: *mut lua_State, facts: &Facts, job: &Job) -> Result<(), Raise> {
     // SAFETY: the caller has a failure on top of the stack.
     unsafe {
-        push_text(lua, &facts.name);
-        lua_setfield(lua, -2, c"name".as_ptr());
-        if let Some(pid) = job.pid() {
-            failure::set_integer(lua, c"pid", i64::from(pid));
-        }
+        add_identity(lua, facts, job.pid());
         failure::push_usage(lua, job.wall(), job.usage());
         lua_setfield(lua, -2, c"usage".as_ptr());
         if facts.captures {
-            failure::set_output(lua, &job.output());
+            let output = hooks::patiently(lua, |patience| job.output(patience))?;
+            failure::set_output(lua, &output);
+        }
+    }
+    Ok(())
+}
+
+unsafe fn add_identity(lua: *mut lua_State, facts: &Facts, pid: Option<i32>) {
+    // SAFETY: the caller has a failure on top of the stack.
+    unsafe {
+        failure::set_text(lua, c"name", &facts.name);
+        if let Some(pid) = pid {
+            failure::set_integer(lua, c"pid", i64::from(pid));
         }
     }
 }

@@ -43,12 +43,17 @@ impl Task {
     }
 
     /// Ends the job, if it runs: its process and all it started are gone when this returns. Then frees it.
-    pub(super) fn end(&self) {
+    ///
+    /// # Safety
+    /// `lua` is a valid state with four free stack slots.
+    pub(super) unsafe fn end(&self, lua: *mut lua_State) -> Result<(), Raise> {
         let gone = |job: &Job| matches!(job.settled(), Some(Settled::Death(_) | Settled::Lost));
         if let Some(job) = self.job().ok().filter(|job| !gone(job)) {
-            job.signal(libc::SIGKILL);
+            // SAFETY: as demanded.
+            unsafe { hooks::patiently(lua, |patience| job.signal(libc::SIGKILL, patience))? };
         }
         self.clean();
+        Ok(())
     }
 
     /// Frees everything of the job, without waiting for its process to go.
@@ -174,8 +179,7 @@ lua_function!(usage => usage_body);
 
 unsafe fn clean_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
-    let task = unsafe { check(lua)? };
-    task.end();
+    unsafe { check(lua)?.end(lua)? };
     Ok(0)
 }
 
@@ -197,7 +201,8 @@ unsafe fn close_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     let (task, grace) = unsafe { (check(lua)?, milliseconds(lua, 2)?) };
     let job = task.job()?;
-    job.close(grace);
+    // SAFETY: see above.
+    unsafe { hooks::patiently(lua, |patience| job.close(grace, patience))? };
     Ok(0)
 }
 
@@ -206,11 +211,14 @@ unsafe fn kill_body(lua: *mut lua_State) -> Outcome {
     let (task, number, grace) = unsafe { (check(lua)?, signal_argument(lua, 2)?, milliseconds(lua, 3)?) };
     let job = task.job()?;
     let stops = number == libc::SIGSTOP && job.settled().is_none();
-    if job.signal(number) && (stops || number == libc::SIGCONT) {
+    // SAFETY: see above.
+    let sent = unsafe { hooks::patiently(lua, |patience| job.signal(number, patience))? };
+    if sent && (stops || number == libc::SIGCONT) {
         task.paused.set(stops);
     }
     if let Some(grace) = grace {
-        job.kill_after(grace, Cause::Killed);
+        // SAFETY: see above.
+        unsafe { hooks::patiently(lua, |patience| job.kill_after(grace, Cause::Killed, patience))? };
     }
     Ok(0)
 }
@@ -242,8 +250,10 @@ unsafe fn pause_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     let task = unsafe { check(lua)? };
     let job = task.job()?;
-    if job.settled().is_none() && job.signal(libc::SIGSTOP) {
-        task.paused.set(true);
+    if job.settled().is_none() {
+        // SAFETY: see above.
+        let sent = unsafe { hooks::patiently(lua, |patience| job.signal(libc::SIGSTOP, patience))? };
+        task.paused.set(sent);
     }
     Ok(0)
 }
@@ -253,7 +263,8 @@ unsafe fn resume_body(lua: *mut lua_State) -> Outcome {
     let task = unsafe { check(lua)? };
     let job = task.job()?;
     task.paused.set(false);
-    job.signal(libc::SIGCONT);
+    // SAFETY: see above.
+    unsafe { hooks::patiently(lua, |patience| job.signal(libc::SIGCONT, patience))? };
     Ok(0)
 }
 
@@ -337,7 +348,8 @@ unsafe fn usage_body(lua: *mut lua_State) -> Outcome {
 unsafe fn output_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     unsafe {
-        let output = check(lua)?.job()?.output();
+        let job = check(lua)?.job()?;
+        let output = hooks::patiently(lua, |patience| job.output(patience))?;
         for stream in [&output.stdout, &output.stderr] {
             match stream {
                 Some(text) => push_bytes(lua, text),

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use llib::shm::SLOTS;
 use llib::wire::cause::Cause;
 use llib::wire::control::JobRef;
 
@@ -24,6 +25,15 @@ impl Deadlines {
     pub(super) fn add(&mut self, deadline: Deadline) {
         let Deadline { at, job, cause } = deadline;
         self.heap.push(Reverse((at, job.slot, job.generation, cause.code())));
+    }
+
+    /// Drops those of jobs that `is_current` does not know any more, if there are many.
+    pub(super) fn tidy(&mut self, is_current: impl Fn(JobRef) -> bool) {
+        if self.heap.len() > 2 * SLOTS {
+            self.heap.retain(|Reverse((_, slot, generation, _))| {
+                is_current(JobRef { slot: *slot, generation: *generation })
+            });
+        }
     }
 
     /// When the next one is.
@@ -57,5 +67,16 @@ mod tests {
         assert_eq!(deadlines.due(25), Some(deadline(10)));
         assert_eq!(deadlines.due(25), Some(deadline(20)));
         assert_eq!(deadlines.due(25), None);
+    }
+
+    #[test]
+    fn deadlines_of_jobs_that_ended_do_not_pile_up() {
+        let mut deadlines = Deadlines::default();
+        for generation in 0..10 * SLOTS as u32 {
+            let job = JobRef { slot: 1, generation };
+            deadlines.add(Deadline { at: u64::MAX, job, cause: Cause::Deadline });
+            deadlines.tidy(|job| job.generation == generation);
+        }
+        assert!(deadlines.heap.len() <= 2 * SLOTS + 1);
     }
 }

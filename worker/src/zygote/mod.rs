@@ -232,6 +232,9 @@ impl Zygote {
                 self.send(pid, libc::SIGKILL, due.cause);
             }
         }
+        let segment = self.segment;
+        self.deadlines
+            .tidy(|job| segment.slot(job.slot).entry.generation.load(Ordering::SeqCst) == job.generation);
         self.spares.settle(now);
     }
 

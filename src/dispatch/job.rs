@@ -85,7 +85,7 @@ impl Job {
 
     /// Process id of its worker; `None` until it has one.
     pub fn pid(&self) -> Option<i32> {
-        Some(self.slot().entry.pid.load(Ordering::SeqCst)).filter(|pid| *pid > 0)
+        i32::try_from(self.slot().entry.pid.load(Ordering::SeqCst)).ok().filter(|pid| *pid > 0)
     }
 
     /// Whether and how it has ended, without waiting.
@@ -121,12 +121,28 @@ impl Job {
 
     /// Waits for it to have a process, and gives its id. One that settled without has none.
     pub fn wait_for_pid(&self) -> Result<i32, Waited> {
-        let started = || {
-            // In this order: its id is there before a job can settle.
-            let settled = self.settled();
-            self.pid().map(Ok).or_else(|| settled.map(|settled| Err(Waited::Settled(settled))))
-        };
-        self.wait_for(None, started)?
+        // The zygote writes it just after the fork, which may be after the job's reply.
+        let settled = self.settled();
+        match (self.pid(), settled) {
+            (Some(pid), _) => Ok(pid),
+            (None, Some(settled @ (Settled::Death(_) | Settled::Lost))) => Err(Waited::Settled(settled)),
+            (None, _) => {
+                futex::wait(&self.slot().entry.pid, 0, SLICE);
+                self.session.check();
+                self.pid().ok_or(Waited::Pause)
+            }
+        }
+    }
+
+    /// The process id of a job that has settled, if it had a process.
+    pub fn settled_pid(&self) -> Option<i32> {
+        loop {
+            match self.wait_for_pid() {
+                Ok(pid) => return Some(pid),
+                Err(Waited::Pause) => {}
+                Err(_) => return None,
+            }
+        }
     }
 
     /// Waits until its process and all it started are gone, or nobody is left to see to that.
@@ -245,7 +261,7 @@ impl Job {
                 max_rss: read(&entry.max_rss),
             };
         }
-        self.pid().and_then(process::usage).unwrap_or_default()
+        self.settled_pid().and_then(process::usage).unwrap_or_default()
     }
 
     /// A descriptor that becomes readable once the job has settled: the other end closes then. It closes

@@ -87,8 +87,8 @@ pub struct Entry {
     state: AtomicU32,
     /// Counts the jobs of this slot; written by whoever claims it for a job.
     pub generation: AtomicU32,
-    /// The worker's process id; written by the zygote.
-    pub pid: AtomicI32,
+    /// The worker's process id, 0 while there is none; a futex, written by the zygote.
+    pub pid: AtomicU32,
     /// [`Cause`] of the death; written by the zygote.
     cause: AtomicU32,
     /// Wait status, or the error number of [`Cause::NotStarted`]; written by the zygote.
@@ -172,17 +172,20 @@ pub(super) fn header(region: &Region) -> &Header {
 }
 
 pub(super) fn slot(region: &Region, index: u32) -> Slot<'_> {
+    let mailbox = mailbox(region, index);
+    // SAFETY: index < SLOTS and the region is LEN bytes long, checked just now, so the entry lies inside; it
+    // is aligned because its offset is a multiple of its size from a page boundary. It consists of atomics.
+    let entry = unsafe { &*region.as_ptr().add(ENTRIES_AT).cast::<Entry>().add(index as usize) };
+    Slot { index, entry, mailbox }
+}
+
+/// The mailbox alone, for a worker: it has nothing else of the region mapped.
+pub(super) fn mailbox(region: &Region, index: u32) -> Mailbox<'_> {
     assert!((index as usize) < SLOTS, "slot {index} is in the table");
     assert_eq!(region.len(), LEN, "a session's segment has one length");
-    let at = index as usize;
-    // SAFETY: index < SLOTS and the region is LEN bytes long, so entry and mailbox lie inside; both are
-    // aligned because their offsets are multiples of their sizes from a page boundary. An entry consists
-    // of atomics; the mailbox keeps the pointer and promises the same for its header.
-    unsafe {
-        let entry = &*region.as_ptr().add(ENTRIES_AT).cast::<Entry>().add(at);
-        let mailbox = Mailbox::new(region.as_ptr().add(MAILBOXES_AT + at * Mailbox::LEN));
-        Slot { index, entry, mailbox }
-    }
+    // SAFETY: index < SLOTS and the region is LEN bytes long, so the mailbox lies inside, aligned because its
+    // offset is a multiple of its size from a page boundary.
+    unsafe { Mailbox::new(region.as_ptr().add(mailbox_range(index).start)) }
 }
 
 /// Makes sure that the first `payload` bytes of a slot's payload can be written.

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use rustix::mm::{Advice, madvise};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap};
 use rustix::shm::OFlags;
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
@@ -150,6 +150,27 @@ impl Region {
         let _ = unsafe {
             madvise(self.as_ptr().add(range.start).cast(), range.end - range.start, Advice::LinuxRemove)
         };
+    }
+
+    /// See [`super::Segment::keep_from_children`]; madvise(MADV_DONTFORK).
+    pub(super) fn keep_from_children(&self) -> io::Result<()> {
+        // SAFETY: the range is this mapping. It stays as it is in this process; a child reaches none of it
+        // but what it maps again.
+        unsafe { madvise(self.as_ptr().cast(), self.len(), Advice::LinuxDontFork)? };
+        Ok(())
+    }
+
+    /// Maps `range` of the file once more, at the same addresses; for a child that has nothing there.
+    pub(super) fn map_again(&self, range: Range<usize>, file: impl AsFd) -> io::Result<()> {
+        assert!(range.start <= range.end && range.end <= self.len(), "mapped range lies in the region");
+        let flags = MapFlags::SHARED | MapFlags::FIXED;
+        // SAFETY: the addresses belong to this region, in which nothing is mapped in this process, or the very
+        // same pages; what is mapped there now is what they stand for.
+        unsafe {
+            let start = self.as_ptr().add(range.start).cast();
+            mmap(start, range.len(), ProtFlags::READ | ProtFlags::WRITE, flags, file, range.start as u64)?;
+        }
+        Ok(())
     }
 
     fn allocate(&self, start: usize, bytes: usize) -> Result<(), RegionError> {

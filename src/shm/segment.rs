@@ -1,10 +1,11 @@
 //! A session's segment: creating, opening, and what a worker keeps of it.
 
 use std::io;
-use std::ops::Range;
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
 use super::layout::{self, Header, SLOTS, Slot};
+use super::mailbox::Mailbox;
 use super::region::{Region, RegionError};
 use super::stale;
 
@@ -65,12 +66,17 @@ impl Segment {
         reserved
     }
 
-    /// The address ranges that the worker of slot `index` has to unmap: all but its own mailbox.
-    pub fn foreign_ranges(&self, index: u32) -> [Range<*mut u8>; 2] {
-        let own = layout::mailbox_range(index);
-        let base = self.region.as_ptr();
-        let end = base.wrapping_add(self.region.len());
-        [base..base.wrapping_add(own.start), base.wrapping_add(own.end)..end]
+    /// Keeps the segment from the children that this process forks from now on: they have nothing at its
+    /// addresses until they [`adopt`](Segment::adopt) a mailbox.
+    pub fn keep_from_children(&self) -> io::Result<()> {
+        self.region.keep_from_children()
+    }
+
+    /// In such a child: maps the mailbox of slot `index`, and that alone, where the parent has it. `file` is
+    /// the segment's.
+    pub fn adopt(&self, index: u32, file: impl AsFd) -> io::Result<Mailbox<'_>> {
+        self.region.map_again(layout::mailbox_range(index), file)?;
+        Ok(layout::mailbox(&self.region, index))
     }
 
     /// Gives back what the last job of a slot took up if its payloads were large: segments apart, and pages.

@@ -5,7 +5,7 @@
 //! mean nothing across PID namespaces.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, Mode, flock, fstat};
@@ -17,7 +17,13 @@ const DIRECTORY: &str = "/dev/shm";
 
 /// A session's claim to life. Dropping it, or dying, gives it up.
 pub struct SessionLock {
-    _file: OwnedFd,
+    file: OwnedFd,
+}
+
+impl AsFd for SessionLock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
 }
 
 /// A fresh session name.
@@ -36,7 +42,7 @@ pub fn claim(name: &str) -> io::Result<Option<SessionLock>> {
     };
     flock(&file, FlockOperation::LockExclusive)?;
     let still_there = fstat(&file)?.st_nlink > 0;
-    Ok(still_there.then_some(SessionLock { _file: file }))
+    Ok(still_there.then_some(SessionLock { file }))
 }
 
 /// Removes every segment of one session, the session's own last: as long as that exists, the others are

@@ -134,7 +134,7 @@ end)
 -- and the fork come after the same pause: all of them start with a core that has gone to sleep.
 measure("latency", function()
   settle()
-  local PAUSE = 5
+  local PAUSE = 1
   local ours, luv, fork = interleave(times(400), {
     function() uv.sleep(PAUSE) return in_llib() end,
     function() uv.sleep(PAUSE) return in_luv() end,

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use llib::shm::{Go, Mailbox, Segment, Stream};
+use llib::shm::{Go, Mailbox, Segment, SessionLock, Stream};
 use llib::sys::futex;
 use mlua::ffi::lua_State;
 use nix::sys::signal::SigSet;
@@ -25,6 +25,7 @@ const DOORBELL: RawFd = 3;
 pub(crate) struct Seat<'a> {
     pub(crate) lua: *mut lua_State,
     pub(crate) segment: &'static Segment,
+    pub(crate) lock: &'a SessionLock,
     pub(crate) index: u32,
     pub(crate) doorbell: &'a OwnedFd,
     pub(crate) ends: Ends,
@@ -34,17 +35,10 @@ pub(crate) struct Seat<'a> {
 
 /// Lives as a worker; the process ends here.
 pub(crate) fn run(seat: Seat<'_>) -> ! {
-    let mailbox = seat.segment.slot(seat.index).mailbox;
     let session = seat.segment.name().to_owned();
+    // The zygote keeps the segment from its children: a job that runs wild finds its own mailbox alone.
+    let Ok(mailbox) = seat.segment.adopt(seat.index, seat.lock) else { sys::exit_now(1) };
     settle_in(&seat);
-    // The zygote writes the same, but the job may have ended before it comes to that.
-    seat.segment.slot(seat.index).entry.pid.store(getpid().as_raw_nonzero().get(), Ordering::SeqCst);
-    if mailbox.go().load(Ordering::SeqCst) == Go::Job as u32 {
-        // Somebody may be waiting for the process id of a job that found no spare.
-        mailbox.ring();
-    }
-    // From here on the slot table is out of reach: a job that runs wild finds its own mailbox alone.
-    seat.segment.foreign_ranges(seat.index).into_iter().for_each(sys::unmap);
     lua::state::reseed(seat.lua);
     let desk = Desk { session, slot: seat.index, doorbell: DOORBELL };
     set_title("llib-worker");

@@ -201,7 +201,7 @@ unsafe fn died(lua: *mut lua_State, facts: &Facts, death: Death) {
 unsafe fn add_facts(lua: *mut lua_State, facts: &Facts, job: &Job) -> Result<(), Raise> {
     // SAFETY: the caller has a failure on top of the stack.
     unsafe {
-        add_identity(lua, facts, job.pid());
+        add_identity(lua, facts, job.settled_pid());
         failure::push_usage(lua, job.wall(), job.usage());
         lua_setfield(lua, -2, c"usage".as_ptr());
         if facts.captures {

@@ -45,6 +45,7 @@ pub(crate) enum Ending {
 /// Everything the zygote holds.
 struct Zygote {
     segment: &'static Segment,
+    lock: SessionLock,
     lua: *mut lua_State,
     rehearsal: Vec<u8>,
     /// The host's limit of descriptors, which workers get back.
@@ -75,7 +76,7 @@ pub(crate) fn run(
     lock: SessionLock,
 ) -> i32 {
     crate::child::set_title("llib-zygote");
-    let mut zygote = match setup::zygote(address, ring, host, guard, segment) {
+    let mut zygote = match setup::zygote(address, ring, host, guard, segment, lock) {
         Ok(zygote) => zygote,
         Err(code) => return code,
     };
@@ -84,7 +85,7 @@ pub(crate) fn run(
     publish_end(segment, ending, || zygote.kill_everything());
     // The guard does this too, unless it is what was lost, alone or together with the host.
     llib::shm::remove_session(segment.name());
-    drop(lock);
+    drop(zygote);
     llib::shm::sweep();
     0
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 
 use ipc_channel::ipc::{self, IpcSender};
-use llib::shm::Segment;
+use llib::shm::{Segment, SessionLock};
 use llib::sys::ring::Ring;
 use llib::wire::control::{Command, Hello, PROTOCOL, Ready};
 use nix::sys::signal::{SigSet, Signal};
@@ -22,8 +22,9 @@ pub(super) fn zygote(
     host: OwnedFd,
     guard: OwnedFd,
     segment: Segment,
+    lock: SessionLock,
 ) -> Result<Zygote, i32> {
-    match prepare(ring, host, guard, segment) {
+    match prepare(ring, host, guard, segment, lock) {
         Ok((zygote, commands)) => {
             let ready = Ready {
                 protocol: PROTOCOL,
@@ -49,11 +50,18 @@ pub(super) fn zygote(
 
 type Prepared = (Zygote, IpcSender<Command>);
 
-fn prepare(ring: Ring, host: OwnedFd, guard: OwnedFd, segment: Segment) -> Result<Prepared, (Ring, String)> {
+fn prepare(
+    ring: Ring,
+    host: OwnedFd,
+    guard: OwnedFd,
+    segment: Segment,
+    lock: SessionLock,
+) -> Result<Prepared, (Ring, String)> {
     let parts = (|| {
         let sentence = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
         set_child_subreaper(Some(getpid()))
             .map_err(|error| sentence("failed to become a subreaper", &error))?;
+        segment.keep_from_children().map_err(|error| sentence("failed to set the segment apart", &error))?;
         sys::buffer_lines();
         let files = sys::raise_file_limit();
         // At the terminal workers are in the background. Writing there must not stop them, and reading
@@ -87,6 +95,7 @@ fn prepare(ring: Ring, host: OwnedFd, guard: OwnedFd, segment: Segment) -> Resul
     let zygote = Zygote {
         // Workers use it until they end, so it has no earlier end than the process.
         segment: Box::leak(Box::new(segment)),
+        lock,
         lua,
         rehearsal,
         file_limit,

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 use llib::shm::{Mailbox, State};
+use llib::sys::futex;
 use llib::wire::cause::Cause;
 use llib::wire::settings::Capture;
 use rustix::process::{Pid, setpgid};
@@ -115,6 +116,7 @@ impl Zygote {
             Forked::Child => child::run(Seat {
                 lua: self.lua,
                 segment,
+                lock: &self.lock,
                 index,
                 doorbell: &self.doorbell,
                 ends,
@@ -131,7 +133,9 @@ impl Zygote {
                 if let Some(captured) = captured {
                     self.captures.insert(index, captured);
                 }
-                slot.entry.pid.store(pid, Ordering::SeqCst);
+                slot.entry.pid.store(pid.cast_unsigned(), Ordering::SeqCst);
+                // Somebody may wait for the process of a job that found no spare.
+                futex::wake_all(&slot.entry.pid);
                 Ok(pid)
             }
         }

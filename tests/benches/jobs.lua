@@ -34,6 +34,7 @@ end
 local thread = llib.thread
 local job = assert(load(SOURCE, "=job"))
 local bare = system.baseline("--baseline")
+local fork_loop = system.fork_loop()
 local with_lua = system.baseline("--baseline-with-lua")
 if with_lua then with_lua("function", SOURCE) end
 local report = Report.new()
@@ -130,7 +131,7 @@ measure("start", function()
   }
 end)
 
--- One job at a time after a pause of 5 ms, which is time enough for a spare to be there again. luv's thread
+-- One job at a time after a pause of 1 ms, which is time enough for a spare to be there again. luv's thread
 -- and the fork come after the same pause: all of them start with a core that has gone to sleep.
 measure("latency", function()
   settle()
@@ -192,7 +193,7 @@ measure("back to back", function()
 end)
 
 -- 1,000 jobs at once: all are handed over, then all awaited; time a job. The loops fork 1,000 times, one
--- after the other, in a process without and with a Lua state. "All gone" is the time until no process of
+-- after the other: a C program, and a process with a Lua state. "All gone" is the time until no process of
 -- them is left, which the loops' time contains as well.
 measure("1,000 at once", function()
   settle()
@@ -215,12 +216,12 @@ measure("1,000 at once", function()
       uv.sleep(50)
       return taken / COUNT
     end,
-    function() return bare and mean(bare("bare", COUNT)) or {} end,
+    function() return fork_loop and fork_loop("bare", COUNT) or {} end,
     function() return with_lua and mean(with_lua("bare", COUNT)) or {} end,
   })
   report:row {
     what = "1,000 jobs at once, each", unit = "us", llib = ours, goal = { ratio = 1.3 },
-    against = "fork + exit + wait", baseline = bares,
+    against = "C loop: fork + exit + wait", baseline = bares,
   }
   report:row {
     what = "1,000 jobs at once, each", unit = "us", llib = ours, against = "the same with a Lua state",

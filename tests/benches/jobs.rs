@@ -50,6 +50,7 @@ fn bench(args: &[String]) -> Result<(), String> {
         .args(args.iter().filter(|arg| *arg != "--bench"))
         .env("LLIB_WORKER", release.join("llib-worker"))
         .env("LLIB_BENCH_BASELINE", &own)
+        .envs(fork_loop(target).map(|program| ("LLIB_BENCH_FORK_LOOP", program)))
         .env("LLIB_BENCH_RESULTS", target.join("jobs-bench.jsonl"))
         .status()
         .map_err(|error| format!("failed to run '{}': {error}", interpreter.display()))?;
@@ -66,6 +67,15 @@ fn build(target: &Path) -> Result<(), String> {
         .status()
         .map_err(|error| format!("failed to run cargo: {error}"))?;
     if status.success() { Ok(()) } else { Err("the release build failed".to_owned()) }
+}
+
+/// The plain C loop that crowds of jobs are measured against; none without a C compiler.
+fn fork_loop(target: &Path) -> Option<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/fork_loop.c");
+    let program = target.join("fork-loop");
+    let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+    let status = Command::new(compiler).arg("-O2").arg("-o").arg(&program).arg(source).status();
+    status.is_ok_and(|status| status.success()).then_some(program)
 }
 
 /// Stock Lua 5.4 if it has luv, else llib's own command if that finds luv.

@@ -6,7 +6,16 @@ local system = {}
 
 -- Starts the process; nil if there is none to start: `cargo bench` names it.
 function system.baseline(flag)
-  local program = os.getenv("LLIB_BENCH_BASELINE")
+  return system.start(os.getenv("LLIB_BENCH_BASELINE"), flag)
+end
+
+-- The same for a plain C loop of fork, exit and wait (fork_loop.c), which `cargo bench` compiles.
+function system.fork_loop()
+  return system.start(os.getenv("LLIB_BENCH_FORK_LOOP"))
+end
+
+-- Starts a program that answers each line of words with a line of numbers; returns a function that asks it.
+function system.start(program, flag)
   if not program then return nil end
   local commands, answers = assert(uv.pipe()), assert(uv.pipe())
   assert(uv.spawn(program, { args = { flag }, stdio = { commands.read, answers.write, 2 } }, function() end))

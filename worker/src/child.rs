@@ -2,6 +2,8 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -41,8 +43,8 @@ pub(crate) fn run(seat: Seat<'_>) -> ! {
     settle_in(&seat);
     lua::state::reseed(seat.lua);
     let desk = Desk { session, slot: seat.index, doorbell: DOORBELL };
-    set_title("llib-worker");
     if mailbox.go().load(Ordering::SeqCst) != Go::Job as u32 {
+        set_title("llib-worker");
         job::enter(Job::rehearse(mailbox, desk.clone(), seat.rehearsal));
         lua::state::rehearse(seat.lua);
         job::leave();
@@ -89,6 +91,17 @@ fn wait_for_job(mailbox: Mailbox<'_>) {
     let _ = go.compare_exchange(Go::Cold as u32, Go::Warm as u32, Ordering::SeqCst, Ordering::SeqCst);
     while go.load(Ordering::SeqCst) != Go::Job as u32 {
         futex::wait(go, Go::Warm as u32, Duration::from_secs(3600));
+    }
+}
+
+/// The directory that workers start in.
+pub(crate) static START: OnceLock<PathBuf> = OnceLock::new();
+
+/// Goes to the job's directory, unless this is where the worker started.
+pub(crate) fn enter_directory(directory: &Path) {
+    if START.get().is_none_or(|start| start != directory) {
+        // One that is gone is gone for the host as well; relative names fail there and here.
+        let _ = std::env::set_current_dir(directory);
     }
 }
 

@@ -1,6 +1,8 @@
 //! A job from its bytes to its end.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use llib::lua::api;
 use llib::lua::call::{Outcome, bytes, push_bytes, push_description, push_text, type_name};
@@ -37,8 +39,7 @@ fn apply_settings(job: &Job) {
     let settings = &job.settings;
     child::set_title(&format!("llib:{}", settings.name));
     if let Some(directory) = &settings.directory {
-        // One that is gone is gone for the host as well; relative names fail there and here.
-        let _ = std::env::set_current_dir(std::ffi::OsStr::from_bytes(directory));
+        child::enter_directory(Path::new(OsStr::from_bytes(directory)));
     }
     if settings.nice > 0 {
         sys::renice(settings.nice);

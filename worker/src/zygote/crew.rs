@@ -1,6 +1,9 @@
 //! The workers that live, by process id and by slot.
+//!
+//! After each fork the first write to a page copies it, so what is written for each worker lies together: ids
+//! and slots are given out in order, and these collections keep that order. Hash tables would scatter it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use llib::wire::cause::Cause;
 
@@ -23,19 +26,24 @@ impl Worker {
 /// All of them.
 #[derive(Default)]
 pub(super) struct Crew {
-    by_pid: HashMap<i32, Worker>,
-    by_slot: HashMap<u32, i32>,
+    by_pid: BTreeMap<i32, Worker>,
+    /// Process ids; 0 where no worker is.
+    by_slot: Vec<i32>,
 }
 
 impl Crew {
     pub(super) fn add(&mut self, pid: i32, slot: u32) {
         self.by_pid.insert(pid, Worker { slot, sent: Vec::new() });
-        self.by_slot.insert(slot, pid);
+        let index = slot as usize;
+        if self.by_slot.len() <= index {
+            self.by_slot.resize(index + 1, 0);
+        }
+        self.by_slot[index] = pid;
     }
 
     pub(super) fn remove(&mut self, pid: i32) -> Option<Worker> {
         let worker = self.by_pid.remove(&pid)?;
-        self.by_slot.remove(&worker.slot);
+        self.by_slot[worker.slot as usize] = 0;
         Some(worker)
     }
 
@@ -49,7 +57,7 @@ impl Crew {
 
     /// The worker of a slot.
     pub(super) fn at(&self, slot: u32) -> Option<i32> {
-        self.by_slot.get(&slot).copied()
+        self.by_slot.get(slot as usize).copied().filter(|pid| *pid != 0)
     }
 
     pub(super) fn pids(&self) -> Vec<i32> {

@@ -83,6 +83,9 @@ fn prepare(
         let (sender, commands) =
             ipc::channel().map_err(|error| sentence("failed to make a channel", &error))?;
         let (lua, rehearsal) = lua::state::prepare()?;
+        if let Ok(directory) = std::env::current_dir() {
+            let _ = crate::child::START.set(directory);
+        }
         if let Ok(own) = std::env::current_exe() {
             llib::dispatch::serve_as_worker(own);
         }

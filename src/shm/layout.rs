@@ -95,6 +95,8 @@ pub struct Entry {
     pub status: AtomicI32,
     /// What to capture of its output, [`crate::wire::settings::Capture`] as a word. Written by the host.
     pub capture: AtomicU32,
+    /// Whether the pages that every mailbox in use has were reserved; they stay. Written by whoever took the slot.
+    pub reserved: AtomicU32,
     /// Who of host and zygote has no more to do with the slot, see [`detached`].
     pub detached: AtomicU32,
     /// When to kill the job, on the monotonic clock in nanoseconds; 0 is never. Written by the host.

@@ -58,10 +58,16 @@ impl Segment {
 
     /// Makes sure that `payload` bytes can be written into a slot's mailbox, and its words.
     pub fn reserve(&self, index: u32, payload: usize) -> Result<(), RegionError> {
+        let mark = &self.slot(index).entry.reserved;
+        if payload <= Mailbox::READY && mark.load(Ordering::SeqCst) != 0 {
+            return Ok(());
+        }
         let reserved = layout::reserve(&self.region, index, payload);
         if reserved.is_err() {
             // Some pages were there until none was left; others need them.
             self.region.release(layout::large_payload(index));
+        } else if payload >= Mailbox::READY {
+            mark.store(1, Ordering::SeqCst);
         }
         reserved
     }

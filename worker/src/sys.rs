@@ -7,6 +7,7 @@ use std::ffi::{c_int, c_void};
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
 
 use llib::sys::process::Usage;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -19,11 +20,21 @@ pub(crate) enum Forked {
     Child,
 }
 
-/// fork(2).
+/// fork(2), as `_Fork` of POSIX 2024 where the C library has it (glibc 2.34): what `fork` does beside, for
+/// processes with threads, touches some more pages in parent and child.
 pub(crate) fn fork() -> io::Result<Forked> {
+    type Fork = unsafe extern "C" fn() -> libc::pid_t;
+    static FORK: OnceLock<Fork> = OnceLock::new();
+    let fork = FORK.get_or_init(|| {
+        // SAFETY: looks a name up; a function of that name has this type.
+        unsafe {
+            let found = libc::dlsym(libc::RTLD_DEFAULT, c"_Fork".as_ptr());
+            if found.is_null() { libc::fork } else { std::mem::transmute::<*mut c_void, Fork>(found) }
+        }
+    });
     // SAFETY: guard and zygote have one thread each, so the child's copy of every lock and allocator is
     // consistent.
-    match unsafe { libc::fork() } {
+    match unsafe { fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => Ok(Forked::Child),
         pid => Ok(Forked::Parent(pid)),

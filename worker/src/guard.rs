@@ -20,6 +20,7 @@ use crate::zygote::{self, Ending, strays};
 
 /// Runs the guard, and in its child the zygote. Returns the exit code.
 pub(crate) fn run(address: &str, host: i32) -> i32 {
+    crate::child::set_title("llib-guard");
     sys::fill_standard_streams();
     sys::close_from(RING_FD + 1);
     let ring = Ring::from_fd(sys::inherited(RING_FD));
@@ -83,7 +84,6 @@ fn guard(address: &str, ring: Ring, host: OwnedFd, segment: Segment, lock: Sessi
         }
     };
     drop(ring);
-    crate::child::set_title("llib-guard");
     // What earlier sessions left whose supervisors were all killed at once.
     sweep();
     watch(zygote, &host);

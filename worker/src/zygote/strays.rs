@@ -17,7 +17,7 @@ use crate::sys;
 
 /// How long killed processes may take to go. One in an uninterruptible system call takes as long as that
 /// does; then a later round gets it.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The same at the end of a session, after which there is no later round.
 const LAST_PATIENCE: Duration = Duration::from_secs(10);

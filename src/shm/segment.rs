@@ -1,7 +1,7 @@
 //! A session's segment: creating, opening, and what a worker keeps of it.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
 use super::layout::{self, Header, SLOTS, Slot};
@@ -73,9 +73,11 @@ impl Segment {
     }
 
     /// Keeps the segment from the children that this process forks from now on: they have nothing at its
-    /// addresses until they [`adopt`](Segment::adopt) a mailbox.
-    pub fn keep_from_children(&self) -> io::Result<()> {
-        self.region.keep_from_children()
+    /// addresses until they [`adopt`](Segment::adopt) a mailbox, with the file that this returns. That is not the
+    /// one of the session's lock: a mapping keeps its file open, and so would keep the lock.
+    pub fn keep_from_children(&self) -> io::Result<OwnedFd> {
+        self.region.keep_from_children()?;
+        Ok(stale::open(&self.name)?)
     }
 
     /// In such a child: maps the mailbox of slot `index`, and that alone, where the parent has it. `file` is

@@ -72,7 +72,7 @@ pub fn sweep() {
     }
 }
 
-fn open(name: &str) -> Result<OwnedFd, Errno> {
+pub(super) fn open(name: &str) -> Result<OwnedFd, Errno> {
     rustix::shm::open(name, OFlags::RDWR, Mode::empty())
 }
 

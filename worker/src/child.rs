@@ -7,13 +7,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use llib::shm::{Go, Mailbox, Segment, SessionLock, Stream};
+use llib::shm::{Go, Mailbox, Segment, Stream};
 use llib::sys::futex;
 use mlua::ffi::lua_State;
 use nix::sys::signal::SigSet;
 use rustix::process::{
-    Resource, Rlimit, Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal, setpgid,
-    setrlimit,
+    Pid, Resource, Rlimit, Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal,
+    setpgid, setrlimit,
 };
 
 use crate::job::{self, Desk, Job};
@@ -27,8 +27,10 @@ const DOORBELL: RawFd = 3;
 pub(crate) struct Seat<'a> {
     pub(crate) lua: *mut lua_State,
     pub(crate) segment: &'static Segment,
-    pub(crate) lock: &'a SessionLock,
+    pub(crate) segment_file: &'a OwnedFd,
     pub(crate) index: u32,
+    /// Process id of the zygote, taken before the fork.
+    pub(crate) zygote: i32,
     pub(crate) doorbell: &'a OwnedFd,
     pub(crate) ends: Ends,
     pub(crate) rehearsal: &'a [u8],
@@ -39,7 +41,7 @@ pub(crate) struct Seat<'a> {
 pub(crate) fn run(seat: Seat<'_>) -> ! {
     let session = seat.segment.name().to_owned();
     // The zygote keeps the segment from its children: a job that runs wild finds its own mailbox alone.
-    let Ok(mailbox) = seat.segment.adopt(seat.index, seat.lock) else { sys::exit_now(1) };
+    let Ok(mailbox) = seat.segment.adopt(seat.index, seat.segment_file) else { sys::exit_now(1) };
     settle_in(&seat);
     lua::state::reseed(seat.lua);
     let desk = Desk { session, slot: seat.index, doorbell: DOORBELL };
@@ -59,12 +61,11 @@ pub(crate) fn run(seat: Seat<'_>) -> ! {
 
 /// Everything between the zygote's process and a worker's own.
 fn settle_in(seat: &Seat<'_>) {
-    let zygote = getppid();
     // A group of its own: signals for the job's processes reach them all and nobody else.
     let _ = setpgid(None, None);
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
-    if getppid() != zygote {
-        // It died before the call above could take effect.
+    if getppid() != Pid::from_raw(seat.zygote) {
+        // It died before the call above could take effect, perhaps before this process ran at all.
         sys::exit_now(1);
     }
     // What the job starts stays below it, see `zygote::strays`.

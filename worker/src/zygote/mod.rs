@@ -45,7 +45,8 @@ pub(crate) enum Ending {
 /// Everything the zygote holds.
 struct Zygote {
     segment: &'static Segment,
-    lock: SessionLock,
+    segment_file: OwnedFd,
+    _lock: SessionLock,
     lua: *mut lua_State,
     rehearsal: Vec<u8>,
     /// The host's limit of descriptors, which workers get back.

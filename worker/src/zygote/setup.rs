@@ -61,7 +61,8 @@ fn prepare(
         let sentence = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
         set_child_subreaper(Some(getpid()))
             .map_err(|error| sentence("failed to become a subreaper", &error))?;
-        segment.keep_from_children().map_err(|error| sentence("failed to set the segment apart", &error))?;
+        let file = segment.keep_from_children();
+        let file = file.map_err(|error| sentence("failed to set the segment apart", &error))?;
         sys::buffer_lines();
         let files = sys::raise_file_limit();
         // At the terminal workers are in the background. Writing there must not stop them, and reading
@@ -89,16 +90,17 @@ fn prepare(
         if let Ok(own) = std::env::current_exe() {
             llib::dispatch::serve_as_worker(own);
         }
-        Ok((signals, doorbell, sender, commands, lua, rehearsal, files))
+        Ok((signals, doorbell, sender, commands, lua, rehearsal, files, file))
     })();
-    let (signals, doorbell, sender, commands, lua, rehearsal, file_limit) = match parts {
+    let (signals, doorbell, sender, commands, lua, rehearsal, file_limit, segment_file) = match parts {
         Ok(parts) => parts,
         Err(reason) => return Err((ring, reason)),
     };
     let zygote = Zygote {
         // Workers use it until they end, so it has no earlier end than the process.
         segment: Box::leak(Box::new(segment)),
-        lock,
+        segment_file,
+        _lock: lock,
         lua,
         rehearsal,
         file_limit,

@@ -112,12 +112,14 @@ impl Zygote {
             let (captured, ends) = Captured::new(&segment.output_name(index, generation), capture)?;
             (Some(captured), ends)
         };
+        let zygote = std::process::id().cast_signed();
         match sys::fork()? {
             Forked::Child => child::run(Seat {
                 lua: self.lua,
                 segment,
-                lock: &self.lock,
+                segment_file: &self.segment_file,
                 index,
+                zygote,
                 doorbell: &self.doorbell,
                 ends,
                 rehearsal: &self.rehearsal,

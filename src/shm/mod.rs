@@ -4,7 +4,7 @@
 //! Lua and makes no decisions about jobs. The page that explains it is `docs/shared-memory.md`.
 //!
 //! One segment a session. Its first part, header and slot table, belongs to host and zygote, which trust
-//! each other; a worker unmaps it before it runs anything. The rest is one mailbox a slot, shared by host,
+//! each other; a worker never has it mapped. The rest is one mailbox a slot, shared by host,
 //! zygote and the one worker of that slot. Whatever stands in a mailbox is hearsay: the host copies a
 //! number out once, checks it, and uses the copy.
 

@@ -6,6 +6,7 @@ extern crate lua_runtime as _;
 pub mod dispatch;
 pub mod lua;
 pub mod shm;
+pub mod sync;
 pub mod sys;
 pub mod wire;
 

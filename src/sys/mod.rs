@@ -4,6 +4,7 @@
 //! else's.
 
 pub mod clock;
+pub mod cores;
 pub mod futex;
 pub mod module;
 pub mod process;

@@ -27,6 +27,15 @@ pub fn usage(pid: i32) -> Option<Usage> {
     Some(Usage { user: user * 1_000_000 / per_second, system: system * 1_000_000 / per_second, max_rss })
 }
 
+/// Whether a process runs no more: there is none of this id, or its exit status waits to be taken.
+pub fn has_ended(pid: i32) -> bool {
+    match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with(['Z', 'X'])),
+        // Nothing is known where this cannot be read for other reasons.
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
+}
+
 /// User and system time of a line of /proc/PID/stat: fields 14 and 15. The name in field 2 may hold
 /// anything, so counting begins after its closing parenthesis.
 fn cpu_ticks(stat: &str) -> Option<(u64, u64)> {
@@ -49,5 +58,6 @@ mod tests {
     fn this_process_has_memory_and_a_dead_one_has_nothing() {
         assert!(usage(std::process::id().cast_signed()).unwrap().max_rss > 0);
         assert_eq!(usage(i32::MAX), None);
+        assert!(!has_ended(std::process::id().cast_signed()) && has_ended(i32::MAX));
     }
 }

@@ -98,7 +98,7 @@ unsafe fn forget_state_body(_: *mut lua_State) -> Outcome {
 }
 
 unsafe fn cores_body(lua: *mut lua_State) -> Outcome {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = crate::sys::cores::count();
     // SAFETY: Lua's state.
     unsafe { lua_pushinteger(lua, cores as lua_Integer) };
     Ok(1)

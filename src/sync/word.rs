@@ -1,0 +1,79 @@
+//! The lock word.
+//!
+//! # Bits
+//!
+//! | bits | name | meaning | set by | cleared by |
+//! |---|---|---|---|---|
+//! | 0 | `WAITERS` | somebody sleeps on the word, or is about to | a process that cannot have the lock, before it sleeps | the owner, when it unlocks; whoever takes the free lock without having slept |
+//! | 1 | `QUEUE` | somebody has waited so long that only processes that slept may take the lock | such a waiter, before it sleeps again | the waiter that takes the lock; a waiter that gives up |
+//! | 2–15 | index | place of the owner in the table of owners | whoever takes the lock | the owner, when it unlocks |
+//! | 16–31 | | zero | | |
+//! | 32–63 | generation | which process of that place; never zero | with the index | with the index |
+//!
+//! A word without generation is free. A lock whose owner is dead is taken by a compare-and-swap of the whole
+//! word, so each such lock has one heir.
+//!
+//! The lower half is the futex. Two owners that differ in their generations alone have the same lower half:
+//! a waiter that falls asleep on the wrong one of them is woken all the same, as `WAITERS` is set.
+
+/// See the module's header.
+pub(super) const WAITERS: u64 = 1;
+/// See the module's header.
+pub(super) const QUEUE: u64 = 2;
+const FLAGS: u64 = WAITERS | QUEUE;
+
+/// Bits of an index.
+const INDEX_BITS: u32 = 14;
+const INDEX_AT: u32 = 2;
+
+/// How many owners there can be at once.
+pub(crate) const OWNERS: usize = 1 << INDEX_BITS;
+
+/// A process that can hold locks: its place in the table of owners, and which of that place's processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// Place in the table.
+    pub index: u16,
+    /// Number of the process among those of this place, never zero.
+    pub generation: u32,
+}
+
+impl Owner {
+    pub(super) fn bits(self) -> u64 {
+        debug_assert!(usize::from(self.index) < OWNERS && self.generation != 0);
+        u64::from(self.generation) << 32 | u64::from(self.index) << INDEX_AT
+    }
+}
+
+/// Who holds the lock, as far as the word says.
+pub(super) fn owner(word: u64) -> Option<Owner> {
+    let generation = (word >> 32) as u32;
+    let index = (word >> INDEX_AT) as u16 & (OWNERS as u16 - 1);
+    (generation != 0).then_some(Owner { index, generation })
+}
+
+/// The flags of a word.
+pub(super) fn flags(word: u64) -> u64 {
+    word & FLAGS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_survives_the_word_with_any_flags() {
+        for index in [0, 1, 77, OWNERS as u16 - 1] {
+            for generation in [1, 2, u32::MAX] {
+                let owner_in = Owner { index, generation };
+                for bits in [0, WAITERS, QUEUE, FLAGS] {
+                    let word = owner_in.bits() | bits;
+                    assert_eq!(owner(word), Some(owner_in));
+                    assert_eq!(flags(word), bits);
+                }
+            }
+        }
+        assert_eq!(owner(FLAGS), None);
+        assert_eq!(owner(0), None);
+    }
+}

@@ -5,6 +5,7 @@ extern crate lua_runtime as _;
 
 pub mod dispatch;
 pub mod lua;
+pub mod shared;
 pub mod shm;
 pub mod sync;
 pub mod sys;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::job::Job;
 use super::session::Session;
+use crate::shared::discard_undelivered;
 use crate::shm::{Go, Mailbox, Region, RegionError, SLOTS, Slot, Spot, State};
 use crate::sys::{clock, futex};
 use crate::wire::control::JobRef;
@@ -172,6 +173,7 @@ impl Session {
 
     /// Gives back a slot in which no process and no capture is left.
     pub(super) fn free(&self, slot: Slot<'_>) {
+        discard_undelivered(&self.segment, slot);
         self.segment.clear(slot);
         slot.entry.swap(State::Free);
         self.segment.header().free.give(slot.index);

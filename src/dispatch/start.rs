@@ -10,7 +10,7 @@ use std::time::Duration;
 use ipc_channel::ipc::IpcOneShotServer;
 
 use super::session::Session;
-use crate::shm::{RegionError, Segment};
+use crate::shm::{RegionError, Segment, Tree, TreeError};
 use crate::sys::ring::{Ring, Rung};
 use crate::sys::spawn;
 use crate::wire::control::{Hello, PROTOCOL, Ready};
@@ -71,6 +71,8 @@ pub enum StartError {
     },
     /// Its shared memory cannot be mapped.
     Memory(RegionError),
+    /// What it shares with others cannot be had.
+    Tree(TreeError),
 }
 
 impl fmt::Display for StartError {
@@ -101,6 +103,7 @@ impl fmt::Display for StartError {
                 program.display()
             ),
             StartError::Memory(error) => error.fmt(f),
+            StartError::Tree(error) => error.fmt(f),
         }
     }
 }
@@ -113,7 +116,8 @@ pub(super) fn start(host: &Host) -> Result<Session, StartError> {
     ours.check_room(DESCRIPTORS).map_err(StartError::Channel)?;
     let (server, address) = one_shot_server().map_err(StartError::Channel)?;
     let own_pid = std::process::id().to_string();
-    let guard = spawn::worker(&host.program, &[&address, &own_pid], &theirs)
+    let tree = Tree::current().map_err(StartError::Tree)?;
+    let guard = spawn::worker(&host.program, &[&address, &own_pid, tree.name()], &theirs)
         .map_err(|source| StartError::Spawn { program: host.program.clone(), source })?;
     drop(theirs);
     // Accepting blocks without a limit, so it waits until the other side says that it has connected, or is

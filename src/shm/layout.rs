@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use super::bitmap::Bitmap;
 use super::mailbox::Mailbox;
 use super::region::{Region, RegionError};
+use crate::sync::Owner;
 use crate::wire::cause::Cause;
 
 /// How many jobs a session can have at once.
@@ -63,6 +64,8 @@ pub struct Header {
     pub zygote_asleep: AtomicU32,
     /// Set once nobody supervises the session any more.
     pub lost: AtomicU32,
+    /// Number in the name of the tree that the session belongs to. Written by the guard.
+    pub tree: AtomicU64,
     /// Number of the last command that was carried out; a futex.
     pub acknowledged: AtomicU32,
     /// Slots whose worker waits for a job.
@@ -109,6 +112,9 @@ pub struct Entry {
     pub system: AtomicU64,
     /// Largest resident set of the dead process in KiB; written by the zygote.
     pub max_rss: AtomicU64,
+    /// The worker's place in the table of owners and its generation there, as one word; 0 while there is none.
+    /// Written by the zygote.
+    owner: AtomicU64,
 }
 
 impl Entry {
@@ -125,6 +131,19 @@ impl Entry {
     /// One edge of the state table; false if the slot was elsewhere.
     pub fn change(&self, from: State, to: State) -> bool {
         self.state.compare_exchange(from as u32, to as u32, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// Who the worker is in the table of owners.
+    pub fn owner(&self) -> Option<Owner> {
+        let word = self.owner.load(Ordering::SeqCst);
+        let (index, generation) = ((word >> 32) as u16, word as u32);
+        (generation != 0).then_some(Owner { index, generation })
+    }
+
+    /// Notes who it is.
+    pub fn set_owner(&self, owner: Option<Owner>) {
+        let word = owner.map_or(0, |owner| u64::from(owner.index) << 32 | u64::from(owner.generation));
+        self.owner.store(word, Ordering::SeqCst);
     }
 
     /// What ended the worker; meaningful in [`State::Dead`].

@@ -13,6 +13,8 @@
 //! | `notify` | host | ring the zygote too after a reply, it makes a descriptor readable |
 //! | `generation` | host | number of the slot's job, part of the names of segments apart |
 //! | `large` | host, worker | set before a payload takes more than the pages that every mailbox has, in a segment apart or in more pages, so that whoever frees the slot gives them back |
+//! | `handles` | writer of the payload; its reader clears it | [`Parcel`](crate::shared::Parcel) of objects' handles: 1 the job's payload ends with such, 2 the reply's does, and nobody has taken them yet |
+//! | `held`, `held_more` | worker | the objects that it holds, noted before it does; `held_more`: and some that found no room |
 //! | `length` | writer of the payload | bytes of job or reply; more than [`INLINE`] lie in a segment of their own |
 //! | `replied` | worker | when, on the monotonic clock |
 //!
@@ -35,8 +37,25 @@ struct Words {
     notify: AtomicU32,
     generation: AtomicU32,
     large: AtomicU32,
+    handles: AtomicU32,
+    held_more: AtomicU32,
     length: AtomicU64,
     replied: AtomicU64,
+    held: [AtomicU64; HELD],
+}
+
+/// Objects that a worker can note.
+const HELD: usize = 32;
+const _: () = assert!(size_of::<Words>() <= Mailbox::PAYLOAD_AT);
+
+/// What stands in [`Mailbox::handles`].
+pub mod handles {
+    /// No handle that somebody would have to take.
+    pub const NONE: u32 = 0;
+    /// The job's payload carries some.
+    pub const JOB: u32 = 1;
+    /// The reply's does.
+    pub const REPLY: u32 = 2;
 }
 
 /// What the word `go` says.
@@ -89,7 +108,7 @@ impl<'a> Mailbox<'a> {
     /// Bytes of a mailbox.
     pub const LEN: usize = 64 << 10;
     /// Where the payload begins.
-    pub const PAYLOAD_AT: usize = 128;
+    pub const PAYLOAD_AT: usize = 384;
     /// Payload bytes that the zygote reserves when it makes a slot ready: two pages with the words.
     pub const READY: usize = 8192 - Self::PAYLOAD_AT;
 
@@ -142,8 +161,11 @@ impl<'a> Mailbox<'a> {
     pub fn reset(&self) {
         let words = self.words();
         let marks = [&words.closing, &words.autoclose, &words.detached, &words.notify, &words.large];
-        for word in marks.into_iter().chain([&words.go, &words.reply]) {
+        for word in marks.into_iter().chain([&words.go, &words.reply, &words.handles, &words.held_more]) {
             word.store(0, Ordering::SeqCst);
+        }
+        for held in &words.held {
+            held.store(0, Ordering::Relaxed);
         }
         words.length.store(0, Ordering::SeqCst);
         words.replied.store(0, Ordering::SeqCst);
@@ -182,6 +204,21 @@ impl<'a> Mailbox<'a> {
     /// Whether a payload of this job may have taken more than the pages that every mailbox has.
     pub fn large(&self) -> &'a AtomicU32 {
         &self.words().large
+    }
+
+    /// Whether the payload carries handles, see [`handles`].
+    pub fn handles(&self) -> &'a AtomicU32 {
+        &self.words().handles
+    }
+
+    /// Ids of the objects that the worker holds, as it says; 0 is none.
+    pub fn held(&self) -> &'a [AtomicU64] {
+        &self.words().held
+    }
+
+    /// Whether it holds more than that.
+    pub fn held_more(&self) -> &'a AtomicU32 {
+        &self.words().held_more
     }
 
     /// Number of the slot's job, as the host published it.

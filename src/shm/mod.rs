@@ -13,15 +13,24 @@
 mod bitmap;
 mod capture;
 mod layout;
+mod lock_table;
 mod mailbox;
+mod mapping;
+mod owners;
 mod region;
 mod segment;
 mod stale;
+mod tree;
 
 pub use bitmap::Bitmap;
 pub use capture::{CaptureSegment, Stream};
 pub use layout::{Entry, Header, SLOTS, Slot, State, detached, job_id};
-pub use mailbox::{Go, INLINE, Mailbox, Spot};
+pub use lock_table::{LOCKS, LockTable, LockTableError, Seeker};
+pub use mailbox::{Go, INLINE, Mailbox, Spot, handles};
+pub(crate) use mapping::{Mapping, PAGE};
+pub use owners::{Owners, Registrar};
 pub use region::{Region, RegionError, copy_out};
 pub use segment::Segment;
-pub use stale::{SessionLock, claim, new_name, remove_session, sweep};
+pub use stale::{SessionLock, claim, new_name, remove_session, sweep, tree_number};
+pub(crate) use stale::{names, open as open_named, unlink as unlink_named};
+pub use tree::{Tree, TreeError, registrar};

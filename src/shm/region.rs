@@ -217,7 +217,7 @@ pub(super) unsafe fn populate(start: *mut u8, len: usize) -> Result<(), RegionEr
 
 /// # Safety
 /// `len` bytes from the page-aligned `start` are mapped and writable.
-unsafe fn advise(start: *mut u8, len: usize) -> Result<(), rustix::io::Errno> {
+pub(super) unsafe fn advise(start: *mut u8, len: usize) -> Result<(), rustix::io::Errno> {
     loop {
         // SAFETY: as demanded; populating changes no contents.
         match unsafe { madvise(start.cast(), len, Advice::LinuxPopulateWrite) } {

@@ -21,12 +21,13 @@ pub struct Segment {
 
 impl Segment {
     /// Creates the segment of a new session; all slots are free.
-    pub fn create(name: &str) -> Result<Segment, RegionError> {
+    pub fn create(name: &str, tree: u64) -> Result<Segment, RegionError> {
         let mut region = Region::create(name, layout::LEN)?;
         region.reserve(0..layout::TRUSTED)?;
         // Its name is removed when the session ends, not when one of its processes drops a mapping.
         region.set_owner(false);
         let segment = Segment { region, name: name.to_owned() };
+        segment.header().tree.store(tree, Ordering::SeqCst);
         (0..SLOTS as u32).for_each(|slot| segment.header().free.give(slot));
         Ok(segment)
     }
@@ -44,6 +45,11 @@ impl Segment {
     /// Name of the segment, and prefix of every other segment of the session.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Name of the tree that the session belongs to.
+    pub fn tree_name(&self) -> String {
+        stale::tree_name(self.header().tree.load(Ordering::SeqCst))
     }
 
     /// The session's header.

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use rustix::shm::OFlags;
 
 const PREFIX: &str = "llib-";
+const TREE: &str = "llib-tree-";
 const DIRECTORY: &str = "/dev/shm";
 
 /// A session's claim to life. Dropping it, or dying, gives it up.
@@ -28,9 +29,28 @@ impl AsFd for SessionLock {
 
 /// A fresh session name.
 pub fn new_name() -> io::Result<String> {
+    Ok(format!("{PREFIX}{:016x}", random()?))
+}
+
+/// A fresh name of a tree.
+pub(super) fn new_tree_name() -> io::Result<String> {
+    Ok(tree_name(random()?))
+}
+
+fn random() -> io::Result<u64> {
     let mut bytes = [0u8; 8];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-    Ok(format!("{PREFIX}{:016x}", u64::from_ne_bytes(bytes)))
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+/// The name of the tree with a number.
+pub(super) fn tree_name(number: u64) -> String {
+    format!("{TREE}{number:016x}")
+}
+
+/// The inverse.
+pub fn tree_number(name: &str) -> Option<u64> {
+    u64::from_str_radix(name.strip_prefix(TREE)?, 16).ok()
 }
 
 /// Locks a segment that was just created. `None`: a sweep was faster and removed it; create another.
@@ -55,13 +75,15 @@ pub fn remove_session(name: &str) {
     unlink(name);
 }
 
-/// Removes the segments of every session that is dead.
-pub fn sweep() {
+/// Removes the segments of every session that is dead. `before` gets the name of each, while its segments are
+/// still there.
+pub fn sweep(before: impl Fn(&str)) {
     for name in names() {
         let session = name.split('.').next().unwrap_or(&name);
         match open(session) {
             Ok(file) => {
                 if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                    before(session);
                     remove_session(session);
                 }
             }
@@ -72,16 +94,19 @@ pub fn sweep() {
     }
 }
 
-pub(super) fn open(name: &str) -> Result<OwnedFd, Errno> {
+/// Opens a segment by its name.
+pub(crate) fn open(name: &str) -> Result<OwnedFd, Errno> {
     rustix::shm::open(name, OFlags::RDWR, Mode::empty())
 }
 
-pub(super) fn unlink(name: &str) {
+/// Removes a name.
+pub(crate) fn unlink(name: &str) {
     // A name that is gone already, or that is another user's, is none of this sweep's business.
     let _ = rustix::shm::unlink(name);
 }
 
-fn names() -> impl Iterator<Item = String> {
+/// Names of everything of llib in shared memory.
+pub(crate) fn names() -> impl Iterator<Item = String> {
     let entries = std::fs::read_dir(Path::new(DIRECTORY)).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| name.starts_with(PREFIX))
 }
@@ -111,7 +136,7 @@ mod tests {
         let claimed = claim(&dead).unwrap().expect("nobody else removes a session of this test");
         create(&format!("{dead}.7.1.reply"));
         drop(claimed);
-        sweep();
+        sweep(|_| ());
         assert!(exists(&live) && exists(&format!("{live}.7.1.job")));
         assert!(!exists(&dead) && !exists(&format!("{dead}.7.1.reply")));
         remove_session(&live);

@@ -3,7 +3,7 @@
 //! Owns the lock word, its state table and every change of it. Knows no segments and no Lua. The page that
 //! explains it is `docs/locks.md`.
 //!
-//! The algorithm ([`lock`]) is written against a small trait, [`Ground`], so that the model checker runs the
+//! The algorithm (`lock.rs`) is written against a small trait, [`Ground`], so that the model checker runs the
 //! very same code on its own atomics, with a death between any two steps.
 
 #![allow(unsafe_code)]
@@ -16,4 +16,5 @@ mod word;
 pub use futex_ground::OwnerCheck;
 pub use held::{Acquired, LockRef, Unlocked, holds};
 pub use lock::Ground;
+pub(crate) use word::OWNERS;
 pub use word::Owner;

@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod cores;
+pub mod exit;
 pub mod futex;
 pub mod module;
 pub mod process;

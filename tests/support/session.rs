@@ -220,10 +220,14 @@ impl Session {
         &self.shm
     }
 
-    /// llib's files in its shared memory.
+    /// llib's files in its shared memory; not the one that the host has as long as it lives.
     pub fn shm_files(&self) -> Vec<String> {
         self.learn_sessions();
-        self.shm.files(&self.sessions.borrow())
+        let mut files = self.shm.files(&self.sessions.borrow());
+        if self.host.lives() {
+            files.retain(|file| !crate::shm::is_tree(file));
+        }
+        files
     }
 
     /// Bytes that llib's files take up in its shared memory.

@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 
 const DIRECTORY: &str = "/dev/shm";
 const PREFIX: &str = "llib-";
+const TREE: &str = "llib-tree-";
 
 /// Whether this user can give a script a shared memory of its own: mount namespaces need privileges.
 pub fn can_be_private() -> bool {
@@ -24,11 +25,16 @@ pub fn can_be_private() -> bool {
     })
 }
 
-/// The session to which a file belongs.
+/// The session or tree of sessions to which a file belongs.
 pub(crate) fn session_of(file: &str) -> Option<&str> {
     let session = file.split(['.', ' ']).next()?;
-    let digits = session.strip_prefix(PREFIX)?;
+    let digits = session.strip_prefix(TREE).or_else(|| session.strip_prefix(PREFIX))?;
     (digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(session)
+}
+
+/// Whether a file is the one that a tree of sessions has as long as its host lives.
+pub(crate) fn is_tree(file: &str) -> bool {
+    file.starts_with(TREE) && !file.contains('.')
 }
 
 /// What a script sees as /dev/shm.

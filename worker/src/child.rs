@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use llib::shm::{Go, Mailbox, Segment, Stream};
+use llib::shm::{Go, Mailbox, Segment, Stream, Tree};
+use llib::sync::Owner;
 use llib::sys::futex;
 use mlua::ffi::lua_State;
 use nix::sys::signal::SigSet;
@@ -29,6 +30,10 @@ pub(crate) struct Seat<'a> {
     pub(crate) segment: &'static Segment,
     pub(crate) segment_file: &'a OwnedFd,
     pub(crate) index: u32,
+    /// Name of the tree that the session belongs to.
+    pub(crate) tree: &'a str,
+    /// Who the worker is in the tree's table of owners.
+    pub(crate) owner: Option<Owner>,
     /// Process id of the zygote, taken before the fork.
     pub(crate) zygote: i32,
     pub(crate) doorbell: &'a OwnedFd,
@@ -43,6 +48,7 @@ pub(crate) fn run(seat: Seat<'_>) -> ! {
     // The zygote keeps the segment from its children: a job that runs wild finds its own mailbox alone.
     let Ok(mailbox) = seat.segment.adopt(seat.index, seat.segment_file) else { sys::exit_now(1) };
     settle_in(&seat);
+    Tree::join(seat.tree, seat.owner, mailbox);
     lua::state::reseed(seat.lua);
     let desk = Desk { session, slot: seat.index, doorbell: DOORBELL };
     if mailbox.go().load(Ordering::SeqCst) != Go::Job as u32 {

@@ -8,7 +8,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use ipc_channel::ipc::IpcSender;
-use llib::shm::{Segment, SessionLock, claim, new_name, sweep};
+use llib::shared::{bury_session, sweep};
+use llib::shm::{Segment, SessionLock, claim, new_name, tree_number};
 use llib::sys::ring::Ring;
 use llib::sys::spawn::RING_FD;
 use llib::wire::control::Hello;
@@ -19,14 +20,14 @@ use crate::sys::{self, Forked};
 use crate::zygote::{self, Ending, strays};
 
 /// Runs the guard, and in its child the zygote. Returns the exit code.
-pub(crate) fn run(address: &str, host: i32) -> i32 {
+pub(crate) fn run(address: &str, host: i32, tree: &str) -> i32 {
     crate::child::set_title("llib-guard");
     sys::fill_standard_streams();
     sys::close_from(RING_FD + 1);
     let ring = Ring::from_fd(sys::inherited(RING_FD));
     // The Rust runtime of some executables ignores it; jobs expect the default, as a shell gives it.
     sys::set_signal(libc::SIGPIPE, false);
-    match prepare(&ring, host) {
+    match prepare(&ring, host, tree) {
         Ok((host, segment, lock)) => guard(address, ring, host, segment, lock),
         Err(reason) => {
             refuse(address, &ring, reason);
@@ -44,7 +45,7 @@ pub(crate) fn refuse(address: &str, ring: &Ring, reason: String) {
     ring.ring();
 }
 
-fn prepare(ring: &Ring, host: i32) -> Result<(OwnedFd, Segment, SessionLock), String> {
+fn prepare(ring: &Ring, host: i32, tree: &str) -> Result<(OwnedFd, Segment, SessionLock), String> {
     /// What the zygote opens until it serves, and some for the first job.
     const DESCRIPTORS: usize = 20;
     let sentence = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
@@ -56,9 +57,10 @@ fn prepare(ring: &Ring, host: i32) -> Result<(OwnedFd, Segment, SessionLock), St
         return Err("the host is gone".to_owned());
     }
     set_child_subreaper(Some(getpid())).map_err(|error| sentence("failed to become a subreaper", &error))?;
+    let tree = tree_number(tree).ok_or("the name of the host's shared memory is none")?;
     loop {
         let name = new_name().map_err(|error| sentence("failed to name the session", &error))?;
-        let segment = Segment::create(&name).map_err(|error| error.to_string())?;
+        let segment = Segment::create(&name, tree).map_err(|error| error.to_string())?;
         let lock = claim(&name).map_err(|error| sentence("failed to lock the session's memory", &error))?;
         if let Some(lock) = lock {
             return Ok((host, segment, lock));
@@ -88,6 +90,7 @@ fn guard(address: &str, ring: Ring, host: OwnedFd, segment: Segment, lock: Sessi
     sweep();
     watch(zygote, &host);
     zygote::publish_end(&segment, Ending::Lost, strays::kill_all);
+    bury_session(&segment);
     llib::shm::remove_session(segment.name());
     drop(lock);
     // Among what was killed may have been the supervisors of jobs that were hosts themselves.

@@ -22,11 +22,12 @@ mod sys;
 mod zygote;
 
 /// Serves as a worker program with the arguments after `--llib-worker`: the address of the host's one-shot
-/// server and the host's process id. Returns an exit code where it cannot even start.
+/// server, the host's process id, and the name of the memory that its processes share. Returns an exit code where it cannot even start.
 pub fn run_worker(args: &[String]) -> i32 {
-    let (Some(address), Some(host)) = (args.first(), args.get(1).and_then(|pid| pid.parse().ok())) else {
+    let host = args.get(1).and_then(|pid| pid.parse().ok());
+    let (Some(address), Some(host), Some(tree)) = (args.first(), host, args.get(2)) else {
         eprintln!("llib-worker: this program is started by llib itself, not by hand");
         return 2;
     };
-    guard::run(address, host)
+    guard::run(address, host, tree)
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use ipc_channel::TryRecvError;
 use ipc_channel::ipc::IpcReceiver;
-use llib::shm::{SLOTS, Segment, SessionLock, State};
+use llib::shm::{Registrar, SLOTS, Segment, SessionLock, State};
 use llib::sys::ring::{Ring, Rung};
 use llib::sys::{clock, futex};
 use llib::wire::cause::Cause;
@@ -46,6 +46,9 @@ pub(crate) enum Ending {
 struct Zygote {
     segment: &'static Segment,
     segment_file: OwnedFd,
+    /// Name of the tree that the session belongs to.
+    tree: String,
+    registrar: Registrar,
     _lock: SessionLock,
     lua: *mut lua_State,
     rehearsal: Vec<u8>,
@@ -84,10 +87,11 @@ pub(crate) fn run(
     let ending = zygote.serve();
     let segment = zygote.segment;
     publish_end(segment, ending, || zygote.kill_everything());
+    llib::shared::bury_session(segment);
     // The guard does this too, unless it is what was lost, alone or together with the host.
     llib::shm::remove_session(segment.name());
     drop(zygote);
-    llib::shm::sweep();
+    llib::shared::sweep();
     0
 }
 
@@ -165,6 +169,7 @@ impl Zygote {
         let slot = self.segment.slot(index);
         self.captures.remove(&index);
         self.watchers.remove(&index);
+        llib::shared::discard_undelivered(self.segment, slot);
         self.segment.clear(slot);
         slot.entry.swap(State::Free);
         self.segment.header().free.give(index);

@@ -35,7 +35,18 @@ impl Zygote {
     fn note_death(&mut self, deaths: &mut Vec<Death>, pid: i32, status: i32, usage: Usage) {
         // Anything else was a stray.
         if let Some(worker) = self.crew.remove(pid) {
+            self.bury(worker.slot);
             deaths.push(Death { worker, status, usage });
+        }
+    }
+
+    /// Lets others have the worker's locks, and drops its handles.
+    fn bury(&self, index: u32) {
+        let slot = self.segment.slot(index);
+        if let Some(owner) = slot.entry.owner() {
+            slot.entry.set_owner(None);
+            self.registrar.bury(owner);
+            llib::shared::bury_holdings(&self.tree, slot.mailbox, owner);
         }
     }
 
@@ -49,7 +60,7 @@ impl Zygote {
         }
         if found {
             // Among them may have been the supervisors of a job that was a host itself.
-            llib::shm::sweep();
+            llib::shared::sweep();
         }
     }
 

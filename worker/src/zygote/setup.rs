@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 
 use ipc_channel::ipc::{self, IpcSender};
-use llib::shm::{Segment, SessionLock};
+use llib::shm::{Segment, SessionLock, registrar};
 use llib::sys::ring::Ring;
 use llib::wire::control::{Command, Hello, PROTOCOL, Ready};
 use nix::sys::signal::{SigSet, Signal};
@@ -83,6 +83,10 @@ fn prepare(
             .map_err(|error| sentence("failed to make a doorbell", &error))?;
         let (sender, commands) =
             ipc::channel().map_err(|error| sentence("failed to make a channel", &error))?;
+        let tree = segment.tree_name();
+        let registrar = registrar(&tree)
+            .and_then(|registrar| registrar.keep_from_children().map(|()| registrar))
+            .map_err(|error| sentence("failed to open what the host's processes share", &error))?;
         let (lua, rehearsal) = lua::state::prepare()?;
         if let Ok(directory) = std::env::current_dir() {
             let _ = crate::child::START.set(directory);
@@ -90,16 +94,19 @@ fn prepare(
         if let Ok(own) = std::env::current_exe() {
             llib::dispatch::serve_as_worker(own);
         }
-        Ok((signals, doorbell, sender, commands, lua, rehearsal, files, file))
+        Ok((signals, doorbell, sender, commands, lua, rehearsal, files, file, tree, registrar))
     })();
-    let (signals, doorbell, sender, commands, lua, rehearsal, file_limit, segment_file) = match parts {
-        Ok(parts) => parts,
-        Err(reason) => return Err((ring, reason)),
-    };
+    let (signals, doorbell, sender, commands, lua, rehearsal, file_limit, segment_file, tree, registrar) =
+        match parts {
+            Ok(parts) => parts,
+            Err(reason) => return Err((ring, reason)),
+        };
     let zygote = Zygote {
         // Workers use it until they end, so it has no earlier end than the process.
         segment: Box::leak(Box::new(segment)),
         segment_file,
+        tree,
+        registrar,
         _lock: lock,
         lua,
         rehearsal,

@@ -113,12 +113,22 @@ impl Zygote {
             (Some(captured), ends)
         };
         let zygote = std::process::id().cast_signed();
-        match sys::fork()? {
+        let owner = self.registrar.admit();
+        slot.entry.set_owner(owner);
+        let forked = sys::fork().inspect_err(|_| {
+            slot.entry.set_owner(None);
+            if let Some(owner) = owner {
+                self.registrar.bury(owner);
+            }
+        });
+        match forked? {
             Forked::Child => child::run(Seat {
                 lua: self.lua,
                 segment,
                 segment_file: &self.segment_file,
                 index,
+                tree: &self.tree,
+                owner,
                 zygote,
                 doorbell: &self.doorbell,
                 ends,
@@ -132,6 +142,9 @@ impl Zygote {
                 let child = Pid::from_raw(pid);
                 let _ = setpgid(child, child);
                 self.crew.add(pid, index);
+                if let Some(owner) = owner {
+                    self.registrar.introduce(owner, pid);
+                }
                 if let Some(captured) = captured {
                     self.captures.insert(index, captured);
                 }

@@ -1,0 +1,95 @@
+//! After a death: what the dead process held, and what was on its way to it or from it.
+
+use std::sync::atomic::Ordering;
+
+use super::object::{clear_bit, end_if_unused, name_of, release, with_header};
+use super::parcel;
+use crate::shm::{self, Mailbox, Segment, Slot, Spot, handles, names, open_named};
+use crate::sync::Owner;
+
+/// Takes a dead worker off every object that it held. `mailbox` was its own.
+pub fn bury_holdings(tree: &str, mailbox: Mailbox<'_>, owner: Owner) {
+    let take_off = |id: u64| {
+        with_header(tree, id, |header| {
+            clear_bit(header, owner);
+            release(tree, end_if_unused(tree, id, header));
+        });
+    };
+    for held in mailbox.held() {
+        let id = held.swap(0, Ordering::SeqCst);
+        if id != 0 {
+            take_off(id);
+        }
+    }
+    if mailbox.held_more().swap(0, Ordering::SeqCst) != 0 {
+        let prefix = name_of(tree, 0);
+        let prefix = &prefix[..prefix.len() - 16];
+        let ids = names().filter_map(|name| u64::from_str_radix(name.strip_prefix(prefix)?, 16).ok());
+        ids.for_each(take_off);
+    }
+}
+
+/// Drops the handles of a message in a slot's mailbox that nobody has taken: the job that never began, or the
+/// reply that nobody awaited.
+pub fn discard_undelivered(segment: &Segment, slot: Slot<'_>) {
+    let mailbox = slot.mailbox;
+    let carried = mailbox.handles().swap(handles::NONE, Ordering::SeqCst);
+    if carried == handles::NONE {
+        return;
+    }
+    let Ok(len) = usize::try_from(mailbox.length()) else { return };
+    let generation = slot.entry.generation.load(Ordering::SeqCst);
+    let ids = match Spot::of(len) {
+        // A worker may have claimed a length of pages that do not exist, and for which there is no room.
+        Spot::Inline if segment.reserve(slot.index, len).is_err() => None,
+        Spot::Inline => parcel::split(len, |at, to| {
+            let inside = at + to.len() <= len;
+            if inside {
+                // SAFETY: `len` bytes of payload lie in the mailbox, and exist.
+                unsafe { mailbox.payload().add(at).copy_to_nonoverlapping(to.as_mut_ptr(), to.len()) };
+            }
+            inside
+        }),
+        Spot::Apart => {
+            let name = if carried == handles::JOB {
+                segment.job_name(slot.index, generation)
+            } else {
+                segment.reply_name(slot.index, generation)
+            };
+            open_named(&name).ok().and_then(|file| {
+                parcel::split(len, |at, to| {
+                    rustix::io::pread(&file, &mut *to, at as u64).is_ok_and(|count| count == to.len())
+                })
+            })
+        }
+    };
+    if let Some((_, ids)) = ids {
+        release(&segment.tree_name(), ids);
+    }
+}
+
+/// Does the above for every worker of a session whose supervisors died; the workers died with them.
+pub fn bury_session(segment: &Segment) {
+    // Without the tree there is nothing to be taken off from.
+    let Ok(registrar) = shm::registrar(&segment.tree_name()) else { return };
+    for index in 0..shm::SLOTS as u32 {
+        let slot = segment.slot(index);
+        if let Some(owner) = slot.entry.owner() {
+            slot.entry.set_owner(None);
+            registrar.bury(owner);
+            bury_holdings(&segment.tree_name(), slot.mailbox, owner);
+        }
+        if slot.entry.reserved.load(Ordering::SeqCst) != 0 {
+            discard_undelivered(segment, slot);
+        }
+    }
+}
+
+/// Removes what dead sessions left, see [`shm::sweep`].
+pub fn sweep() {
+    shm::sweep(|name| {
+        if let Ok(segment) = Segment::open(name) {
+            bury_session(&segment);
+        }
+    });
+}

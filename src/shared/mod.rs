@@ -1,0 +1,19 @@
+//! What several processes share: buffers, channels, mutexes.
+//!
+//! Owns the objects' segments, what stands in them, who holds them, and their end. Knows no Lua: values are
+//! parcels of bytes here. The page that explains it is `docs/shared-objects.md`.
+
+#![allow(unsafe_code)]
+
+pub mod buffer;
+mod bury;
+pub mod channel;
+mod contained;
+mod object;
+mod parcel;
+mod place;
+mod ring;
+
+pub use bury::{bury_holdings, bury_session, discard_undelivered, sweep};
+pub use object::{Guard, Header, Kind, LockError, Object, ObjectError, attach, create, release, retain};
+pub use parcel::{Content, MOST_HANDLES, Parcel, split, tail};

@@ -1,0 +1,81 @@
+//! The first page of an object's segment.
+//!
+//! # Words
+//!
+//! | word | written by | meaning |
+//! |---|---|---|
+//! | `kind` | the creator, before anybody else knows the object | what stands in the segment |
+//! | `lock` | see `sync::word` | who may read and change the content |
+//! | `references` | whoever stores a handle in a message or another object, or takes it out | lower half: how many messages and objects contain a handle; upper half: how many ever did |
+//! | `dying` | the process that finds nobody left | 1 once; it removes the segment |
+//! | `live` | the lock's owner | where the content stands; `shared` says more |
+//! | `records`, `selected` | the lock's owner | the same for a channel |
+//! | `pushed`, `popped` | the lock's owner | futexes that count, for a channel's waiters |
+//! | `holders` | each process its own bit | which processes of the tree have a handle, by their place in the table of owners |
+//!
+//! A process that scribbles here harms this object and no other: each number is checked against what is mapped.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::shm::PAGE;
+use crate::sync::OWNERS;
+
+/// What an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Kind {
+    /// A value.
+    Buffer = 1,
+    /// A lock.
+    Mutex = 2,
+    /// A queue of values.
+    Channel = 3,
+}
+
+impl Kind {
+    /// The inverse of `as u32`.
+    pub fn from_code(code: u32) -> Option<Kind> {
+        [Kind::Buffer, Kind::Mutex, Kind::Channel].into_iter().find(|kind| *kind as u32 == code)
+    }
+}
+
+/// See the table above.
+#[repr(C)]
+pub struct Header {
+    pub(super) kind: AtomicU32,
+    pub(super) dying: AtomicU32,
+    pub(super) lock: AtomicU64,
+    pub(super) references: AtomicU64,
+    /// See the table above.
+    pub live: AtomicU64,
+    /// See the table above.
+    pub selected: AtomicU32,
+    /// See the table above.
+    pub pushed: AtomicU32,
+    /// See the table above.
+    pub popped: AtomicU32,
+    /// How many wait for `pushed`, about: a killed waiter counts on.
+    pub poppers: AtomicU32,
+    /// Likewise for `popped`.
+    pub pushers: AtomicU32,
+    /// Two records of numbers, of which `selected` is in force.
+    pub records: [[AtomicU64; 6]; 2],
+    pub(super) holders: [AtomicU64; OWNERS / 64],
+    /// Bytes for content that is very small.
+    pub(super) small: [AtomicU64; SMALL / 8],
+}
+
+/// Bytes of content that fit into the first page, in one half.
+pub(super) const SMALL_HALF: usize = 768;
+/// Bytes of content in the first page: two halves.
+pub(super) const SMALL: usize = 2 * SMALL_HALF;
+/// Where they begin.
+pub(super) const SMALL_AT: usize = std::mem::offset_of!(Header, small);
+const _: () = assert!(size_of::<Header>() <= PAGE);
+
+impl Header {
+    /// What the object is, as its creator wrote.
+    pub fn kind(&self) -> Option<Kind> {
+        Kind::from_code(self.kind.load(Ordering::SeqCst))
+    }
+}

@@ -1,0 +1,116 @@
+//! Who holds an object, and what happens when nobody does any more.
+//!
+//! A process that has handles of an object sets its bit in the object's header once, and clears it with the last
+//! of them. A worker notes in its mailbox, beforehand, which objects it holds; when it is dead its zygote clears
+//! the bits. Setting or clearing a bit twice does no harm, so a death between any two steps loses nothing.
+//!
+//! Handles inside messages and other objects count in `references` instead: one more before the message or
+//! object is published, one less after its handle was taken out. A process that dies between the two steps of
+//! either leaves a count too many; that object then stays until its tree ends.
+
+use std::sync::atomic::Ordering;
+
+use rustix::fs::fstat;
+
+use super::header::Header;
+use super::segment::{Object, name_of};
+use crate::shared::contained;
+use crate::shm::{Mapping, PAGE, Tree, open_named, unlink_named};
+use crate::sync::Owner;
+
+/// In `references`: one handle.
+const ONE: u64 = 1;
+/// In `references`: one that was ever made.
+const MADE: u64 = 1 << 32;
+const COUNT: u64 = MADE - 1;
+
+/// Notes that this process holds the object.
+pub(super) fn hold(tree: &Tree, id: u64, header: &Header, me: Owner) {
+    if let Some(mailbox) = tree.journal() {
+        let free = mailbox.held().iter().find(|held| held.load(Ordering::SeqCst) == 0);
+        match free {
+            Some(held) => held.store(id, Ordering::SeqCst),
+            None => mailbox.held_more().store(1, Ordering::SeqCst),
+        }
+    }
+    let (word, bit) = place(me);
+    header.holders[word].fetch_or(bit, Ordering::SeqCst);
+}
+
+/// The reverse of [`hold`].
+pub(super) fn let_go(tree: &Tree, id: u64, header: &Header, me: Owner) {
+    clear_bit(header, me);
+    release(tree.name(), end_if_unused(tree.name(), id, header));
+    if let Some(mailbox) = tree.journal() {
+        let noted = mailbox.held().iter().find(|held| held.load(Ordering::SeqCst) == id);
+        if let Some(held) = noted {
+            held.store(0, Ordering::SeqCst);
+        }
+    }
+}
+
+fn place(owner: Owner) -> (usize, u64) {
+    let index = usize::from(owner.index);
+    (index / 64, 1 << (index % 64))
+}
+
+/// A process holds the object no more.
+pub(in crate::shared) fn clear_bit(header: &Header, owner: Owner) {
+    let (word, bit) = place(owner);
+    if let Some(word) = header.holders.get(word) {
+        word.fetch_and(!bit, Ordering::SeqCst);
+    }
+}
+
+/// A message or another object is about to contain a handle of the object.
+pub fn retain(object: &Object) {
+    object.header().references.fetch_add(MADE + ONE, Ordering::SeqCst);
+}
+
+/// A message or an object of the tree contains these handles no more.
+pub fn release(tree: &str, ids: Vec<u64>) {
+    let less = |references: u64| (references & COUNT != 0).then(|| references - ONE);
+    // What ends may contain handles in turn, and so on: a list instead of recursion.
+    let mut left = ids;
+    while let Some(id) = left.pop() {
+        with_header(tree, id, |header| {
+            let _ = header.references.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+            left.extend(end_if_unused(tree, id, header));
+        });
+    }
+}
+
+/// Hands over the header of an object that this process may not have mapped, if the object exists.
+pub(in crate::shared) fn with_header(tree: &str, id: u64, use_header: impl FnOnce(&Header)) {
+    let Ok(file) = open_named(&name_of(tree, id)) else { return };
+    // A file that has pages has its first: the creator reserved that before it told anybody.
+    let is_object = fstat(&file).is_ok_and(|about| about.st_size >= PAGE as i64 && about.st_blocks > 0);
+    let mapping = is_object.then(|| Mapping::new(&file, 0, PAGE, true));
+    if let Some(Ok(mapping)) = mapping {
+        // SAFETY: a page is mapped and exists; the header is made of atomics.
+        use_header(unsafe { &*mapping.start().cast::<Header>() });
+    }
+}
+
+/// Removes the object's segment if neither a process nor a message nor another object has a handle of it.
+/// Returns the handles that it contained then: they are to be [`release`]d.
+///
+/// A handle is always in one of them: whoever moves it enters it there before it is taken off here. So looking at
+/// the one and then at the other sees it, unless one was made between the two looks, which `references` tells.
+pub(in crate::shared) fn end_if_unused(tree: &str, id: u64, header: &Header) -> Vec<u64> {
+    loop {
+        let references = header.references.load(Ordering::SeqCst);
+        if references & COUNT != 0 || header.holders.iter().any(|word| word.load(Ordering::SeqCst) != 0) {
+            return Vec::new();
+        }
+        if header.references.load(Ordering::SeqCst) == references {
+            break;
+        }
+    }
+    if header.dying.swap(1, Ordering::SeqCst) != 0 {
+        return Vec::new();
+    }
+    let contained = contained::handles(tree, id, header);
+    unlink_named(&name_of(tree, id));
+    contained
+}

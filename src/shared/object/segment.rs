@@ -1,0 +1,420 @@
+//! Creating, mapping and locking an object's segment.
+//!
+//! # Layout
+//!
+//! One sparse file. Its first page is the [`Header`], with two small halves for content. Then come pairs of
+//! halves, each pair twice as large as the one before: 4 KiB, 8 KiB, and so on to 2 GiB. Content that outgrows its
+//! pair moves to a larger one of the same file, and the mapping grows by mremap(2). So growth needs no descriptor,
+//! no name and no help, also in a process that may open nothing; and pages exist only where content stands.
+
+use std::cell::UnsafeCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use rustix::fs::{Mode, SeekFrom, fstat, ftruncate};
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
+use rustix::shm::OFlags;
+
+use super::header::{Header, Kind, SMALL_AT, SMALL_HALF};
+use super::holders;
+use crate::shm::{Mapping, Owners, PAGE, RegionError, Tree, TreeError, open_named, unlink_named};
+use crate::sync::{Acquired, LockRef, Owner, Unlocked};
+
+/// Number of the largest pair of halves, of 2 GiB each.
+pub(in crate::shared) const LARGEST: u32 = 20;
+/// Bytes that are mapped after the header from the start: the first pair.
+const FIRST: usize = 2 * PAGE;
+
+/// Pairs up to this one, of 32 KiB a half, keep their pages once they have them: giving back and taking anew
+/// would cost more than they are worth. So this process needs to make sure of them once.
+const KEPT: u32 = 4;
+
+fn present_bit(pair: u32, half: usize) -> u32 {
+    1 << (pair * 2 + half as u32)
+}
+
+/// Bytes of one half of a pair.
+pub(in crate::shared) fn half_size(pair: u32) -> usize {
+    if pair == 0 { SMALL_HALF } else { PAGE << (pair - 1) }
+}
+
+/// Where a half begins, counted from the end of the header. Not for pair 0, which lies in the header.
+fn half_at(pair: u32, half: usize) -> usize {
+    2 * ((PAGE << (pair - 1)) - PAGE) + half * half_size(pair)
+}
+
+/// An object that this process has mapped and holds.
+pub struct Object {
+    tree: &'static Tree,
+    me: Owner,
+    id: u64,
+    kind: Kind,
+    /// Length of the file, which nobody changes.
+    length: usize,
+    /// Stays where it is: other threads may be sleeping there.
+    header: Mapping,
+    /// What follows the header. Grows, and moves, under the object's lock alone.
+    content: UnsafeCell<Mapping>,
+    /// Halves that are known to exist, see [`KEPT`].
+    present: AtomicU32,
+}
+
+// SAFETY: the header is made of atomics, and `content` is touched by the holder of the object's lock alone,
+// which one thread of one process is.
+unsafe impl Send for Object {}
+// SAFETY: as above.
+unsafe impl Sync for Object {}
+
+/// Why there is no object.
+#[derive(Debug)]
+pub enum ObjectError {
+    /// The process has no part in a tree, or may not.
+    Tree(TreeError),
+    /// Its segment is gone: every handle was dropped, or its process's memory was overwritten.
+    Gone,
+}
+
+impl fmt::Display for ObjectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ObjectError::Tree(error) => error.fmt(f),
+            ObjectError::Gone => f.write_str("the object does not exist any more"),
+        }
+    }
+}
+
+impl std::error::Error for ObjectError {}
+
+impl<E: Into<TreeError>> From<E> for ObjectError {
+    fn from(error: E) -> Self {
+        ObjectError::Tree(error.into())
+    }
+}
+
+/// What came of waiting for an object's lock, where it was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockError {
+    /// The time is over.
+    TimedOut,
+    /// The caller wanted no more.
+    Stopped,
+}
+
+/// What this process has mapped, by id.
+static ATTACHED: Mutex<Option<HashMap<u64, Weak<Object>>>> = Mutex::new(None);
+
+fn attached() -> MutexGuard<'static, Option<HashMap<u64, Weak<Object>>>> {
+    ATTACHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Creates an object, which this process holds.
+pub fn create(kind: Kind) -> Result<Arc<Object>, ObjectError> {
+    let tree = Tree::current()?;
+    if tree.is_confined() {
+        return Err(TreeError::Confined.into());
+    }
+    let me = tree.me()?;
+    tree.owners()?;
+    loop {
+        let mut bytes = [0; 8];
+        let random = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+        let id = u64::from_ne_bytes(bytes);
+        let name = name_of(tree.name(), id);
+        let failed = |source: Errno| {
+            let (action, name) = ("create", name.clone());
+            RegionError::Map { action, name, source: source.into() }
+        };
+        random.map_err(failed)?;
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR;
+        let file = match rustix::shm::open(&name, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(file) => file,
+            Err(Errno::EXIST) => continue,
+            Err(error) => return Err(failed(error).into()),
+        };
+        let built = (|| {
+            ftruncate(&file, allowed_length() as u64).map_err(failed)?;
+            let object = map(tree, me, id, Some(kind), &file)?;
+            object.header.reserve(0, PAGE)?;
+            object.header().kind.store(kind as u32, Ordering::SeqCst);
+            Ok::<_, ObjectError>(object)
+        })();
+        drop(file);
+        let object = match built {
+            Ok(object) => Arc::new(object),
+            Err(error) => {
+                unlink_named(&name);
+                return Err(error);
+            }
+        };
+        holders::hold(tree, id, object.header(), me);
+        attached().get_or_insert_default().insert(id, Arc::downgrade(&object));
+        return Ok(object);
+    }
+}
+
+/// The object with this id, mapped and held by this process from now on. Whoever calls this knows that it is
+/// referred to until this returns, by a message or another object.
+pub fn attach(id: u64) -> Result<Arc<Object>, ObjectError> {
+    let tree = Tree::current()?;
+    let me = tree.me()?;
+    let mut attached = attached();
+    let attached = attached.get_or_insert_default();
+    if let Some(object) = attached.get(&id).and_then(Weak::upgrade) {
+        return Ok(object);
+    }
+    if tree.is_confined() {
+        return Err(TreeError::Confined.into());
+    }
+    tree.owners()?;
+    let file = open_named(&name_of(tree.name(), id)).map_err(|_| ObjectError::Gone)?;
+    let object = map(tree, me, id, None, &file)?;
+    holders::hold(tree, id, object.header(), me);
+    let object = Arc::new(object);
+    attached.insert(id, Arc::downgrade(&object));
+    Ok(object)
+}
+
+fn map(
+    tree: &'static Tree,
+    me: Owner,
+    id: u64,
+    kind: Option<Kind>,
+    file: &OwnedFd,
+) -> Result<Object, ObjectError> {
+    let failed =
+        |source: io::Error| RegionError::Map { action: "map", name: name_of(tree.name(), id), source };
+    let about = fstat(file).map_err(|error| failed(error.into()))?;
+    let length = usize::try_from(about.st_size).unwrap_or(0);
+    if length < PAGE + FIRST || (kind.is_none() && about.st_blocks == 0) {
+        return Err(ObjectError::Gone);
+    }
+    let header = Mapping::new(file.as_fd(), 0, PAGE, true).map_err(failed)?;
+    let content = Mapping::new(file.as_fd(), PAGE, FIRST, true).map_err(failed)?;
+    // SAFETY: see `Object::header`.
+    let written = unsafe { &*header.start().cast::<Header>() }.kind();
+    let kind = kind.or(written).ok_or(ObjectError::Gone)?;
+    Ok(Object { tree, me, id, kind, length, header, content: content.into(), present: AtomicU32::new(0) })
+}
+
+/// Name of the segment of an object of the tree with this name.
+pub(in crate::shared) fn name_of(tree: &str, id: u64) -> String {
+    format!("{tree}.{id:016x}")
+}
+
+/// Offset of a half in the file; `None` where the numbers are none of the layout.
+pub(in crate::shared) fn half_in_file(pair: u32, half: usize) -> Option<usize> {
+    match pair {
+        _ if half > 1 || pair > LARGEST => None,
+        0 => Some(SMALL_AT + half * SMALL_HALF),
+        _ => Some(PAGE + half_at(pair, half)),
+    }
+}
+
+/// The length for a new object's file: the layout's, or less where files may not be as long.
+fn allowed_length() -> usize {
+    let full = PAGE + half_at(LARGEST + 1, 0);
+    match getrlimit(Resource::Fsize).current {
+        Some(limit) => full.min(usize::try_from(limit).unwrap_or(usize::MAX) / PAGE * PAGE),
+        None => full,
+    }
+}
+
+impl Object {
+    /// Number of the object in its tree.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Name of the tree that it belongs to.
+    pub fn tree_name(&self) -> &'static str {
+        self.tree.name()
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Its first page.
+    pub fn header(&self) -> &Header {
+        // SAFETY: a page is mapped there as long as the object lives, and exists: its creator reserved it.
+        // The header is made of atomics, which other processes may change at any time.
+        unsafe { &*self.header.start().cast::<Header>() }
+    }
+
+    /// The largest content that its file has room for, in bytes.
+    pub fn capacity(&self) -> usize {
+        (0..=LARGEST).rev().find(|pair| self.has(*pair)).map_or(0, half_size)
+    }
+
+    fn has(&self, pair: u32) -> bool {
+        pair == 0 || (pair <= LARGEST && PAGE + half_at(pair, 2) <= self.length)
+    }
+
+    fn lock_ref(&self) -> Option<LockRef<'_, Owners>> {
+        // Mapped since the object was.
+        let owners = self.tree.owners().ok()?;
+        Some(LockRef::new(&self.header().lock, owners, self.me))
+    }
+
+    /// Takes the object's lock if that needs no waiting.
+    pub fn try_lock(&self) -> Option<Guard<'_>> {
+        let lock = self.lock_ref()?;
+        lock.try_acquire().map(|_| Guard { object: self, abandoned: false })
+    }
+
+    /// Takes the object's lock, see [`LockRef::acquire`].
+    pub fn lock(&self, end: Option<u64>, patience: &mut dyn FnMut() -> bool) -> Result<Guard<'_>, LockError> {
+        let Some(lock) = self.lock_ref() else { return Err(LockError::Stopped) };
+        match lock.acquire(end, patience) {
+            Acquired::Yes => Ok(Guard { object: self, abandoned: false }),
+            Acquired::Abandoned => Ok(Guard { object: self, abandoned: true }),
+            Acquired::TimedOut => Err(LockError::TimedOut),
+            Acquired::Stopped => Err(LockError::Stopped),
+        }
+    }
+
+    /// Gives the lock back that a [`Guard::keep`] left taken.
+    pub fn unlock(&self) -> Unlocked {
+        self.lock_ref().map_or(Unlocked::NotHeld, |lock| lock.release())
+    }
+
+    /// Whether this thread holds the object's lock.
+    pub fn is_locked_here(&self) -> bool {
+        crate::sync::holds(&self.header().lock)
+    }
+}
+
+impl Drop for Object {
+    fn drop(&mut self) {
+        while self.is_locked_here() {
+            self.unlock();
+        }
+        let mut attached = attached();
+        let attached = attached.get_or_insert_default();
+        // Somebody may have attached it anew while this was being dropped; then it is held on.
+        if attached.get(&self.id).is_some_and(|object| object.strong_count() == 0) {
+            attached.remove(&self.id);
+            // A forked process has no part in its parent's; a confined one leaves it to its zygote.
+            if Tree::joined().is_some() && !self.tree.is_confined() {
+                holders::let_go(self.tree, self.id, self.header(), self.me);
+            }
+        }
+    }
+}
+
+/// The object's lock, taken. Dropping it gives it back once.
+pub struct Guard<'a> {
+    object: &'a Object,
+    abandoned: bool,
+}
+
+impl<'a> Guard<'a> {
+    /// The object.
+    pub fn object(&self) -> &'a Object {
+        self.object
+    }
+
+    /// Whether the last owner died holding the lock.
+    pub fn abandoned(&self) -> bool {
+        self.abandoned
+    }
+
+    /// Leaves the lock taken.
+    pub fn keep(self) {
+        std::mem::forget(self);
+    }
+
+    /// The smallest pair whose halves have `len` bytes, if the file has one.
+    pub fn pair_for(&self, len: usize) -> Option<u32> {
+        (0..=LARGEST).find(|pair| half_size(*pair) >= len).filter(|pair| self.object.has(*pair))
+    }
+
+    /// First byte of a half, with `len` bytes from there mapped; `None` where the numbers are none of this layout,
+    /// or the address space is full. Valid until the next call with a larger pair.
+    pub fn half(&self, pair: u32, half: usize, len: usize) -> Option<*mut u8> {
+        if half > 1 || !self.object.has(pair) || len > half_size(pair) {
+            return None;
+        }
+        if pair == 0 {
+            // SAFETY: both small halves lie in the header's page.
+            return Some(unsafe { self.object.header.start().add(SMALL_AT + half * SMALL_HALF) });
+        }
+        let start = half_at(pair, half);
+        // SAFETY: the lock is held, so no other thread uses the mapping; see `Object::content`.
+        let content = unsafe { &mut *self.object.content.get() };
+        if start + len > content.len() {
+            // Whole pairs: the other half is wanted next.
+            content.grow(half_at(pair, 2)).ok()?;
+        }
+        // SAFETY: start..start+len is mapped now.
+        Some(unsafe { content.start().add(start) })
+    }
+
+    /// Makes sure that the first `len` bytes of a half can be written. The half was asked for with [`Guard::half`].
+    pub fn make_writable(&self, pair: u32, half: usize, len: usize) -> Result<(), RegionError> {
+        self.make_writable_from(pair, half, 0, len)
+    }
+
+    /// The same for the bytes from `start` to `end`.
+    pub fn make_writable_from(
+        &self,
+        pair: u32,
+        half: usize,
+        start: usize,
+        end: usize,
+    ) -> Result<(), RegionError> {
+        if pair == 0 || start >= end || self.is_present(pair, half) {
+            return Ok(());
+        }
+        let first = half_at(pair, half);
+        // SAFETY: as in `half`.
+        let content = unsafe { &*self.object.content.get() };
+        if pair <= KEPT {
+            content.reserve(first, first + half_size(pair))?;
+            self.note_present(pair, half);
+            return Ok(());
+        }
+        content.reserve(first + start, first + end)
+    }
+
+    /// Makes sure that the first `len` bytes of a half exist, without taking up memory for what was never written.
+    /// `None`: they do not, so whatever says that content stands there lies.
+    pub fn make_readable(&self, pair: u32, half: usize, len: usize) -> Option<()> {
+        if pair <= KEPT || self.object.tree.is_confined() {
+            return self.make_writable(pair, half, len).ok();
+        }
+        let start = half_in_file(pair, half)? as u64;
+        let file = open_named(&name_of(self.object.tree.name(), self.object.id)).ok()?;
+        let hole = rustix::fs::seek(&file, SeekFrom::Hole(start)).ok()?;
+        (hole >= start + len as u64).then_some(())
+    }
+
+    /// Whether all pages of a half are known to exist, and stay.
+    fn is_present(&self, pair: u32, half: usize) -> bool {
+        pair <= KEPT && self.object.present.load(Ordering::Relaxed) & present_bit(pair, half) != 0
+    }
+
+    fn note_present(&self, pair: u32, half: usize) {
+        self.object.present.fetch_or(present_bit(pair, half), Ordering::Relaxed);
+    }
+
+    /// Gives the pages of a whole pair back, whose content nobody wants. Small pairs keep theirs.
+    pub fn release_pair(&self, pair: u32) {
+        if pair > KEPT && self.object.has(pair) {
+            // SAFETY: as in `half`.
+            unsafe { &*self.object.content.get() }.release(half_at(pair, 0), half_at(pair, 2));
+        }
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.object.unlock();
+    }
+}

@@ -1,0 +1,123 @@
+//! Bytes with handles: an encoded value, and the objects whose handles occur in it.
+//!
+//! The ids of the objects follow the bytes, then their number (32 bits, little endian). They are there for
+//! those who take over or throw away a parcel without decoding it; one without handles has no such end, and
+//! whoever stores a parcel keeps a mark that says which it is.
+
+/// Bytes on their way into shared memory.
+pub trait Content {
+    /// Their number.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes them.
+    ///
+    /// # Safety
+    /// `to` is valid for writing `len()` bytes, to which nobody here has a reference.
+    unsafe fn write(&self, to: *mut u8);
+}
+
+impl Content for &[u8] {
+    fn len(&self) -> usize {
+        <[u8]>::len(self)
+    }
+
+    unsafe fn write(&self, to: *mut u8) {
+        // SAFETY: as demanded.
+        unsafe { self.as_ptr().copy_to_nonoverlapping(to, <[u8]>::len(self)) }
+    }
+}
+
+/// An encoded value and the ids of the objects in it.
+#[derive(Clone, Copy)]
+pub struct Parcel<'a> {
+    /// The value.
+    pub content: &'a dyn Content,
+    /// The objects.
+    pub ids: &'a [u64],
+}
+
+/// Bytes of the number at the end.
+const COUNT: usize = 4;
+/// The most handles in a parcel.
+pub const MOST_HANDLES: usize = 1 << 16;
+
+/// The end of a parcel with these handles.
+pub fn tail(ids: &[u64]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(ids.len() * 8 + COUNT);
+    ids.iter().for_each(|id| bytes.extend_from_slice(&id.to_le_bytes()));
+    bytes.extend_from_slice(&(ids.len() as u32).to_le_bytes());
+    bytes
+}
+
+impl Parcel<'_> {
+    /// Whether handles follow the value.
+    pub fn carries(&self) -> bool {
+        !self.ids.is_empty()
+    }
+
+    /// Its bytes' number.
+    pub fn len(&self) -> usize {
+        self.content.len() + if self.carries() { self.ids.len() * 8 + COUNT } else { 0 }
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// # Safety
+    /// As [`Content::write`], for `len()` bytes.
+    pub unsafe fn write(&self, to: *mut u8) {
+        // SAFETY: as demanded; the end follows the content.
+        unsafe {
+            self.content.write(to);
+            if self.carries() {
+                tail(self.ids).as_slice().write(to.add(self.content.len()));
+            }
+        }
+    }
+}
+
+/// Splits a parcel of `len` bytes that ends with handles: the length of its value, and the ids. `read` copies
+/// bytes from an offset on. `None`: it makes no sense.
+pub fn split(len: usize, mut read: impl FnMut(usize, &mut [u8]) -> bool) -> Option<(usize, Vec<u64>)> {
+    let mut count = [0; COUNT];
+    let end = len.checked_sub(COUNT)?;
+    let count = read(end, &mut count).then(|| u32::from_le_bytes(count) as usize)?;
+    if count > MOST_HANDLES {
+        return None;
+    }
+    let start = end.checked_sub(count * 8)?;
+    let mut bytes = vec![0; count * 8];
+    if !read(start, &mut bytes) {
+        return None;
+    }
+    let ids = bytes.as_chunks::<8>().0.iter().map(|id| u64::from_le_bytes(*id)).collect();
+    Some((start, ids))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_from(bytes: &[u8]) -> impl FnMut(usize, &mut [u8]) -> bool {
+        |at, to| bytes.get(at..at + to.len()).map(|from| to.copy_from_slice(from)).is_some()
+    }
+
+    #[test]
+    fn a_parcel_comes_apart_as_it_was_put_together_and_garbage_does_not() {
+        let parcel = Parcel { content: &&b"value"[..], ids: &[7, u64::MAX, 0] };
+        let mut bytes = vec![0; parcel.len()];
+        // SAFETY: the vector is that long.
+        unsafe { parcel.write(bytes.as_mut_ptr()) };
+        assert_eq!(split(bytes.len(), read_from(&bytes)), Some((5, vec![7, u64::MAX, 0])));
+        assert_eq!(split(3, read_from(&bytes)), None);
+        assert_eq!(split(16, read_from(&[255; 16])), None);
+        assert_eq!(split(8, read_from(&[0, 0, 0, 0, 1, 0, 0, 0])), None);
+    }
+}

@@ -3,6 +3,7 @@
 #[cfg(test)]
 extern crate lua_runtime as _;
 
+pub mod crypto;
 pub mod dispatch;
 pub mod lua;
 pub mod shared;

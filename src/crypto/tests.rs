@@ -1,0 +1,366 @@
+//! Claims about hashes: published vectors, saved states, states that nobody saved.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// RFC 1321 A.5; RFC 3174 and FIPS 180-4 with its examples; RFC 7693 A and B. The digests of the empty string that
+/// these do not print are those of the authors' own test programs.
+const PUBLISHED: &[(&str, &str, &str)] = &[
+    ("md5", "", "d41d8cd98f00b204e9800998ecf8427e"),
+    ("md5", "a", "0cc175b9c0f1b6a831c399e269772661"),
+    ("md5", "abc", "900150983cd24fb0d6963f7d28e17f72"),
+    ("md5", "message digest", "f96b697d7cb7938d525a2f31aaf161d0"),
+    ("md5", "abcdefghijklmnopqrstuvwxyz", "c3fcd3d76192e4007dfb496cca67e13b"),
+    (
+        "md5",
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
+        "d174ab98d277d9f5a5611c2c9f419d9f",
+    ),
+    (
+        "md5",
+        "12345678901234567890123456789012345678901234567890123456789012345678901234567890",
+        "57edf4a22be3c955ac49da2e2107b67a",
+    ),
+    ("sha1", "", "da39a3ee5e6b4b0d3255bfef95601890afd80709"),
+    ("sha1", "abc", "a9993e364706816aba3e25717850c26c9cd0d89d"),
+    (
+        "sha1",
+        "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+        "84983e441c3bd26ebaae4aa1f95129e5e54670f1",
+    ),
+    ("sha224", "", "d14a028c2a3a2bc9476102bb288234c415a2b01f828ea62ac5b3e42f"),
+    ("sha224", "abc", "23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7"),
+    (
+        "sha224",
+        "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+        "75388b16512776cc5dba5da1fd890150b0c6455cb4f58b1952522525",
+    ),
+    ("sha256", "", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+    ("sha256", "abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+    (
+        "sha256",
+        "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+        "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
+    ),
+    (
+        "sha384",
+        "",
+        "38b060a751ac96384cd9327eb1b1e36a21fdb71114be07434c0cc7bf63f6e1da274edebfe76f65fbd51ad2f14898b95b",
+    ),
+    (
+        "sha384",
+        "abc",
+        "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7",
+    ),
+    (
+        "sha384",
+        "abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmnhijklmnoijklmnopjklmnopqklmnopqrlmnopqrsmnopqrstnopqrstu",
+        "09330c33f71147e83d192fc782cd1b4753111b173b3b05d22fa08086e3b0f712fcc7c71a557e2db966c3e9fa91746039",
+    ),
+    (
+        "sha512",
+        "",
+        "cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e",
+    ),
+    (
+        "sha512",
+        "abc",
+        "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+    ),
+    (
+        "sha512",
+        "abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmnhijklmnoijklmnopjklmnopqklmnopqrlmnopqrsmnopqrstnopqrstu",
+        "8e959b75dae313da8cf4f72814fc143f8f7779c6eb9f7fa17299aeadb6889018501d289e4900f7e4331b99dec4b5433ac7d329eeb6dd26545e96e55b874be909",
+    ),
+    (
+        "blake2b",
+        "",
+        "786a02f742015903c6c6fd852552d272912f4740e15847618a86e217f71f5419d25e1031afee585313896444934eb04b903a685b1448b755d56f701afe9be2ce",
+    ),
+    (
+        "blake2b",
+        "abc",
+        "ba80a53f981c4d0d6a2797b69f12f6e94c212f14685ac4b74b12bb6fdbffa2d17d87c5392aab792dc252d5de4533cc9518d38aa8dbf1925ab92386edd4009923",
+    ),
+    ("blake2s", "", "69217a3079908094e11121d042354a7c1f55b6482ca1a51e1b250dfd1ed0eef9"),
+    ("blake2s", "abc", "508c5e8c327c14e2e1a72ba34eeb452f37458b209ed63a294d999b4c86675982"),
+];
+
+/// The digests of a million times the letter a, which the same documents give for MD5's successors.
+const MILLION: &[(&str, &str)] = &[
+    ("md5", "7707d6ae4e027c70eea2a935c2296f21"),
+    ("sha1", "34aa973cd4c4daa4f61eeb2bdbad27316534016f"),
+    ("sha224", "20794655980c91d8bbb4c1ea97618a4bf03f42581948b2ee4ee7ad67"),
+    ("sha256", "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"),
+    (
+        "sha384",
+        "9d0e1809716474cb086e834e310a4a1ced149e9c00f248527972cec5704c2a5b07b8b3dc38ecc4ebae97ddd87f3d8985",
+    ),
+    (
+        "sha512",
+        "e718483d0ce769644e2e42c7bc15b4638e1f98b13b2044285632a803afa973ebde0ff244877ea60a4cb0432ce577c31beb009c5c2c49aa2e4eadb217ad8cc09b",
+    ),
+    (
+        "blake2b",
+        "98fb3efb7206fd19ebf69b6f312cf7b64e3b94dbe1a17107913975a793f177e1d077609d7fba363cbba00d05f7aa4e4fa8715d6428104c0a75643b0ff3fd3eaf",
+    ),
+    ("blake2s", "bec0c0e6cde5b67acb73b81f79a67a4079ae1c60dac9d2661af18e9f8b50dfa5"),
+];
+
+fn algorithm(name: &str) -> Algorithm {
+    Algorithm::ALL.into_iter().find(|algorithm| algorithm.name() == name).unwrap()
+}
+
+fn hex(hash: &Hash) -> String {
+    String::from_utf8(hash.hex().as_bytes().to_vec()).unwrap()
+}
+
+fn hash(algorithm: Algorithm, bytes: &[u8]) -> Hash {
+    let mut hash = Hash::new(algorithm);
+    hash.update(bytes);
+    hash
+}
+
+/// Bytes of which no two blocks are alike.
+fn text(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i * 7 + i / 251) as u8).collect()
+}
+
+/// Bytes of a block.
+fn block(algorithm: Algorithm) -> usize {
+    match algorithm {
+        Algorithm::Sha384 | Algorithm::Sha512 | Algorithm::Blake2b => 128,
+        _ => 64,
+    }
+}
+
+#[test]
+fn published_digests_come_out() {
+    for (name, text, digest) in PUBLISHED {
+        assert_eq!(hex(&hash(algorithm(name), text.as_bytes())), *digest, "{name} of '{text}'");
+    }
+}
+
+#[test]
+fn a_million_letters_in_pieces_give_the_published_digest() {
+    let letters = [b'a'; 1_000_000];
+    for (name, digest) in MILLION {
+        for piece in [1, 63, 64, 1000, 65_537, letters.len()] {
+            let mut hash = Hash::new(algorithm(name));
+            for bytes in letters.chunks(piece) {
+                hash.update(bytes);
+            }
+            assert_eq!(hex(&hash), *digest, "{name} by {piece}");
+        }
+    }
+}
+
+#[test]
+fn every_algorithm_has_its_name_and_number() {
+    for (index, algorithm) in Algorithm::ALL.into_iter().enumerate() {
+        assert_eq!(algorithm as usize, index + 1);
+        assert_eq!(Algorithm::from_number(algorithm as u8), Some(algorithm));
+        assert_eq!(Hash::new(algorithm).algorithm(), algorithm);
+    }
+    assert_eq!(Algorithm::from_number(0), None);
+    assert_eq!(Algorithm::from_number(9), None);
+}
+
+#[test]
+fn a_hash_saved_anywhere_goes_on() {
+    for algorithm in Algorithm::ALL {
+        let text = text(2 * block(algorithm) + 17);
+        for split in 0..=2 * block(algorithm) + 1 {
+            let first = hash(algorithm, &text[..split]);
+            let mut second = Hash::load(first.save().as_bytes()).unwrap();
+            assert_eq!(second.algorithm(), algorithm);
+            assert_eq!(hex(&second), hex(&first), "{algorithm:?} at {split}");
+            second.update(&text[split..]);
+            assert_eq!(hex(&second), hex(&hash(algorithm, &text)), "{algorithm:?} at {split}");
+            assert_eq!(hex(&first), hex(&hash(algorithm, &text[..split])), "the first one is untouched");
+        }
+    }
+}
+
+#[test]
+fn the_digest_leaves_the_hash_usable() {
+    for algorithm in Algorithm::ALL {
+        let mut hash = hash(algorithm, b"ab");
+        assert_eq!(hex(&hash), hex(&hash));
+        hash.update(b"c");
+        assert_eq!(hex(&hash), hex(&self::hash(algorithm, b"abc")));
+    }
+}
+
+/// Where the number of blocks stands in a saved state, found by hashing.
+fn blocks_at(algorithm: Algorithm) -> usize {
+    let saved = |blocks: usize| hash(algorithm, &vec![0; blocks * block(algorithm) + 1]).save();
+    let (three, four) = (saved(3), saved(4));
+    // Other bytes change too, but none as the number does.
+    let found: Vec<usize> = (1..three.as_bytes().len())
+        .filter(|&at| three.as_bytes()[at] == 3 && four.as_bytes()[at] == 4)
+        .filter(|&at| saved(5).as_bytes()[at] == 5 && saved(77).as_bytes()[at] == 77)
+        .collect();
+    assert_eq!(found.len(), 1, "{algorithm:?}");
+    found[0]
+}
+
+#[test]
+fn a_state_that_claims_too_many_blocks_is_refused() {
+    for algorithm in Algorithm::ALL {
+        let place = blocks_at(algorithm);
+        let wide = matches!(algorithm, Algorithm::Sha384 | Algorithm::Sha512);
+        let state = hash(algorithm, &text(1000)).save();
+        let with = |blocks: u128| {
+            let mut bytes = state.as_bytes().to_vec();
+            let len = if wide { 16 } else { 8 };
+            bytes[place..place + len].copy_from_slice(&blocks.to_le_bytes()[..len]);
+            Hash::load(&bytes)
+        };
+        let most = 1 << 48;
+        let mut last = with(most).unwrap_or_else(|error| panic!("{algorithm:?}: {error}"));
+        last.update(&text(1000));
+        last.hex();
+        for blocks in [most + 1, u128::from(u64::MAX) / 512, u128::from(u64::MAX) / 64, u128::from(u64::MAX)]
+        {
+            assert_eq!(with(blocks).err(), Some(LoadError::Damaged(algorithm)), "{algorithm:?} {blocks:x}");
+        }
+        if wide {
+            assert_eq!(with(u128::MAX).err(), Some(LoadError::Damaged(algorithm)));
+            assert_eq!(with(1 << 64).err(), Some(LoadError::Damaged(algorithm)));
+        }
+    }
+}
+
+#[test]
+fn a_buffer_that_cannot_be_is_refused() {
+    for algorithm in Algorithm::ALL {
+        let size = block(algorithm);
+        let lazy = matches!(algorithm, Algorithm::Blake2b | Algorithm::Blake2s);
+        let state = hash(algorithm, &text(size + 5)).save().as_bytes().to_vec();
+        // An eager buffer is never full: it has a byte less.
+        let place = state.len() - size - usize::from(lazy);
+        assert_eq!(state[place], 5, "{algorithm:?}: the buffer's length");
+        let damaged = Some(LoadError::Damaged(algorithm));
+        let refused = |at: usize, byte: u8| {
+            let mut bytes = state.clone();
+            bytes[at] = byte;
+            assert_eq!(Hash::load(&bytes).err(), damaged, "{algorithm:?}: byte {at} is {byte}");
+        };
+        refused(place, size as u8 + 1);
+        refused(place, 255);
+        refused(place, 4);
+        refused(place + 6, 1);
+        refused(state.len() - 1, 1);
+        if lazy {
+            let mut empty = state.clone();
+            empty[place..].fill(0);
+            assert_eq!(Hash::load(&empty).err(), damaged, "blocks, and no last one");
+        } else {
+            refused(place, size as u8);
+        }
+    }
+}
+
+#[test]
+fn other_bytes_are_refused_in_words() {
+    let words = |bytes: &[u8]| Hash::load(bytes).err().unwrap().to_string();
+    assert_eq!(words(&[]), "the state of a hash is empty");
+    assert_eq!(words(&[0]), "unknown hash algorithm (0)");
+    assert_eq!(words(&[9; 300]), "unknown hash algorithm (9)");
+    assert_eq!(words(&[1]), "the state of a md5 hash has 88 bytes, not 0");
+    let mut bytes = hash(Algorithm::Md5, b"abc").save().as_bytes().to_vec();
+    bytes[0] = Algorithm::Sha512 as u8;
+    assert_eq!(words(&bytes), "the state of a sha512 hash has 208 bytes, not 88");
+    bytes[0] = Algorithm::Md5 as u8;
+    bytes.push(0);
+    assert_eq!(words(&bytes), "the state of a md5 hash has 88 bytes, not 89");
+    assert_eq!(words(&[1; 89]), "the state of a md5 hash is damaged");
+}
+
+/// The digest by RustCrypto's own BLAKE2.
+fn reference(algorithm: Algorithm, bytes: &[u8]) -> String {
+    use digest::Digest;
+    let hex = |digest: &[u8]| digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    match algorithm {
+        Algorithm::Blake2b => hex(&::blake2::Blake2b512::digest(bytes)),
+        _ => hex(&::blake2::Blake2s256::digest(bytes)),
+    }
+}
+
+#[test]
+fn blake2_is_rustcrypto_s_at_every_length() {
+    let text = text(600);
+    for algorithm in [Algorithm::Blake2b, Algorithm::Blake2s] {
+        for len in 0..=text.len() {
+            assert_eq!(hex(&hash(algorithm, &text[..len])), reference(algorithm, &text[..len]), "{len}");
+        }
+    }
+}
+
+#[test]
+fn the_counter_goes_on_past_32_bits() {
+    // BLAKE2s counts the message's bytes in two words; nothing but the counter tells these two apart.
+    let place = blocks_at(Algorithm::Blake2s);
+    let mut bytes = hash(Algorithm::Blake2s, &text(100)).save().as_bytes().to_vec();
+    let short = Hash::load(&bytes).unwrap();
+    bytes[place..place + 8].copy_from_slice(&((1u64 << 26) + 1).to_le_bytes());
+    let long = Hash::load(&bytes).unwrap();
+    assert_ne!(hex(&short), hex(&long));
+    // The last block before 4 GiB and the two after it.
+    bytes[place..place + 8].copy_from_slice(&((1u64 << 26) - 2).to_le_bytes());
+    let mut hash = Hash::load(&bytes).unwrap();
+    hash.update(&text(200));
+    assert_eq!(hash.save().as_bytes()[place..place + 8], ((1u64 << 26) + 1).to_le_bytes());
+}
+
+fn any_algorithm() -> impl Strategy<Value = Algorithm> {
+    (0..Algorithm::ALL.len()).prop_map(|index| Algorithm::ALL[index])
+}
+
+proptest! {
+    #[test]
+    fn pieces_saved_between_them_give_the_digest_of_the_whole(
+        algorithm in any_algorithm(),
+        pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..400), 0..8),
+    ) {
+        let mut moved = Hash::new(algorithm);
+        for piece in &pieces {
+            moved.update(piece);
+            moved = Hash::load(moved.save().as_bytes()).unwrap();
+        }
+        let whole = pieces.concat();
+        prop_assert_eq!(hex(&moved), hex(&hash(algorithm, &whole)));
+        if matches!(algorithm, Algorithm::Blake2b | Algorithm::Blake2s) {
+            prop_assert_eq!(hex(&moved), reference(algorithm, &whole));
+        }
+    }
+
+    #[test]
+    fn what_is_accepted_saves_the_same_bytes_and_works(
+        algorithm in any_algorithm(),
+        len in 0usize..300,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+    ) {
+        let mut bytes = hash(algorithm, &text(len)).save().as_bytes().to_vec();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Ok(mut hash) = Hash::load(&bytes) {
+            let saved = hash.save();
+            prop_assert_eq!(saved.as_bytes(), &bytes[..]);
+            hash.update(&text(300));
+            hash.hex();
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_state_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..260)) {
+        if let Ok(mut hash) = Hash::load(&bytes) {
+            hash.update(&text(300));
+            hash.hex();
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! Everything that touches a Lua state.
 //!
-//! [`api`] is what scripts call, [`convert`] turns values into bytes and back, [`call`] and [`hooks`] are the
+//! [`api`] is what scripts call, [`types`] are the objects on both sides, [`convert`] turns values into bytes and back, [`call`] and [`hooks`] are the
 //! way in and out of Lua. Written against Lua's C API itself: values go straight between the Lua stack and
 //! shared memory, and errors are plain strings with the script's own position, as every Lua library has them.
 
@@ -10,3 +10,4 @@ pub mod api;
 pub mod call;
 pub mod convert;
 pub mod hooks;
+pub mod types;

@@ -2,6 +2,7 @@
 
 mod async_call;
 mod await_call;
+pub mod crypto;
 pub mod failure;
 mod module;
 mod options;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mlua::ffi::*;
 
-use super::{async_call, failure, sleep, task};
+use super::{async_call, crypto, failure, sleep, task};
 use crate::dispatch::Session;
 use crate::lua::call::{Outcome, Raise, push_text};
 use crate::lua::convert::remember_names;
@@ -37,13 +37,15 @@ pub unsafe fn open(lua: *mut lua_State) -> Outcome {
         note_state(lua);
         // Before a script puts something else in place of a library's function.
         remember_names(lua).map_err(|error| Raise::Message(error.to_string()))?;
-        lua_createtable(lua, 0, 2);
+        lua_createtable(lua, 0, 3);
         lua_createtable(lua, 0, functions.len() as c_int);
         for (name, function) in functions {
             lua_pushcfunction(lua, function);
             lua_setfield(lua, -2, name.as_ptr());
         }
         lua_setfield(lua, -2, c"thread".as_ptr());
+        crypto::push(lua);
+        lua_setfield(lua, -2, c"crypto".as_ptr());
         push_text(lua, env!("CARGO_PKG_VERSION"));
         lua_setfield(lua, -2, c"_VERSION".as_ptr());
     }

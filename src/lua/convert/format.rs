@@ -21,6 +21,7 @@
 //!           RAW*          bytes (type name)  bytes (content of the userdata)
 //!           BUILT*        value (function)  value*  END: the result of calling it
 //!           HANDLE*       kind:u8  bytes
+//!           VALUE*        kind:u8  bytes: a copy of an object of llib
 //!           TYPE*         bytes: a metatable of llib's own by its name in the registry
 //!           REF           offset:varint: the value whose tag stands there, again
 //! upvalue   value, or CELL offset:varint index:u8: the variable of that function's upvalue `index`
@@ -73,6 +74,7 @@ pub(super) const RAW: u8 = 0xac;
 pub(super) const BUILT: u8 = 0xae;
 pub(super) const HANDLE: u8 = 0xb0;
 pub(super) const TYPE: u8 = 0xb2;
+pub(super) const VALUE: u8 = 0xb4;
 
 pub(super) const END: u8 = 0xf0;
 pub(super) const META: u8 = 0xf1;

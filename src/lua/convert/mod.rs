@@ -7,7 +7,7 @@
 //!
 //! What the room owns: the bytes (`format`), what travels and how, the path named in an error. What it
 //! may not do: allocate shared memory, start or wait for anything, know what a task or buffer is. Types of
-//! llib itself enter through [`Handles`]. The page *Values* of `docs` says the same for users.
+//! llib itself enter through [`Handles`] (shared ones) and [`ByValue`] (copied ones). The page *Values* of `docs` says the same for users.
 //!
 //! Three rules hold everywhere in here.
 //!
@@ -17,6 +17,7 @@
 //! - A reader of a message trusts nothing in it: the memory may change while it is read.
 //! - The Lua stack holds a bounded part of the nesting; see `stack`.
 
+mod by_value;
 mod bytecode;
 mod collector;
 mod decode;
@@ -32,6 +33,7 @@ mod stack;
 #[cfg(test)]
 mod tests;
 
+pub use by_value::ByValue;
 pub use collector::Pause;
 pub use decode::{MEMORY_FACTOR, decode, fuzz_decode};
 pub use encode::encode;

@@ -67,7 +67,7 @@ struct Decoder<'a> {
     options: &'a DecodeOptions,
     handles: &'a mut dyn Handles,
     frames: Vec<Frame>,
-    /// Private copy of code, names and handles.
+    /// Private copy of code, names, handles and objects.
     scratch: Vec<u8>,
     stack: Stack,
     /// Table slots that may still be reserved.

@@ -2,6 +2,7 @@
 
 use mlua::ffi::*;
 
+use super::super::by_value::ByValue;
 use super::super::protect::string;
 use super::*;
 
@@ -148,6 +149,9 @@ impl Decoder<'_> {
             self.push_string(len)?;
             if !string(lua, -1).starts_with(b"llib.") {
                 return self.corrupt("a type is none of llib's");
+            }
+            if ByValue::of_name(string(lua, -1)).is_some() {
+                return self.corrupt("a type is not one of tables");
             }
             if lua_rawget(lua, LUA_REGISTRYINDEX) != LUA_TTABLE {
                 return self.corrupt("a type is not known here");

@@ -1,7 +1,8 @@
-//! Userdata: handles, raw bytes, constructors.
+//! Userdata: copies, handles, raw bytes, constructors.
 
 use mlua::ffi::*;
 
+use super::super::by_value::ByValue;
 use super::super::protect::{error_text, text};
 use super::*;
 
@@ -23,6 +24,24 @@ impl Decoder<'_> {
             debug_assert_eq!(lua_gettop(self.lua), top + 1);
         }
         Ok(())
+    }
+
+    /// Pushes a copy of an object of llib.
+    pub(super) unsafe fn by_value(&mut self) -> Step {
+        let read = self.cursor.byte();
+        let kind = self.read(read)?;
+        let Some(kind) = ByValue::of_kind(kind) else {
+            return self.corrupt("an object of an unknown type");
+        };
+        let read = self.cursor.length();
+        let len = self.read(read)?;
+        let read = self.cursor.copy_to(len, &mut self.scratch);
+        self.read(read)?;
+        // SAFETY: below `lua_pcall` with room; the bytes are a private copy owned outside of it.
+        match unsafe { (kind.load)(self.lua, &self.scratch) } {
+            Ok(()) => Ok(()),
+            Err(reason) => self.fail(DecodeError::Handle(reason)),
+        }
     }
 
     /// Pushes a userdata with the bytes that follow, if its type allows that here too.

@@ -78,6 +78,7 @@ impl Decoder<'_> {
                 NAMED => self.named()?,
                 RAW => self.raw()?,
                 HANDLE => self.handle()?,
+                VALUE => self.by_value()?,
                 TYPE => self.registered_type()?,
                 _ => return self.corrupt("an unknown tag"),
             }

@@ -82,7 +82,7 @@ struct Buffers {
     cells: FxHashMap<usize, (usize, c_int)>,
     /// Hash of a binary chunk to the offset of its length.
     codes: FxHashMap<u64, usize>,
-    /// The chunk being encoded.
+    /// The chunk, or the content of a userdata, being encoded.
     chunk: Vec<u8>,
     /// Names of globals to send, in the order in which they were found.
     queue: Vec<Box<[u8]>>,

@@ -1,4 +1,4 @@
-//! Userdata: handles of llib, `__clone`, raw bytes, names; in this order.
+//! Userdata: copies and handles of llib, `__clone`, raw bytes, names; in this order.
 //!
 //! What `__clone` returns decides itself:
 //!
@@ -9,6 +9,7 @@
 
 use mlua::ffi::*;
 
+use super::super::by_value::ByValue;
 use super::super::protect::{error_text, text, type_name};
 use super::*;
 
@@ -25,6 +26,10 @@ impl Encoder<'_> {
                 return self.unsendable("what its __clone returned contains the userdata itself");
             }
             if self.met_before(address) {
+                return Ok(false);
+            }
+            if let Some(kind) = ByValue::of_userdata(lua, -1) {
+                self.by_value(kind, address);
                 return Ok(false);
             }
             match self.handles.export(lua, -1) {
@@ -60,6 +65,21 @@ impl Encoder<'_> {
             let name = self.type_text();
             self.unsendable(&format!("{name} has no __clone"))
         }
+    }
+
+    /// Writes the userdata on top, which is of this type, by its content, and pops it.
+    unsafe fn by_value(&mut self, kind: &ByValue, address: usize) {
+        let Buffers { sink, seen, chunk, .. } = &mut *self.buffers;
+        seen.insert(address, sink.at());
+        sink.byte(VALUE);
+        sink.byte(kind.kind);
+        chunk.clear();
+        // SAFETY: a userdata of the type is on top.
+        unsafe {
+            (kind.save)(self.lua, -1, chunk);
+            lua_settop(self.lua, -2);
+        }
+        sink.counted(chunk);
     }
 
     /// `userdata 'NAME'`

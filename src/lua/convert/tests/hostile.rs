@@ -3,6 +3,7 @@
 use super::super::decode::MEMORY_FACTOR;
 use super::super::format::*;
 use super::*;
+use crate::crypto::{Algorithm, Hash};
 
 /// Messages that contain every tag a hostile sender may use with effect.
 fn samples() -> Vec<Vec<u8>> {
@@ -17,6 +18,16 @@ fn samples() -> Vec<Vec<u8>> {
     .iter()
     .map(|code| encoded(code))
     .collect();
+    for algorithm in Algorithm::ALL {
+        let mut hash = Hash::new(algorithm);
+        hash.update(&[b'x'; 200]);
+        let state = hash.save();
+        let len = state.as_bytes().len() as u64;
+        let mut value = vec![TABLE, 2, 0, VALUE | SHARED, 1, len as u8 | 0x80, (len >> 7) as u8];
+        value.extend(state.as_bytes());
+        value.extend([REF, HEAD as u8 + 4, END]);
+        samples.push(message(&value));
+    }
     samples.push(message(&[HANDLE | SHARED, 1, 3, b'a', b'b', b'c', REF, 9]));
     samples
 }
@@ -102,9 +113,21 @@ fn mutated_messages_do_no_harm() {
                     0 => bytes[at] ^= 1 << next(8),
                     1 => bytes[at] = next(256) as u8,
                     2 => {
-                        bytes[at] =
-                            [END, META, REF, TABLE | 1, NAMED, RAW, TYPE, HANDLE, CODE, BUILT, BLOB, CELL]
-                                [next(12)]
+                        bytes[at] = [
+                            END,
+                            META,
+                            REF,
+                            TABLE | 1,
+                            NAMED,
+                            RAW,
+                            TYPE,
+                            HANDLE,
+                            CODE,
+                            BUILT,
+                            BLOB,
+                            CELL,
+                            VALUE,
+                        ][next(13)]
                     }
                     3 => drop(bytes.drain(at..(at + next(20)).min(bytes.len()))),
                     4 => {
@@ -158,6 +181,9 @@ fn damaged_parts_are_named() {
         (&[TABLE, 0, 0, FLOAT, 0, 0, 0, 0, 0, 0, 0xf8, 0x7f, 0, END], "a table key is nil or NaN"),
         (&[TABLE, 0, 0, META, 0], "a metatable is no table"),
         (&[TYPE, 3, b'a', b'b', b'c'], "a type is none of llib's"),
+        (&[TYPE, 9, b'l', b'l', b'i', b'b', b'.', b'h', b'a', b's', b'h'], "a type is not one of tables"),
+        (&[VALUE, 0, 0], "an object of an unknown type"),
+        (&[VALUE, 1, 100], "it ends here"),
     ] {
         match State::new().decode(&message(value), &DecodeOptions::TRUSTED) {
             Err(DecodeError::Corrupt { what: got, .. }) => assert_eq!(got, what, "{value:x?}"),

@@ -1,5 +1,6 @@
 //! Claims about the codec. Each makes values in one Lua state, sends them, and checks them in another.
 
+mod by_value;
 mod depth;
 mod errors;
 mod functions;

@@ -1,0 +1,10 @@
+//! The userdata that host and workers both have, thin over what they stand for.
+//!
+//! A type whose userdata travel by value, as copies, has an entry in [`BY_VALUE`]; the codec needs no more.
+
+pub mod hash;
+
+use super::convert::ByValue;
+
+/// The types that travel by value.
+pub const BY_VALUE: &[ByValue] = &[hash::BY_VALUE];

@@ -123,7 +123,9 @@ pub unsafe fn register(lua: *mut lua_State) {
     let methods: [(&CStr, lua_CFunction); 2] = [(c"final", final_entry), (c"update", update)];
     // SAFETY: as demanded.
     unsafe {
-        if luaL_newmetatable(lua, HASH.as_ptr()) != 0 {
+        if lua_getfield(lua, LUA_REGISTRYINDEX, HASH.as_ptr()) != LUA_TTABLE {
+            lua_pop(lua, 1);
+            lua_createtable(lua, 0, 5);
             lua_createtable(lua, 0, methods.len() as c_int);
             for (key, function) in methods {
                 lua_pushcfunction(lua, function);
@@ -136,6 +138,11 @@ pub unsafe fn register(lua: *mut lua_State) {
             lua_setfield(lua, -2, c"__tostring".as_ptr());
             push_text(lua, "llib.hash");
             lua_setfield(lua, -2, c"__metatable".as_ptr());
+            push_text(lua, "llib.hash");
+            lua_setfield(lua, -2, c"__name".as_ptr());
+            // Last: nobody finds half a metatable if memory runs out.
+            lua_pushvalue(lua, -1);
+            lua_setfield(lua, LUA_REGISTRYINDEX, HASH.as_ptr());
         }
     }
 }

@@ -156,3 +156,39 @@ fn running_out_of_memory_anywhere_is_an_error() {
         }
     }
 }
+
+#[test]
+fn running_out_of_memory_never_leaves_half_a_hash() {
+    let bytes = {
+        let sender = State::new();
+        // SAFETY: the state is valid and its memory plenty.
+        unsafe { crate::lua::types::hash::push(sender.0, crate::crypto::Algorithm::Sha1) };
+        sender.encode(1, &EncodeOptions::default()).unwrap()
+    };
+    let mut allowance = Box::new(Allowance(usize::MAX / 2));
+    let mut failures = 0;
+    for room in (0..4000).step_by(16) {
+        // SAFETY: as above; no hash has been in this state before, so its type has to be registered.
+        unsafe {
+            let state = State(lua_newstate(allocate, (&raw mut *allowance).cast()));
+            luaL_openlibs(state.0);
+            let plenty = std::mem::replace(&mut allowance.0, room);
+            let decoded = state.decode(&bytes, &DecodeOptions::PLAIN);
+            allowance.0 = plenty;
+            let count = match decoded {
+                Ok(count) => count,
+                Err(DecodeError::Memory) => {
+                    failures += 1;
+                    state.decode(&bytes, &DecodeOptions::PLAIN).unwrap()
+                }
+                Err(other) => panic!("{other}"),
+            };
+            state.run(
+                "local h = ... assert(tostring(h) == 'llib.hash: sha1' and getmetatable(h) == 'llib.hash')
+                assert(#(h + 'a'):update('b'):final() == 40)",
+                count,
+            );
+        }
+    }
+    assert!(failures > 20, "{failures} of the states had too little");
+}

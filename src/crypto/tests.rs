@@ -87,8 +87,8 @@ const PUBLISHED: &[(&str, &str, &str)] = &[
     ("blake2s", "abc", "508c5e8c327c14e2e1a72ba34eeb452f37458b209ed63a294d999b4c86675982"),
 ];
 
-/// The digests of a million times the letter a: for SHA the third example of FIPS 180. Nobody published those of MD5 and
-/// BLAKE2; they are OpenSSL's.
+/// The digests of a million times the letter a: for SHA the third example of FIPS 180. Nobody published those of
+/// MD5 and BLAKE2; they are OpenSSL's.
 const MILLION: &[(&str, &str)] = &[
     ("md5", "7707d6ae4e027c70eea2a935c2296f21"),
     ("sha1", "34aa973cd4c4daa4f61eeb2bdbad27316534016f"),

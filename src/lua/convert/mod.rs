@@ -7,7 +7,8 @@
 //!
 //! What the room owns: the bytes (`format`), what travels and how, the path named in an error. What it
 //! may not do: allocate shared memory, start or wait for anything, know what a task or buffer is. Types of
-//! llib itself enter through [`Handles`] (shared ones) and [`ByValue`] (copied ones). The page *Values* of `docs` says the same for users.
+//! llib itself enter through [`Handles`] (shared ones) and [`ByValue`] (copied ones). The page *Values* of
+//! `docs` says the same for users.
 //!
 //! Three rules hold everywhere in here.
 //!

@@ -233,7 +233,15 @@ fn memory_is_bounded_by_the_message() {
         strings.extend([0x83, i as u8, (i >> 8) as u8, (i >> 16) as u8, 5]);
     }
     strings.push(END);
-    for value in [nested, in_keys, flat, claims, strings] {
+    let state = Hash::new(Algorithm::Blake2s).save();
+    let one = [&[VALUE | SHARED, 1, state.as_bytes().len() as u8], state.as_bytes()].concat();
+    let mut hashes = vec![TABLE, 0, 0];
+    for i in 0..N as u32 / 10 {
+        hashes.extend([0x83, i as u8, (i >> 8) as u8, (i >> 16) as u8]);
+        hashes.extend(&one);
+    }
+    hashes.push(END);
+    for value in [nested, in_keys, flat, claims, strings, hashes] {
         let bytes = message(&value);
         let state = State::new();
         let before = used(&state);

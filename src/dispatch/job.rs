@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::session::{Patience, SLICE, Session};
-use crate::shm::{Mailbox, Region, RegionError, Slot, Spot, State, detached};
+use crate::shm::{Mailbox, Region, RegionError, Slot, Spot, State, detached, handles};
 use crate::sys::futex::Woken;
 use crate::sys::process::{self, Usage};
 use crate::sys::{clock, futex};
@@ -53,6 +53,9 @@ pub struct ReplyBytes {
     pub start: *const u8,
     /// How many there are.
     pub len: usize,
+    /// Whether it says to be a [`Parcel`](crate::shared::Parcel) with handles. They stay its own until the slot is
+    /// freed: a task that is kept can be awaited again.
+    pub carries: bool,
     // Keeps the mapping of a segment apart.
     _region: Option<Region>,
 }
@@ -186,17 +189,20 @@ impl Job {
     /// The reply of a job that settled with one.
     pub fn reply_bytes(&self) -> Result<ReplyBytes, RegionError> {
         let claimed = usize::try_from(self.mailbox().length()).unwrap_or(usize::MAX);
+        let carries = self.mailbox().handles().load(Ordering::SeqCst) == handles::REPLY;
         if Spot::of(claimed) == Spot::Inline {
             if claimed > Mailbox::READY {
                 // A worker that lies has not, and reading a page that cannot be had is a SIGBUS too.
                 self.mailbox().reserve(claimed)?;
             }
-            return Ok(ReplyBytes { start: self.mailbox().payload(), len: claimed, _region: None });
+            let start = self.mailbox().payload();
+            return Ok(ReplyBytes { start, len: claimed, carries, _region: None });
         }
         let name = self.session.segment.reply_name(self.at.slot, self.at.generation);
         let region = Region::open(&name)?;
+        let start = region.as_ptr();
         let len = claimed.min(region.len());
-        Ok(ReplyBytes { start: region.as_ptr(), len, _region: Some(region) })
+        Ok(ReplyBytes { start, len, carries, _region: Some(region) })
     }
 
     /// Whether nobody supervises it any more: then a reply may have gone with its segment.

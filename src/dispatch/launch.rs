@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::job::Job;
 use super::session::Session;
-use crate::shared::discard_undelivered;
-use crate::shm::{Go, Mailbox, Region, RegionError, SLOTS, Slot, Spot, State};
+use crate::shared::{Object, discard_undelivered, retain};
+use crate::shm::{Go, Mailbox, Region, RegionError, SLOTS, Slot, Spot, State, handles};
 use crate::sys::{clock, futex};
 use crate::wire::control::JobRef;
 use crate::wire::settings::Capture;
@@ -43,6 +43,8 @@ pub struct Launch {
 struct Order<'a> {
     payload: &'a dyn Payload,
     launch: &'a Launch,
+    /// The objects whose handles are in the payload, which ends with their ids.
+    objects: &'a [&'a Object],
     /// When `async` was called: deadline and wall-clock time count from here.
     started: u64,
 }
@@ -69,8 +71,15 @@ impl std::error::Error for DispatchError {}
 
 impl Session {
     /// Hands a job over. Returns at once: no fork is waited for.
-    pub fn dispatch(self: &Arc<Self>, payload: &dyn Payload, launch: &Launch) -> Result<Job, DispatchError> {
-        let order = Order { payload, launch, started: clock::now() };
+    ///
+    /// A payload with handles of `objects` ends as [`crate::shared::Parcel`] says.
+    pub fn dispatch(
+        self: &Arc<Self>,
+        payload: &dyn Payload,
+        objects: &[&Object],
+        launch: &Launch,
+    ) -> Result<Job, DispatchError> {
+        let order = Order { payload, launch, objects, started: clock::now() };
         // Captured output needs pipes that a spare does not have.
         let spare = if launch.capture.is_none() { self.give_to_spare(&order)? } else { None };
         match spare {
@@ -138,7 +147,7 @@ impl Session {
 
     /// Writes payload and launch data into a slot that nobody else uses.
     fn write(&self, slot: Slot<'_>, order: &Order<'_>) -> Result<(JobRef, usize), DispatchError> {
-        let Order { payload, launch, started } = *order;
+        let Order { payload, launch, objects, started } = *order;
         let entry = slot.entry;
         let generation = entry.generation.fetch_add(1, Ordering::SeqCst).wrapping_add(1);
         entry.capture.store(launch.capture.to_word(), Ordering::SeqCst);
@@ -161,6 +170,10 @@ impl Session {
                 // From here on the worker reads it, and whoever frees the slot removes it.
                 Region::write_new(&name, &payload.parts()).map_err(DispatchError::Memory)?;
             }
+        }
+        if !objects.is_empty() {
+            objects.iter().for_each(|object| retain(object));
+            slot.mailbox.handles().store(handles::JOB, Ordering::SeqCst);
         }
         Ok((JobRef { slot: slot.index, generation }, length))
     }

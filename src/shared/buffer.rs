@@ -113,7 +113,8 @@ pub fn view(guard: &Guard<'_>) -> Result<View, Damaged> {
     let start = guard.half(place.pair, place.half, place.len).ok_or(Damaged)?;
     guard.make_readable(place.pair, place.half, place.len).ok_or(Damaged)?;
     let (len, ids) = if place.carries {
-        parcel::split(place.len, |at, to| copy(start, place.len, at, to)).ok_or(Damaged)?
+        // SAFETY: mapped and made sure of just now; the guard is held.
+        unsafe { parcel::split_in_memory(start, place.len) }.ok_or(Damaged)?
     } else {
         (place.len, Vec::new())
     };
@@ -123,17 +124,8 @@ pub fn view(guard: &Guard<'_>) -> Result<View, Damaged> {
 fn ids(guard: &Guard<'_>, place: Place) -> Option<Vec<u64>> {
     let start = guard.half(place.pair, place.half, place.len)?;
     guard.make_readable(place.pair, place.half, place.len)?;
-    parcel::split(place.len, |at, to| copy(start, place.len, at, to)).map(|(_, ids)| ids)
-}
-
-/// Copies bytes out of `len` bytes from `start` on, if they lie there.
-fn copy(start: *const u8, len: usize, at: usize, to: &mut [u8]) -> bool {
-    let inside = at.checked_add(to.len()).is_some_and(|end| end <= len);
-    if inside {
-        // SAFETY: the range lies in the `len` bytes, which are mapped and exist; `to` is private.
-        unsafe { start.add(at).copy_to_nonoverlapping(to.as_mut_ptr(), to.len()) };
-    }
-    inside
+    // SAFETY: mapped and made sure of just now; the guard is held.
+    unsafe { parcel::split_in_memory(start, place.len) }.map(|(_, ids)| ids)
 }
 
 /// The longest content that any buffer can have, in bytes.

@@ -42,14 +42,8 @@ pub fn discard_undelivered(segment: &Segment, slot: Slot<'_>) {
     let ids = match Spot::of(len) {
         // A worker may have claimed a length of pages that do not exist, and for which there is no room.
         Spot::Inline if segment.reserve(slot.index, len).is_err() => None,
-        Spot::Inline => parcel::split(len, |at, to| {
-            let inside = at + to.len() <= len;
-            if inside {
-                // SAFETY: `len` bytes of payload lie in the mailbox, and exist.
-                unsafe { mailbox.payload().add(at).copy_to_nonoverlapping(to.as_mut_ptr(), to.len()) };
-            }
-            inside
-        }),
+        // SAFETY: `len` bytes of payload lie in the mailbox, and exist.
+        Spot::Inline => unsafe { parcel::split_in_memory(mailbox.payload(), len) },
         Spot::Apart => {
             let name = if carried == handles::JOB {
                 segment.job_name(slot.index, generation)

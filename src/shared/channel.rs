@@ -14,6 +14,7 @@ use super::buffer::{Damaged, WriteError};
 use super::object::{Guard, Header, Object, half_size, retain};
 use super::parcel::{self, Parcel};
 use super::ring::{HEAD, Item, Record, item_size};
+use crate::sync::spin;
 use crate::sys::futex;
 
 /// What came of a push.
@@ -274,7 +275,7 @@ impl<'a> Ring<'a> {
     }
 }
 
-/// A waiter's place in a channel: counted as long as this lives.
+/// Somebody who is about to wait for a change of a channel.
 pub struct Waiting<'a> {
     counter: &'a AtomicU32,
     word: &'a AtomicU32,
@@ -293,31 +294,24 @@ impl<'a> Waiting<'a> {
     }
 
     fn new(counter: &'a AtomicU32, word: &'a AtomicU32) -> Waiting<'a> {
-        counter.fetch_add(1, Ordering::SeqCst);
         Waiting { counter, word, seen: word.load(Ordering::SeqCst) }
     }
 
-    /// Waits until the channel changed, some time at most. The guard is not held any more.
-    pub fn wait(&self, time: Duration) {
-        /// Turns of waiting without sleeping: about as long as another process takes that runs already, and
-        /// less than going to sleep and being woken costs both.
-        const SPINS: u32 = 4000;
-        if crate::sys::cores::several() {
-            for _ in 0..SPINS {
-                if self.word.load(Ordering::Relaxed) != self.seen {
-                    return;
-                }
-                std::hint::spin_loop();
-            }
+    /// Waits until the channel changed, some time at most; whether it did. The guard is not held any more.
+    pub fn wait(&self, time: Duration) -> bool {
+        if spin::until(|| self.has_changed()) {
+            return true;
         }
+        // Counted before the word is looked at once more, by the kernel: whoever changes it afterwards sees the count.
+        self.counter.fetch_add(1, Ordering::SeqCst);
         futex::wait(self.word, self.seen, time.min(SLICE));
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
         // A process gone mad may have written a smaller number.
         let _ = self.counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| count.checked_sub(1));
+        self.has_changed()
+    }
+
+    fn has_changed(&self) -> bool {
+        self.word.load(Ordering::SeqCst) != self.seen
     }
 }
 

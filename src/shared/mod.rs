@@ -16,4 +16,4 @@ mod ring;
 
 pub use bury::{bury_holdings, bury_session, discard_undelivered, sweep};
 pub use object::{Guard, Header, Kind, LockError, Object, ObjectError, attach, create, release, retain};
-pub use parcel::{Content, MOST_HANDLES, Parcel, split, tail};
+pub use parcel::{Content, MOST_HANDLES, Parcel, split, split_in_memory, tail};

@@ -101,6 +101,21 @@ pub fn split(len: usize, mut read: impl FnMut(usize, &mut [u8]) -> bool) -> Opti
     Some((start, ids))
 }
 
+/// The same for a parcel in memory that others may be writing to.
+///
+/// # Safety
+/// `len` bytes from `start` on are mapped and exist.
+pub unsafe fn split_in_memory(start: *const u8, len: usize) -> Option<(usize, Vec<u64>)> {
+    split(len, |at, to| {
+        let inside = at.checked_add(to.len()).is_some_and(|end| end <= len);
+        if inside {
+            // SAFETY: the range lies in the `len` bytes; `to` is private.
+            unsafe { start.add(at).copy_to_nonoverlapping(to.as_mut_ptr(), to.len()) };
+        }
+        inside
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,7 @@
 mod futex_ground;
 mod held;
 mod lock;
+pub mod spin;
 mod word;
 
 pub use futex_ground::OwnerCheck;

@@ -4,7 +4,8 @@ use std::os::fd::RawFd;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use llib::shm::{Mailbox, Region, RegionError, Spot};
+use llib::shared::{release, split_in_memory};
+use llib::shm::{Mailbox, Region, RegionError, Spot, Tree, handles};
 use llib::wire::settings::{PREFIX, Settings};
 
 /// A job as it stands in shared memory.
@@ -32,7 +33,19 @@ pub(crate) struct Desk {
 struct Values {
     address: usize,
     len: usize,
+    /// The objects whose handles are among them.
+    ids: Vec<u64>,
     _apart: Option<Region>,
+}
+
+/// Where a job's payload stands.
+struct Place {
+    start: *const u8,
+    length: usize,
+    /// Whether it ends with the ids of objects.
+    carries: bool,
+    /// What keeps it mapped.
+    apart: Option<Region>,
 }
 
 static CURRENT: AtomicPtr<Job> = AtomicPtr::new(std::ptr::null_mut());
@@ -69,38 +82,48 @@ impl Job {
                 (region.as_ptr(), Some(region))
             }
         };
-        Ok(Job::read(mailbox, desk, generation, start, length, apart))
+        let carries = mailbox.handles().load(Ordering::SeqCst) == handles::JOB;
+        let place = Place { start, length, carries, apart };
+        Ok(Job::read(mailbox, desk, generation, place))
     }
 
     /// A job that the zygote wrote for practice.
     pub(crate) fn rehearse(mailbox: Mailbox<'static>, desk: Desk, bytes: &[u8]) -> Job {
-        let job = Job::read(mailbox, desk, 0, bytes.as_ptr(), bytes.len(), None);
+        let place = Place { start: bytes.as_ptr(), length: bytes.len(), carries: false, apart: None };
+        let job = Job::read(mailbox, desk, 0, place);
         Job { rehearsal: true, ..job }
     }
 
     #[allow(unsafe_code)]
-    fn read(
-        mailbox: Mailbox<'static>,
-        desk: Desk,
-        generation: u32,
-        start: *const u8,
-        length: usize,
-        apart: Option<Region>,
-    ) -> Job {
+    fn read(mailbox: Mailbox<'static>, desk: Desk, generation: u32, place: Place) -> Job {
+        let Place { start, length, carries, apart } = place;
         // SAFETY: `length` bytes are mapped there, and the copies take no more.
         let copy = |len: usize| unsafe { llib::shm::copy_out(start, len.min(length)) };
         let count =
             copy(PREFIX).first_chunk::<PREFIX>().map_or(0, |prefix| u32::from_le_bytes(*prefix) as usize);
         let head = copy(PREFIX + count);
         let (settings, used) = Settings::from_bytes(&head).unwrap_or_default();
-        let values = Values { address: start.expose_provenance() + used, len: length - used, _apart: apart };
+        // SAFETY: as above.
+        let split = if carries { unsafe { split_in_memory(start, length) } } else { None };
+        let (end, ids) = split.unwrap_or((length, Vec::new()));
+        let len = end.saturating_sub(used);
+        let values = Values { address: start.expose_provenance() + used, len, ids, _apart: apart };
         Job { mailbox, settings, desk, rehearsal: false, generation, values: Mutex::new(values) }
     }
 
     /// Hands address and length of its encoded values to `decode`, and forgets them afterwards.
     pub(crate) fn take_values<R>(&self, decode: impl FnOnce(*const u8, usize) -> R) -> R {
         let values = self.values.lock().map(|mut values| std::mem::take(&mut *values)).unwrap_or_default();
-        decode(std::ptr::with_exposed_provenance(values.address), values.len)
+        let decoded = decode(std::ptr::with_exposed_provenance(values.address), values.len);
+        if !values.ids.is_empty() {
+            // This process holds now what the message held. In this order: a death in between leaves a handle
+            // too many, which is better than one too few.
+            self.mailbox.handles().store(handles::NONE, Ordering::SeqCst);
+            if let Some(tree) = Tree::joined() {
+                release(tree.name(), values.ids);
+            }
+        }
+        decoded
     }
 
     /// Number that no other job of the session has.

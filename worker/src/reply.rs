@@ -4,14 +4,22 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use llib::dispatch::Payload;
-use llib::shm::{Go, Mailbox, Region, RegionError, Spot};
+use llib::shared::{Object, retain};
+use llib::shm::{Go, Mailbox, Region, RegionError, Spot, handles};
 use llib::sys::{clock, futex};
 
 use crate::job::Job;
 use crate::sys;
 
 /// Writes a reply where the host finds it, and tells it.
-pub(crate) fn publish(job: &Job, code: u32, payload: &dyn Payload) -> Result<(), RegionError> {
+///
+/// A payload with handles of `objects` ends as [`llib::shared::Parcel`] says.
+pub(crate) fn publish(
+    job: &Job,
+    code: u32,
+    payload: &dyn Payload,
+    objects: &[&Object],
+) -> Result<(), RegionError> {
     let length = payload.len();
     if job.rehearsal {
         // A host may be writing a job into the mailbox at this moment.
@@ -32,6 +40,10 @@ pub(crate) fn publish(job: &Job, code: u32, payload: &dyn Payload) -> Result<(),
             // From here on it is the host's.
             Region::write_new(&job.reply_name(), &payload.parts())?;
         }
+    }
+    if !objects.is_empty() {
+        objects.iter().for_each(|object| retain(object));
+        job.mailbox.handles().store(handles::REPLY, Ordering::SeqCst);
     }
     job.mailbox.publish_reply(code, length, clock::now());
     job.mailbox.ring();

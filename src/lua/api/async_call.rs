@@ -12,7 +12,8 @@ use super::task::{self, Facts};
 use super::{module, signature};
 use crate::dispatch::{self, Host, Job, Launch, Payload, Session};
 use crate::lua::call::{Outcome, Raise, bytes, is_absent, wrong_type};
-use crate::lua::convert::{EncodeOptions, Message, NoHandles, Roots, encode};
+use crate::lua::convert::{EncodeOptions, Message, Roots, encode};
+use crate::lua::types::{Objects, Sent};
 use crate::wire::settings::Settings;
 
 /// # Safety
@@ -176,26 +177,31 @@ impl Payload for Message<'_> {
     }
 }
 
-/// Settings and values, one after the other.
+/// Settings, values and the ids of the objects in them, one after the other.
 struct JobBytes<'a> {
     settings: &'a [u8],
     values: &'a Message<'a>,
+    /// The end of a parcel with handles.
+    tail: &'a [u8],
 }
 
 impl Payload for JobBytes<'_> {
     fn len(&self) -> usize {
-        self.settings.len() + self.values.len()
+        self.settings.len() + self.values.len() + self.tail.len()
     }
 
     fn write_to(&self, to: &mut [u8]) {
-        let (settings, values) = to.split_at_mut(self.settings.len());
+        let (settings, rest) = to.split_at_mut(self.settings.len());
+        let (values, tail) = rest.split_at_mut(self.values.len());
         settings.copy_from_slice(self.settings);
         Payload::write_to(self.values, values);
+        tail.copy_from_slice(self.tail);
     }
 
     fn parts(&self) -> Vec<&[u8]> {
         let mut parts = vec![self.settings];
         parts.extend(self.values.parts());
+        parts.push(self.tail);
         parts
     }
 }
@@ -216,13 +222,16 @@ unsafe fn send(
         ..EncodeOptions::default()
     };
     let settings = settings.to_bytes();
+    let sent = Sent::default();
     // SAFETY: the caller has `count` values from `first` on.
-    let sent = unsafe {
-        encode(lua, first, count, &choice, &mut NoHandles, |values| {
-            session.dispatch(&JobBytes { settings: &settings, values }, &launch)
+    let dispatched = unsafe {
+        encode(lua, first, count, &choice, &mut Objects(&sent), |values| {
+            sent.with(|objects, tail| {
+                session.dispatch(&JobBytes { settings: &settings, values, tail }, objects, &launch)
+            })
         })
     };
-    match sent {
+    match dispatched {
         Ok(Ok(job)) => Ok(job),
         Ok(Err(error)) => Err(Raise::Message(error.to_string())),
         Err(error) => Err(Raise::Message(error.to_string())),

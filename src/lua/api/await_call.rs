@@ -9,8 +9,10 @@ use super::failure;
 use super::task::{self, Facts};
 use crate::dispatch::{Death, Job, Settled, Waited};
 use crate::lua::call::{Outcome, Raise, bytes, milliseconds};
-use crate::lua::convert::{DecodeOptions, NoHandles, Source, decode};
+use crate::lua::convert::{DecodeOptions, Source, decode};
 use crate::lua::hooks;
+use crate::lua::types::{Objects, Sent};
+use crate::shared::split_in_memory;
 use crate::sys::{clock, signal};
 use crate::wire::cause::Cause;
 use crate::wire::kind::Kind;
@@ -85,8 +87,11 @@ unsafe fn decode_reply(lua: *mut lua_State, job: &Job) -> Result<c_int, String> 
     let reply = job.reply_bytes().map_err(|error| error.to_string())?;
     // SAFETY: `reply` keeps the memory mapped until the end of this function.
     unsafe {
-        let source = Source::new(reply.start, reply.len);
-        decode(lua, source, &DecodeOptions::TRUSTED, &mut NoHandles).map_err(|error| error.to_string())
+        let split = if reply.carries { split_in_memory(reply.start, reply.len) } else { None };
+        let len = split.map_or(reply.len, |(values, _)| values);
+        let source = Source::new(reply.start, len);
+        decode(lua, source, &DecodeOptions::TRUSTED, &mut Objects(&Sent::default()))
+            .map_err(|error| error.to_string())
     }
 }
 

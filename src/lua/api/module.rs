@@ -10,6 +10,7 @@ use super::{async_call, crypto, failure, sleep, task};
 use crate::dispatch::Session;
 use crate::lua::call::{Outcome, Raise, push_text};
 use crate::lua::convert::remember_names;
+use crate::lua::types;
 use crate::lua_function;
 
 /// Where a worker keeps the job's `res`, for `thread.self()`.
@@ -23,12 +24,17 @@ static STATES: AtomicUsize = AtomicUsize::new(0);
 /// # Safety
 /// Called by Lua, in a protected call, as a module's opener.
 pub unsafe fn open(lua: *mut lua_State) -> Outcome {
-    let functions: [(&CStr, lua_CFunction); 5] = [
+    let functions: [(&CStr, lua_CFunction); 10] = [
         (c"async", async_entry),
+        (c"buffer", buffer),
+        (c"channel", channel),
         (c"cores", cores),
+        (c"lock", lock),
+        (c"mutex", mutex),
         (c"self", self_entry),
         (c"sleep", sleep_entry),
         (c"stats", stats),
+        (c"unlock", unlock),
     ];
     // SAFETY: Lua's state; a C function has at least 20 free stack slots.
     unsafe {
@@ -85,6 +91,11 @@ unsafe fn note_state(lua: *mut lua_State) {
     }
 }
 
+lua_function!(buffer => types::buffer::new);
+lua_function!(channel => types::channel::new);
+lua_function!(lock => types::lock::lock);
+lua_function!(mutex => types::mutex::new);
+lua_function!(unlock => types::lock::unlock);
 lua_function!(async_entry => async_call::body);
 lua_function!(cores => cores_body);
 lua_function!(forget_state => forget_state_body);

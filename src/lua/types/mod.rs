@@ -2,7 +2,16 @@
 //!
 //! A type whose userdata travel by value, as copies, has an entry in [`BY_VALUE`]; the codec needs no more.
 
+pub mod buffer;
+pub mod channel;
+mod handle;
 pub mod hash;
+pub mod lock;
+pub mod mutex;
+mod outcome;
+mod value;
+
+pub use handle::{Objects, Sent};
 
 use super::convert::ByValue;
 

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use llib::lua::api;
 use llib::lua::call::{Outcome, bytes, push_bytes, push_description, push_text, type_name};
-use llib::lua::convert::{DecodeOptions, MEMORY_FACTOR, NoHandles, Pause, Source, decode};
+use llib::lua::convert::{DecodeOptions, MEMORY_FACTOR, Pause, Source, decode};
+use llib::lua::types::{Objects, Sent};
 use llib::lua_function;
 use llib::wire::kind::Kind;
 use llib::wire::settings::Stdio;
@@ -84,7 +85,7 @@ unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
         // The stack: 1 handler, 2 res, 3 rej, 4 function, 5… arguments.
         let decoded = job.take_values(|start, len| {
             unhurried(lua, len, || {
-                decode(lua, Source::new(start, len), &DecodeOptions::TRUSTED, &mut NoHandles)
+                decode(lua, Source::new(start, len), &DecodeOptions::TRUSTED, &mut Objects(&Sent::default()))
             })
         });
         if let Err(error) = decoded {

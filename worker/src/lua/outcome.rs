@@ -2,8 +2,10 @@
 
 use std::ffi::c_int;
 
+use llib::dispatch::Payload;
 use llib::lua::call::push_text;
-use llib::lua::convert::{EncodeOptions, GlobalMode, NoHandles, Roots, encode};
+use llib::lua::convert::{EncodeOptions, GlobalMode, Message, Roots, encode};
+use llib::lua::types::{Objects, Sent};
 use llib::wire::kind::Kind;
 use mlua::ffi::*;
 
@@ -56,14 +58,41 @@ pub(super) unsafe fn send(
     count: c_int,
     code: u32,
 ) -> Result<(), String> {
+    let sent = Sent::default();
     // SAFETY: the caller has these values on the stack.
-    let sent = unsafe {
-        encode(lua, first, count, &results(), &mut NoHandles, |message| reply::publish(job, code, message))
+    let published = unsafe {
+        encode(lua, first, count, &results(), &mut Objects(&sent), |values| {
+            sent.with(|objects, tail| reply::publish(job, code, &Reply { values, tail }, objects))
+        })
     };
-    match sent {
+    match published {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Values and the ids of the objects in them.
+struct Reply<'a> {
+    values: &'a Message<'a>,
+    tail: &'a [u8],
+}
+
+impl Payload for Reply<'_> {
+    fn len(&self) -> usize {
+        self.values.len() + self.tail.len()
+    }
+
+    fn write_to(&self, to: &mut [u8]) {
+        let (values, tail) = to.split_at_mut(self.values.len());
+        Payload::write_to(self.values, values);
+        tail.copy_from_slice(self.tail);
+    }
+
+    fn parts(&self) -> Vec<&[u8]> {
+        let mut parts = self.values.parts();
+        parts.push(self.tail);
+        parts
     }
 }
 

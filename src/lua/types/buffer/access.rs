@@ -1,0 +1,137 @@
+//! Fields of the value: reading one, calling one as a method.
+
+use mlua::ffi::*;
+
+use super::store;
+use crate::lua::call::{Outcome, Raise};
+use crate::lua::types::handle;
+use crate::lua_function;
+use crate::shared::Kind;
+
+lua_function!(pub(super) index => index_body);
+lua_function!(pub(super) new_index => new_index_body);
+lua_function!(pub(super) pairs => pairs_body);
+lua_function!(method => method_body);
+lua_function!(next => next_body);
+
+// Every body below is called by Lua with its state: that is the SAFETY argument of each. Where a body calls
+// something of Lua that may raise, it holds nothing with a destructor.
+
+/// `buffer.key`: one of the buffer's methods, else the field of the value.
+unsafe fn index_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above; the methods are upvalue 1.
+    unsafe {
+        lua_settop(lua, 2);
+        if lua_type(lua, 2) == LUA_TSTRING {
+            lua_pushvalue(lua, 2);
+            if lua_rawget(lua, lua_upvalueindex(1)) != LUA_TNIL {
+                return Ok(1);
+            }
+            lua_settop(lua, 2);
+        }
+        push_field(lua)?;
+        if lua_type(lua, -1) == LUA_TFUNCTION {
+            // As a method it acts on the shared value: it needs the key to find itself there.
+            lua_pushvalue(lua, 2);
+            lua_pushcclosure(lua, method, 2);
+        }
+    }
+    Ok(1)
+}
+
+/// Pushes the field of the key at index 2 of a copy of the buffer at index 1.
+unsafe fn push_field(lua: *mut lua_State) -> Result<(), Raise> {
+    // SAFETY: see above.
+    unsafe {
+        let object = handle::object(lua, 1, Kind::Buffer)?;
+        store::push_copy(lua, &object)?;
+        drop(object);
+        lua_pushvalue(lua, 2);
+        lua_gettable(lua, -2);
+        lua_remove(lua, -2);
+    }
+    Ok(())
+}
+
+unsafe fn new_index_body(_: *mut lua_State) -> Outcome {
+    Err(Raise::Message("buffers are read-only; use set or mod".to_owned()))
+}
+
+/// A function that was a field: upvalue 1, under the key that is upvalue 2. With a buffer first it acts on the value
+/// in there, atomically; else it is what it is.
+unsafe fn method_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above. What the method raises ends at the protected call, so that the lock is given back.
+    unsafe {
+        if handle::test(lua, 1, Kind::Buffer).is_null() {
+            lua_pushvalue(lua, lua_upvalueindex(1));
+            lua_insert(lua, 1);
+            lua_call(lua, lua_gettop(lua) - 1, LUA_MULTRET);
+            return Ok(lua_gettop(lua));
+        }
+        let object = handle::object(lua, 1, Kind::Buffer)?;
+        let guard = store::lock_to_change(lua, &object)?;
+        lua_checkstack(lua, 12);
+        store::push_copy(lua, &object)?;
+        lua_replace(lua, 1);
+        // The stack: 1 the value, 2… arguments. What is called is what the value has under the key by now.
+        let arguments = lua_gettop(lua);
+        lua_pushcfunction(lua, look_up);
+        lua_pushvalue(lua, 1);
+        lua_pushvalue(lua, lua_upvalueindex(2));
+        if lua_pcall(lua, 2, 1, 0) != LUA_OK {
+            return Err(Raise::Object);
+        }
+        for position in 1..=arguments {
+            lua_pushvalue(lua, position);
+        }
+        if lua_pcall(lua, arguments, LUA_MULTRET, 0) != LUA_OK {
+            return Err(Raise::Object);
+        }
+        store::replace_locked(lua, &guard, 1)?;
+        Ok(lua_gettop(lua) - arguments)
+    }
+}
+
+lua_function!(look_up => look_up_body);
+
+unsafe fn look_up_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above.
+    unsafe { lua_gettable(lua, 1) };
+    Ok(1)
+}
+
+/// `pairs(buffer)`: those of a copy, made once.
+unsafe fn pairs_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above.
+    unsafe {
+        let object = handle::object(lua, 1, Kind::Buffer)?;
+        store::push_copy(lua, &object)?;
+        drop(object);
+        let copy = lua_gettop(lua);
+        if luaL_getmetafield(lua, copy, c"__pairs".as_ptr()) != LUA_TNIL {
+            lua_pushvalue(lua, copy);
+            lua_call(lua, 1, 3);
+            return Ok(3);
+        }
+        if lua_type(lua, copy) != LUA_TTABLE {
+            let kind = crate::lua::call::type_name(lua, copy);
+            return Err(Raise::Message(format!("attempt to iterate over a buffer of a {kind} value")));
+        }
+        lua_pushcfunction(lua, next);
+        lua_pushvalue(lua, copy);
+        lua_pushnil(lua);
+    }
+    Ok(3)
+}
+
+unsafe fn next_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above.
+    unsafe {
+        lua_settop(lua, 2);
+        if lua_next(lua, 1) != 0 {
+            return Ok(2);
+        }
+        lua_pushnil(lua);
+    }
+    Ok(1)
+}

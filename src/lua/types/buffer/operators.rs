@@ -1,0 +1,168 @@
+//! Operators on buffers: as on copies of their values.
+
+use std::ffi::{CStr, c_int};
+
+use mlua::ffi::*;
+
+use super::store;
+use crate::lua::call::{Outcome, Raise};
+use crate::lua::types::handle;
+use crate::lua_function;
+use crate::shared::Kind;
+
+/// Arithmetic of two operands, and of one, which Lua passes twice.
+macro_rules! arithmetic {
+    ($($name:ident = $operator:expr),*) => {$(
+        lua_function!($name => $name::body);
+        mod $name {
+            use super::*;
+            pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
+                // SAFETY: called by Lua as a metamethod, with two operands.
+                unsafe { arithmetic_of(lua, $operator) }
+            }
+        }
+    )*};
+}
+
+arithmetic! {
+    add_entry = LUA_OPADD, sub = LUA_OPSUB, mul = LUA_OPMUL, div = LUA_OPDIV, modulo = LUA_OPMOD, pow = LUA_OPPOW,
+    unm = LUA_OPUNM, idiv = LUA_OPIDIV, band = LUA_OPBAND, bor = LUA_OPBOR, bxor = LUA_OPBXOR, shl = LUA_OPSHL,
+    shr = LUA_OPSHR, bnot = LUA_OPBNOT
+}
+
+lua_function!(call => call_body);
+lua_function!(concat => concat_body);
+lua_function!(eq => eq_body);
+lua_function!(le => le_body);
+lua_function!(len => len_body);
+lua_function!(lt => lt_body);
+lua_function!(to_string => to_string_body);
+
+/// Sets the metamethods of the table on top.
+pub(super) unsafe fn add(lua: *mut lua_State) {
+    let metamethods: [(&CStr, lua_CFunction); 21] = [
+        (c"__add", add_entry),
+        (c"__band", band),
+        (c"__bnot", bnot),
+        (c"__bor", bor),
+        (c"__bxor", bxor),
+        (c"__call", call),
+        (c"__concat", concat),
+        (c"__div", div),
+        (c"__eq", eq),
+        (c"__idiv", idiv),
+        (c"__le", le),
+        (c"__len", len),
+        (c"__lt", lt),
+        (c"__mod", modulo),
+        (c"__mul", mul),
+        (c"__pow", pow),
+        (c"__shl", shl),
+        (c"__shr", shr),
+        (c"__sub", sub),
+        (c"__tostring", to_string),
+        (c"__unm", unm),
+    ];
+    // SAFETY: called with the metatable on top.
+    unsafe { handle::set_functions(lua, &metamethods) }
+}
+
+// Every function below is called with Lua's state, in a body or as one: that is the SAFETY argument of each. What an
+// operator raises is raised from here, where nothing with a destructor is alive.
+
+/// Puts a copy of its value in place of the buffer at `index`, if there is one.
+unsafe fn resolve(lua: *mut lua_State, index: c_int) -> Result<(), Raise> {
+    // SAFETY: see above.
+    unsafe {
+        if !handle::test(lua, index, Kind::Buffer).is_null() {
+            let object = handle::object(lua, index, Kind::Buffer)?;
+            store::push_copy(lua, &object)?;
+            lua_replace(lua, index);
+        }
+    }
+    Ok(())
+}
+
+unsafe fn resolve_two(lua: *mut lua_State) -> Result<(), Raise> {
+    // SAFETY: see above.
+    unsafe {
+        lua_settop(lua, 2);
+        resolve(lua, 1)?;
+        resolve(lua, 2)
+    }
+}
+
+unsafe fn arithmetic_of(lua: *mut lua_State, operator: c_int) -> Outcome {
+    // SAFETY: see above.
+    unsafe {
+        resolve_two(lua)?;
+        if operator == LUA_OPUNM || operator == LUA_OPBNOT {
+            lua_settop(lua, 1);
+        }
+        lua_arith(lua, operator);
+    }
+    Ok(1)
+}
+
+unsafe fn compare(lua: *mut lua_State, operator: c_int) -> Outcome {
+    // SAFETY: see above.
+    unsafe {
+        resolve_two(lua)?;
+        let holds = lua_compare(lua, 1, 2, operator);
+        lua_pushboolean(lua, holds);
+    }
+    Ok(1)
+}
+
+unsafe fn eq_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above.
+    unsafe { compare(lua, LUA_OPEQ) }
+}
+
+unsafe fn lt_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above.
+    unsafe { compare(lua, LUA_OPLT) }
+}
+
+unsafe fn le_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above.
+    unsafe { compare(lua, LUA_OPLE) }
+}
+
+unsafe fn concat_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above.
+    unsafe {
+        resolve_two(lua)?;
+        lua_concat(lua, 2);
+    }
+    Ok(1)
+}
+
+unsafe fn len_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above.
+    unsafe {
+        lua_settop(lua, 1);
+        resolve(lua, 1)?;
+        lua_len(lua, 1);
+    }
+    Ok(1)
+}
+
+unsafe fn call_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above.
+    unsafe {
+        resolve(lua, 1)?;
+        lua_call(lua, lua_gettop(lua) - 1, LUA_MULTRET);
+        Ok(lua_gettop(lua))
+    }
+}
+
+unsafe fn to_string_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above.
+    unsafe {
+        lua_settop(lua, 1);
+        resolve(lua, 1)?;
+        luaL_tolstring(lua, 1, std::ptr::null_mut());
+    }
+    Ok(1)
+}

@@ -1,0 +1,114 @@
+//! The value as a whole: getting a copy, replacing it.
+
+use std::ffi::c_int;
+
+use mlua::ffi::*;
+
+use crate::lua::call::Raise;
+use crate::lua::convert::DecodeError;
+use crate::lua::types::handle;
+use crate::lua::types::value::{Load, decode_plain, decode_trusted, encode_for};
+use crate::shared::buffer::{self, WriteError};
+use crate::shared::{Guard, Object, attach};
+
+/// Takes a buffer's lock; none is given up on.
+///
+/// # Safety
+/// `lua` is a valid state with four free stack slots.
+pub(super) unsafe fn lock<'a>(lua: *mut lua_State, object: &'a Object) -> Result<Guard<'a>, Raise> {
+    // SAFETY: as demanded.
+    let guard = unsafe { handle::lock(lua, object, None)? };
+    guard.ok_or_else(|| Raise::Message("the buffer's lock could not be had".to_owned()))
+}
+
+/// The same for whoever is about to change the value. A change inside a change would be lost: the outer one
+/// writes what it made of the value before.
+///
+/// # Safety
+/// As [`lock`].
+pub(super) unsafe fn lock_to_change<'a>(lua: *mut lua_State, object: &'a Object) -> Result<Guard<'a>, Raise> {
+    if object.is_locked_here() {
+        return Err(inside());
+    }
+    // SAFETY: as demanded.
+    unsafe { lock(lua, object) }
+}
+
+fn inside() -> Raise {
+    Raise::Message(
+        "this buffer is being changed by a call that has not returned yet (mod, or a method)".to_owned(),
+    )
+}
+
+/// Pushes a copy of the value.
+///
+/// # Safety
+/// `lua` is a valid state with eight free stack slots, in a protected call.
+pub(super) unsafe fn push_copy(lua: *mut lua_State, object: &Object) -> Result<(), Raise> {
+    // SAFETY: as demanded.
+    let guard = unsafe { lock(lua, object)? };
+    let damaged =
+        |error: &dyn std::fmt::Display| Raise::Message(format!("the buffer cannot be read: {error}"));
+    let view = buffer::view(&guard).map_err(|error| damaged(&error))?;
+    // Plain data is decoded where it is: nothing can run meanwhile, the collector is held back.
+    // SAFETY: the view is valid as long as the guard is held.
+    let bytes = match unsafe { decode_plain(lua, view.start, view.len) } {
+        Ok(()) => return Ok(()),
+        Err(DecodeError::Refused(_)) => {
+            // Functions and the like: decoding those may run code, which must not happen under the lock.
+            // SAFETY: as above.
+            unsafe { crate::shm::copy_out(view.start, view.len) }
+        }
+        Err(error) => return Err(damaged(&error)),
+    };
+    // Held until its handles were taken, since somebody may replace the value then.
+    let objects: Vec<_> = view.ids.iter().filter_map(|id| attach(*id).ok()).collect();
+    drop(guard);
+    // SAFETY: as demanded.
+    let decoded = unsafe { decode_trusted(lua, &bytes) };
+    drop(objects);
+    decoded
+}
+
+/// Replaces the value by that at `index`.
+///
+/// # Safety
+/// `lua` is a valid state with eight free stack slots, in a protected call; `index` is absolute.
+pub(super) unsafe fn replace(lua: *mut lua_State, object: &Object, index: c_int) -> Result<(), Raise> {
+    if object.is_locked_here() {
+        return Err(inside());
+    }
+    // SAFETY: as demanded.
+    let stored =
+        unsafe { encode_for(lua, index, |load| object.try_lock().map(|guard| write(&guard, load)))? };
+    let written = match stored {
+        Ok(written) => written,
+        Err(kept) => {
+            // SAFETY: as demanded.
+            let guard = unsafe { lock(lua, object)? };
+            kept.with_load(|load| write(&guard, load))
+        }
+    };
+    written.map_err(|error| Raise::Message(format!("the buffer keeps its old value: {error}")))
+}
+
+/// The same with the lock held.
+///
+/// # Safety
+/// As [`replace`].
+pub(super) unsafe fn replace_locked(
+    lua: *mut lua_State,
+    guard: &Guard<'_>,
+    index: c_int,
+) -> Result<(), Raise> {
+    // SAFETY: as demanded.
+    let stored = unsafe { encode_for(lua, index, |load| Some(write(guard, load)))? };
+    match stored {
+        Ok(Err(error)) => Err(Raise::Message(format!("the buffer keeps its old value: {error}"))),
+        _ => Ok(()),
+    }
+}
+
+fn write(guard: &Guard<'_>, load: &Load<'_>) -> Result<(), WriteError> {
+    load.with_objects(|objects| buffer::write(guard, load.parcel(), objects, || ()))
+}

@@ -1,0 +1,266 @@
+//! The channel object.
+
+use std::ffi::c_int;
+use std::time::Duration;
+
+use mlua::ffi::*;
+
+use super::value::{Load, decode_plain, decode_trusted, encode_for};
+use super::{handle, outcome};
+use crate::lua::call::{Outcome, Raise, is_absent, milliseconds, push_text, wrong_type};
+use crate::lua::convert::DecodeError;
+use crate::lua::hooks;
+use crate::lua_function;
+use crate::shared::channel::{self, Popped, PushError, Pushed, Received, Waiting};
+use crate::shared::{Guard, Kind, Object, attach, release};
+use crate::sys::clock;
+
+lua_function!(close => close_body);
+lua_function!(iter => iter_body);
+lua_function!(len => len_body);
+lua_function!(next => next_body);
+lua_function!(pop => pop_body);
+lua_function!(push => push_body);
+
+/// Completes the metatable on top.
+pub(super) unsafe fn add_methods(lua: *mut lua_State) {
+    // SAFETY: called with the metatable on top and free slots, in a protected call.
+    unsafe {
+        lua_createtable(lua, 0, 4);
+        handle::set_functions(lua, &[(c"close", close), (c"iter", iter), (c"pop", pop), (c"push", push)]);
+        lua_setfield(lua, -2, c"__index".as_ptr());
+        handle::set_functions(lua, &[(c"__len", len)]);
+        outcome::add_identity(lua);
+    }
+}
+
+/// `thread.channel([capacity])`
+///
+/// # Safety
+/// Called by Lua.
+pub unsafe fn new(lua: *mut lua_State) -> Outcome {
+    // SAFETY: Lua's state. The userdata is there before the object is.
+    unsafe {
+        let capacity = if is_absent(lua, 1) { 0 } else { capacity(lua)? };
+        let slot = handle::push_empty(lua, Kind::Channel);
+        let object = handle::create(lua, Kind::Channel)?;
+        channel::found(&object, capacity);
+        handle::fill(slot, object);
+    }
+    Ok(1)
+}
+
+unsafe fn capacity(lua: *mut lua_State) -> Result<u64, Raise> {
+    // SAFETY: Lua's state.
+    unsafe {
+        let mut is_integer = 0;
+        let capacity = lua_tointegerx(lua, 1, &mut is_integer);
+        if lua_type(lua, 1) != LUA_TNUMBER || is_integer == 0 {
+            return Err(wrong_type(lua, 1, "integer"));
+        }
+        u64::try_from(capacity)
+            .ok()
+            .filter(|capacity| *capacity > 0)
+            .ok_or_else(|| Raise::Argument(1, format!("capacity of one or more expected, got {capacity}")))
+    }
+}
+
+// Every body below is called by Lua with its state: that is the SAFETY argument of each.
+
+fn damaged(error: &dyn std::fmt::Display) -> Raise {
+    Raise::Message(format!("the channel cannot be used: {error}"))
+}
+
+fn cannot_push(error: &PushError) -> Raise {
+    match error {
+        PushError::Write(error) => Raise::Message(format!("the item was not pushed: {error}")),
+        PushError::Damaged => damaged(&crate::shared::buffer::Damaged),
+    }
+}
+
+/// One try, with the lock held.
+fn try_push<'a>(guard: &Guard<'a>, load: &Load<'_>) -> Result<Result<Pushed, Waiting<'a>>, PushError> {
+    let pushed = load.with_objects(|objects| channel::push(guard, load.parcel(), objects, || ()))?;
+    Ok(match pushed {
+        Pushed::Full => Err(Waiting::for_pop(guard.object().header())),
+        pushed => Ok(pushed),
+    })
+}
+
+unsafe fn push_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above.
+    unsafe {
+        let object = handle::object(lua, 1, Kind::Channel)?;
+        if is_absent(lua, 2) {
+            return Err(wrong_type(lua, 2, "value"));
+        }
+        let time = milliseconds(lua, 3)?;
+        let end = handle::end_of(time);
+        let first = encode_for(lua, 2, |load| {
+            let guard = object.try_lock()?;
+            match try_push(&guard, load) {
+                Ok(Err(_)) => None,
+                Ok(Ok(pushed)) => Some(Ok(pushed)),
+                Err(error) => Some(Err(error)),
+            }
+        })?;
+        let pushed = match first {
+            Ok(pushed) => pushed.map_err(|error| cannot_push(&error))?,
+            Err(kept) => loop {
+                let Some(guard) = handle::lock(lua, &object, end)? else { break Pushed::Full };
+                match kept.with_load(|load| try_push(&guard, load)).map_err(|error| cannot_push(&error))? {
+                    Ok(pushed) => break pushed,
+                    Err(waiting) => {
+                        drop(guard);
+                        if !wait(lua, waiting, end)? {
+                            break Pushed::Full;
+                        }
+                    }
+                }
+            },
+        };
+        match pushed {
+            Pushed::Yes => {
+                channel::tell_popper(object.header());
+                lua_pushboolean(lua, 1);
+                Ok(1)
+            }
+            Pushed::Closed => {
+                lua_pushnil(lua);
+                push_text(lua, "closed");
+                Ok(2)
+            }
+            Pushed::Full => Ok(outcome::push_timeout(lua, "the channel has had no room", time)),
+        }
+    }
+}
+
+/// Waits until the channel changed or some time has passed; false when the time `end` has come.
+unsafe fn wait(lua: *mut lua_State, waiting: Waiting<'_>, end: Option<u64>) -> Result<bool, Raise> {
+    let left = end.map_or(channel::SLICE, clock::until);
+    if left.is_zero() {
+        return Ok(false);
+    }
+    let woken = waiting.wait(left);
+    if !woken {
+        // SAFETY: see above.
+        unsafe { hooks::run(lua)? };
+    }
+    Ok(true)
+}
+
+/// What came of waiting for an item.
+enum Taken {
+    Item(Received),
+    Closed,
+    TimedOut,
+}
+
+unsafe fn take(lua: *mut lua_State, object: &Object, end: Option<u64>) -> Result<Taken, Raise> {
+    loop {
+        // SAFETY: see above.
+        let Some(guard) = (unsafe { handle::lock(lua, object, end)? }) else { return Ok(Taken::TimedOut) };
+        match channel::pop(&guard, || ()).map_err(|error| damaged(&error))? {
+            Popped::Item(received) => {
+                drop(guard);
+                channel::tell_pusher(object.header());
+                return Ok(Taken::Item(received));
+            }
+            Popped::Closed => return Ok(Taken::Closed),
+            Popped::Empty => {
+                let waiting = Waiting::for_push(object.header());
+                drop(guard);
+                // SAFETY: see above.
+                if !unsafe { wait(lua, waiting, end)? } {
+                    return Ok(Taken::TimedOut);
+                }
+            }
+        }
+    }
+}
+
+/// Pushes an item's value.
+unsafe fn deliver(lua: *mut lua_State, object: &Object, received: Received) -> Result<(), Raise> {
+    let Received { bytes, ids } = received;
+    // From here on this process holds what the item held.
+    let objects: Vec<_> = ids.iter().filter_map(|id| attach(*id).ok()).collect();
+    if !ids.is_empty() {
+        release(object.tree_name(), ids);
+    }
+    // SAFETY: see above; the bytes are private.
+    let decoded = unsafe {
+        match decode_plain(lua, bytes.as_ptr(), bytes.len()) {
+            Err(DecodeError::Refused(_)) => decode_trusted(lua, &bytes),
+            Err(error) => Err(damaged(&error)),
+            Ok(()) => Ok(()),
+        }
+    };
+    drop(objects);
+    decoded
+}
+
+unsafe fn pop_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above.
+    unsafe {
+        let object = handle::object(lua, 1, Kind::Channel)?;
+        let time = milliseconds(lua, 2)?;
+        match take(lua, &object, handle::end_of(time))? {
+            Taken::Item(received) => {
+                deliver(lua, &object, received)?;
+                Ok(1)
+            }
+            Taken::Closed => {
+                lua_pushnil(lua);
+                push_text(lua, "closed");
+                Ok(2)
+            }
+            Taken::TimedOut => Ok(outcome::push_timeout(lua, "the channel has had no item", time)),
+        }
+    }
+}
+
+/// `ch:iter()`
+unsafe fn iter_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above.
+    unsafe {
+        handle::object(lua, 1, Kind::Channel)?;
+        lua_pushcfunction(lua, next);
+        lua_pushvalue(lua, 1);
+        Ok(2 as c_int)
+    }
+}
+
+/// The next item; nil once the channel is closed and drained.
+unsafe fn next_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above.
+    unsafe {
+        let object = handle::object(lua, 1, Kind::Channel)?;
+        match take(lua, &object, None)? {
+            Taken::Item(received) => deliver(lua, &object, received)?,
+            Taken::Closed | Taken::TimedOut => lua_pushnil(lua),
+        }
+    }
+    Ok(1)
+}
+
+unsafe fn close_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above.
+    unsafe {
+        let object = handle::object(lua, 1, Kind::Channel)?;
+        if let Some(guard) = handle::lock(lua, &object, None)? {
+            channel::close(&guard).map_err(|error| damaged(&error))?;
+        }
+    }
+    Ok(0)
+}
+
+unsafe fn len_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above.
+    unsafe {
+        let object = handle::object(lua, 1, Kind::Channel)?;
+        let guard = handle::lock(lua, &object, Some(clock::after(Duration::MAX)))?;
+        let count = guard.map_or(Ok(0), |guard| channel::len(&guard)).map_err(|error| damaged(&error))?;
+        lua_pushinteger(lua, count.cast_signed());
+    }
+    Ok(1)
+}

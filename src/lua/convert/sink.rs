@@ -2,7 +2,7 @@
 
 use std::ptr;
 
-use super::format::{HEAD, SHARED, VERSION};
+use super::format::*;
 
 /// The stream of a message under construction.
 #[derive(Default)]
@@ -71,10 +71,47 @@ impl Sink {
         self.raw(bytes);
     }
 
-    pub(super) fn blob(&mut self, start: *const u8, len: usize) {
-        self.varint(len as u64);
-        self.blobs.push((start, len));
-        self.blob_len += len;
+    #[inline]
+    pub(super) fn boolean(&mut self, value: bool) {
+        self.byte(if value { TRUE } else { FALSE });
+    }
+
+    #[inline]
+    pub(super) fn integer(&mut self, value: i64) {
+        if (INLINE_MIN..=INLINE_MAX).contains(&value) {
+            self.byte((value - INLINE_MIN) as u8);
+        } else {
+            self.byte(INT);
+            self.varint(zigzag(value));
+        }
+    }
+
+    #[inline]
+    pub(super) fn float(&mut self, value: f64) {
+        self.byte(FLOAT);
+        self.raw(&value.to_le_bytes());
+    }
+
+    /// A string in the form for its length. One of [`BLOB_MIN`] bytes or more has to stay where it is until the
+    /// message is written out.
+    #[inline]
+    pub(super) fn string(&mut self, bytes: &[u8]) {
+        match bytes.len() {
+            0..=SHORT_MAX => {
+                self.byte(SHORT + bytes.len() as u8);
+                self.raw(bytes);
+            }
+            len if len < BLOB_MIN => {
+                self.byte(STR);
+                self.counted(bytes);
+            }
+            len => {
+                self.byte(BLOB);
+                self.varint(len as u64);
+                self.blobs.push((bytes.as_ptr(), len));
+                self.blob_len += len;
+            }
+        }
     }
 
     /// Bytes written before.

@@ -6,6 +6,7 @@
 mod function;
 mod globals;
 mod path;
+mod scalar;
 mod seen;
 mod table;
 mod userdata;
@@ -21,7 +22,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::error::EncodeError;
 use super::format::*;
 use super::names::Names;
-use super::options::{EncodeOptions, Handles};
+use super::options::{EncodeOptions, GlobalMode, Handles};
 use super::protect::{FIRST, Protected, protected};
 use super::sink::{Message, Sink};
 use super::stack::{ROOM, Stack};
@@ -160,12 +161,21 @@ pub unsafe fn encode<R>(
     handles: &mut dyn Handles,
     use_message: impl FnOnce(&Message<'_>) -> R,
 ) -> Result<R, EncodeError> {
+    let mut buffers = SPARE.take().unwrap_or_default();
+    let no_globals = options.globals != GlobalMode::All && options.extra_globals.is_empty();
+    // SAFETY: the caller vouches for state and index, and leaves the value where it is.
+    if count == 1 && no_globals && unsafe { scalar::message(lua, first, &mut buffers.sink) } {
+        let fits = buffers.sink.total() <= options.max_len;
+        let outcome = fits.then(|| use_message(&Message { sink: &buffers.sink }));
+        SPARE.set(Some(buffers));
+        return outcome.ok_or(EncodeError::TooLong { limit: options.max_len });
+    }
     let exported = handles.exported();
     let mut encoder = Encoder {
         lua,
         options,
         handles,
-        buffers: SPARE.take().unwrap_or_default(),
+        buffers,
         stack: Stack::new(lua, AWAY, 0),
         names: None,
         globals: 0,

@@ -17,8 +17,9 @@ impl Encoder<'_> {
             let sink = &mut self.buffers.sink;
             match lua_type(lua, -1) {
                 LUA_TNIL => sink.byte(NIL),
-                LUA_TBOOLEAN => sink.byte(if lua_toboolean(lua, -1) != 0 { TRUE } else { FALSE }),
-                LUA_TNUMBER => self.number(),
+                LUA_TBOOLEAN => sink.boolean(lua_toboolean(lua, -1) != 0),
+                LUA_TNUMBER if lua_isinteger(lua, -1) != 0 => sink.integer(lua_tointeger(lua, -1)),
+                LUA_TNUMBER => sink.float(lua_tonumber(lua, -1)),
                 LUA_TSTRING => self.string(),
                 LUA_TTABLE => return self.table(),
                 LUA_TFUNCTION => return self.function(),
@@ -39,47 +40,19 @@ impl Encoder<'_> {
     }
 
     #[inline]
-    unsafe fn number(&mut self) {
-        let sink = &mut self.buffers.sink;
-        // SAFETY: a number is on top.
-        unsafe {
-            if lua_isinteger(self.lua, -1) != 0 {
-                let value = lua_tointeger(self.lua, -1);
-                if (INLINE_MIN..=INLINE_MAX).contains(&value) {
-                    sink.byte((value - INLINE_MIN) as u8);
-                } else {
-                    sink.byte(INT);
-                    sink.varint(zigzag(value));
-                }
-            } else {
-                sink.byte(FLOAT);
-                sink.raw(&lua_tonumber(self.lua, -1).to_le_bytes());
-            }
-        }
-    }
-
-    #[inline]
     unsafe fn string(&mut self) {
         // SAFETY: a string is on top: `lua_tolstring` converts nothing.
         unsafe {
             let bytes = bytes_at(self.lua, -1);
-            let sink = &mut self.buffers.sink;
-            if bytes.len() <= SHORT_MAX {
-                sink.byte(SHORT + bytes.len() as u8);
-                sink.raw(bytes);
-                return;
-            }
             // The address of the bytes is as good an identity as that of the string's header.
-            if let Some(offset) = self.buffers.seen.get_or_insert(bytes.as_ptr() as usize, sink.at()) {
+            if bytes.len() > SHORT_MAX
+                && let Some(offset) =
+                    self.buffers.seen.get_or_insert(bytes.as_ptr() as usize, self.buffers.sink.at())
+            {
                 return self.reference(offset);
             }
-            let sink = &mut self.buffers.sink;
-            if bytes.len() < BLOB_MIN {
-                sink.byte(STR);
-                sink.counted(bytes);
-            } else {
-                sink.byte(BLOB);
-                sink.blob(bytes.as_ptr(), bytes.len());
+            self.buffers.sink.string(bytes);
+            if bytes.len() >= BLOB_MIN {
                 self.anchor();
             }
         }

@@ -3,7 +3,7 @@
 //! [`encode()`] reads values from the Lua stack and writes a [`Message`]; [`decode()`] reads a message from
 //! memory and pushes the values. Both work in one pass over the raw Lua API: no metamethod runs, no value
 //! gets a registry reference, and nesting is kept in a list of frames on the Rust heap, so that depth is
-//! data and never recursion.
+//! data and never recursion. [`decode_field()`] finds one field of a message and builds no more than that.
 //!
 //! What the room owns: the bytes (`format`), what travels and how, the path named in an error. What it
 //! may not do: allocate shared memory, start or wait for anything, know what a task or buffer is. Types of
@@ -36,7 +36,7 @@ mod tests;
 
 pub use by_value::ByValue;
 pub use collector::Pause;
-pub use decode::{MEMORY_FACTOR, decode, fuzz_decode};
+pub use decode::{Field, MEMORY_FACTOR, decode, decode_field, fuzz_decode};
 pub use encode::encode;
 pub use error::{DecodeError, EncodeError};
 pub use names::remember_names;

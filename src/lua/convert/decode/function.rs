@@ -11,22 +11,17 @@ impl Decoder<'_> {
             return self.fail(DecodeError::Refused("a function"));
         }
         if tag == CODE {
-            let read = self.cursor.length();
-            let len = self.read(read)?;
-            let read = self.cursor.copy_to(len, &mut self.scratch);
-            self.read(read)?;
+            self.copy_counted()?;
         } else {
             let read = self.cursor.varint();
             let at = self.read(read)?;
             if at >= self.cursor.at as u64 {
                 return self.corrupt("code that has not come yet");
             }
-            let mut cursor = self.cursor;
-            cursor.at = at as usize;
-            let read = cursor.length();
-            let len = self.read(read)?;
-            let read = cursor.copy_to(len, &mut self.scratch);
-            self.read(read)?;
+            let after = self.cursor;
+            self.cursor.at = at as usize;
+            self.copy_counted()?;
+            self.cursor = after;
         }
         let lua = self.lua;
         // SAFETY: below `lua_pcall` with room. The code comes from a trusted sender, as the option says;

@@ -27,13 +27,9 @@ impl Decoder<'_> {
                     self.push_missed();
                     lua_replace(lua, MISSED);
                 }
-                let read = self.cursor.length();
-                let len = self.read(read)?;
-                self.push_string(len)?;
+                self.push_counted()?;
                 if section == MISSING {
-                    let read = self.cursor.length();
-                    let len = self.read(read)?;
-                    self.push_string(len)?;
+                    self.push_counted()?;
                     lua_rawset(lua, MISSED);
                 } else {
                     self.whole_value()?;

@@ -8,9 +8,14 @@
 //! plus a few kilobytes, unless it contains code, constructors or names of modules: those are for trusted
 //! senders.
 
+mod field;
 mod function;
+mod fuzz;
 mod globals;
+mod key;
 mod named;
+mod scalar;
+mod skip;
 mod table;
 mod userdata;
 mod value;
@@ -22,10 +27,14 @@ use mlua::ffi::*;
 use super::collector::Pause;
 use super::error::DecodeError;
 use super::format::*;
-use super::options::{DecodeOptions, Handles, NoHandles};
+use super::options::{DecodeOptions, Handles};
 use super::protect::{FIRST, Protected, protected};
 use super::source::{Cursor, Read, Source};
 use super::stack::{ROOM, Stack};
+pub use field::{Field, decode_field};
+pub use fuzz::fuzz_decode;
+use scalar::Scalar;
+use skip::Position;
 
 /// Bytes of memory per byte of message, see above. The worst measured is 31, for tables in each other's items
 /// that are all remembered for references; frames on the Rust heap add some 20 to that.
@@ -64,6 +73,8 @@ struct Decoder<'a> {
     /// Where the next blob starts.
     blobs: usize,
     total: usize,
+    /// Where the part that is decoded starts; 0 if that is the whole message.
+    start: usize,
     options: &'a DecodeOptions,
     handles: &'a mut dyn Handles,
     frames: Vec<Frame>,
@@ -92,52 +103,48 @@ pub unsafe fn decode(
     options: &DecodeOptions,
     handles: &mut dyn Handles,
 ) -> Result<c_int, DecodeError> {
+    let mut cursor = stream(source, options)?;
+    let blobs = cursor.end;
+    let count = match cursor.varint() {
+        Ok(count) if count <= cursor.left() as u64 => count,
+        Ok(_) => return Err(DecodeError::Corrupt { at: cursor.at, what: "more values than bytes" }),
+        Err(what) => return Err(DecodeError::Corrupt { at: cursor.at, what }),
+    };
+    if count == 1
+        && let Some(scalar) = Scalar::alone(cursor, source.len())
+    {
+        // SAFETY: the state is valid and has a few free slots.
+        unsafe { scalar.push(lua)? };
+        return Ok(1);
+    }
+    let mut decoder = Decoder::new(lua, Position { cursor, blobs, total: source.len() }, options, handles);
+    // SAFETY: the state is valid; the stack is checked before anything is pushed.
+    unsafe {
+        // The results are on both stacks for a moment.
+        decoder.values = match c_int::try_from(count) {
+            Ok(fits) if fits < c_int::MAX - 8 && lua_checkstack(lua, fits + 8) != 0 => fits,
+            _ => return Err(no_stack(lua, count)),
+        };
+        decoder.results(source.len())
+    }
+}
+
+/// The stream of a message, behind its head; the blobs start where it ends.
+fn stream(source: Source, options: &DecodeOptions) -> Result<Cursor, DecodeError> {
     if source.len() > options.max_len {
         return Err(DecodeError::TooLong { len: source.len(), limit: options.max_len });
     }
-    let mut decoder = Decoder {
-        lua,
-        cursor: Cursor::new(source),
-        blobs: 0,
-        total: source.len(),
-        options,
-        handles,
-        frames: Vec::new(),
-        scratch: Vec::new(),
-        stack: Stack::new(lua, AWAY, 0),
-        budget: source.len() as u64,
-        metas: 0,
-        values: 0,
-        error: None,
-    };
-    // SAFETY: the state is valid; the stack is checked before anything is pushed and restored on failure.
-    unsafe {
-        let top = lua_gettop(lua);
-        let head = decoder.head();
-        let count = head.and_then(|()| {
-            let count = decoder.cursor.varint()?;
-            if count > decoder.cursor.left() as u64 {
-                return Err(DecodeError::Corrupt { at: decoder.cursor.at, what: "more values than bytes" });
-            }
-            // The results are on both stacks for a moment.
-            match c_int::try_from(count) {
-                Ok(fits) if fits < c_int::MAX - 8 && lua_checkstack(lua, fits + 8) != 0 => Ok(fits),
-                _ => Err(no_stack(lua, count)),
-            }
-        })?;
-        decoder.values = count;
-        let pause = Pause::new(lua, source.len().saturating_mul(MEMORY_FACTOR));
-        let outcome = protected(lua, &mut decoder, || 0, LUA_MULTRET);
-        pause.end();
-        match (decoder.error.take(), outcome) {
-            (Some(error), _) => {
-                lua_settop(lua, top);
-                Err(error)
-            }
-            (None, Err(failure)) => Err(failure.into()),
-            (None, Ok(())) => Ok(count),
-        }
+    let mut cursor = Cursor::new(source);
+    let head = cursor.word().map_err(|what| DecodeError::Corrupt { at: 0, what })?;
+    let length = head >> 8;
+    if head as u8 != VERSION {
+        return Err(DecodeError::Corrupt { at: 0, what: "it is no message of this version" });
     }
+    if length < HEAD as u64 || length > source.len() as u64 {
+        return Err(DecodeError::Corrupt { at: 1, what: "its length is wrong" });
+    }
+    cursor.end = length as usize;
+    Ok(cursor)
 }
 
 /// Why the stack cannot grow for so many values.
@@ -166,22 +173,59 @@ impl Protected for Decoder<'_> {
     }
 }
 
-impl Decoder<'_> {
-    /// Reads the head: where the blobs start.
-    fn head(&mut self) -> Read<()> {
-        let head = self.cursor.word()?;
-        let length = head >> 8;
-        if head as u8 != VERSION {
-            return Err(DecodeError::Corrupt { at: 0, what: "it is no message of this version" });
+impl<'a> Decoder<'a> {
+    /// A decoder of everything from `position` on.
+    fn new(
+        lua: *mut lua_State,
+        position: Position,
+        options: &'a DecodeOptions,
+        handles: &'a mut dyn Handles,
+    ) -> Self {
+        let Position { cursor, blobs, total } = position;
+        Self {
+            lua,
+            cursor,
+            blobs,
+            total,
+            start: 0,
+            options,
+            handles,
+            frames: Vec::new(),
+            scratch: Vec::new(),
+            stack: Stack::new(lua, AWAY, 0),
+            budget: total as u64,
+            metas: 0,
+            values: 0,
+            error: None,
         }
-        if length < HEAD as u64 || length > self.total as u64 {
-            return Err(DecodeError::Corrupt { at: 1, what: "its length is wrong" });
-        }
-        self.blobs = length as usize;
-        self.cursor.end = length as usize;
-        Ok(())
     }
 
+    /// Pushes the values, from a part of the message that is `len` bytes long, and returns their number. On
+    /// error the stack is as it was.
+    ///
+    /// # Safety
+    /// The state is valid and has room for the values and a few more.
+    unsafe fn results(mut self, len: usize) -> Result<c_int, DecodeError> {
+        let lua = self.lua;
+        // SAFETY: as demanded; the stack is restored on failure.
+        unsafe {
+            let top = lua_gettop(lua);
+            let pause = Pause::new(lua, len.saturating_mul(MEMORY_FACTOR));
+            let outcome = protected(lua, &mut self, || 0, LUA_MULTRET);
+            pause.end();
+            match (self.error.take(), outcome) {
+                (Some(error), _) => {
+                    lua_settop(lua, top);
+                    Err(error)
+                }
+                (None, Err(failure)) => Err(failure.into()),
+                (None, Ok(())) => Ok(self.values),
+            }
+        }
+    }
+}
+
+impl Decoder<'_> {
     unsafe fn message(&mut self) -> Step {
         let lua = self.lua;
         // SAFETY: below `lua_pcall`; the stack is checked for all that follows.
@@ -193,7 +237,9 @@ impl Decoder<'_> {
             for _ in 0..self.values {
                 self.whole_value()?;
             }
-            self.sections()?;
+            if self.start == 0 {
+                self.sections()?;
+            }
             self.set_metatables(0);
             Ok(())
         }
@@ -305,8 +351,15 @@ impl Decoder<'_> {
     fn read<T>(&mut self, read: Read<T>) -> Step<T> {
         match read {
             Ok(value) => Ok(value),
-            Err(error) => self.fail(error),
+            Err(what) => self.corrupt(what),
         }
+    }
+
+    /// Copies the bytes that follow their length into the scratch.
+    fn copy_counted(&mut self) -> Step {
+        let read = self.cursor.counted();
+        let piece = self.read(read)?;
+        if piece.copy_to(&mut self.scratch) { Ok(()) } else { self.fail(DecodeError::Memory) }
     }
 
     /// Takes table slots out of the budget.
@@ -328,46 +381,5 @@ impl Decoder<'_> {
     fn fail<T>(&mut self, error: DecodeError) -> Step<T> {
         self.error = Some(error);
         Err(Stop)
-    }
-}
-
-/// What the fuzz targets call: decodes the bytes in a fresh state as if from a hostile sender, where every
-/// outcome but a crash is right.
-#[doc(hidden)]
-pub fn fuzz_decode(data: &[u8]) {
-    /// Accepts every handle, as a string.
-    struct Strings;
-    impl Handles for Strings {
-        unsafe fn export(&mut self, _: *mut lua_State, _: c_int) -> Option<Result<(u8, Vec<u8>), String>> {
-            None
-        }
-        unsafe fn import(&mut self, lua: *mut lua_State, kind: u8, bytes: &[u8]) -> Result<(), String> {
-            if kind > 3 {
-                return Err("unknown kind".to_owned());
-            }
-            // SAFETY: `decode` calls this below `lua_pcall` with free slots.
-            unsafe { lua_pushlstring(lua, bytes.as_ptr().cast(), bytes.len()) };
-            Ok(())
-        }
-    }
-    // SAFETY: the state is new and closed here; the source is a slice that lives meanwhile.
-    unsafe {
-        let lua = luaL_newstate();
-        if lua.is_null() {
-            return;
-        }
-        let source = Source::new(data.as_ptr(), data.len());
-        let options = DecodeOptions { metatables: true, requires: true, ..DecodeOptions::PLAIN };
-        let _ = decode(lua, source, &options, &mut Strings);
-        let _ = decode(lua, source, &DecodeOptions::PLAIN, &mut NoHandles);
-        if data.len() >= HEAD {
-            // Again with the length put right, since hardly any mutant has a right one.
-            let mut framed = data.to_vec();
-            let head = (data.len() as u64) << 8 | u64::from(VERSION);
-            framed[..HEAD].copy_from_slice(&head.to_le_bytes());
-            let source = Source::new(framed.as_ptr(), framed.len());
-            let _ = decode(lua, source, &options, &mut Strings);
-        }
-        lua_close(lua);
     }
 }

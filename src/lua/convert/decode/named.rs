@@ -16,16 +16,14 @@ impl Decoder<'_> {
         // SAFETY: below `lua_pcall` with room; raw access but for `require`, which runs protected. The
         // name is kept reachable in slot `name` while slices of it are used.
         unsafe {
-            let read = self.cursor.length();
-            let len = self.read(read)?;
-            self.push_string(len)?;
+            self.push_counted()?;
             let name = lua_gettop(lua);
             let bytes = string(lua, name);
-            let module_len = memchr::memchr(0, bytes).unwrap_or(len);
+            let module_len = memchr::memchr(0, bytes).unwrap_or(bytes.len());
             lua_pushlstring(lua, bytes.as_ptr().cast(), module_len);
             self.module(name)?;
             let mut at = module_len;
-            while at < len {
+            while at < bytes.len() {
                 let field = &bytes[at + 1..];
                 let field = &field[..memchr::memchr(0, field).unwrap_or(field.len())];
                 at += 1 + field.len();

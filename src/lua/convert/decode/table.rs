@@ -144,9 +144,7 @@ impl Decoder<'_> {
         let lua = self.lua;
         // SAFETY: below `lua_pcall` with room; raw access only.
         unsafe {
-            let read = self.cursor.length();
-            let len = self.read(read)?;
-            self.push_string(len)?;
+            self.push_counted()?;
             if !string(lua, -1).starts_with(b"llib.") {
                 return self.corrupt("a type is none of llib's");
             }

@@ -11,10 +11,7 @@ impl Decoder<'_> {
     pub(super) unsafe fn handle(&mut self) -> Step {
         let read = self.cursor.byte();
         let kind = self.read(read)?;
-        let read = self.cursor.length();
-        let len = self.read(read)?;
-        let read = self.cursor.copy_to(len, &mut self.scratch);
-        self.read(read)?;
+        self.copy_counted()?;
         // SAFETY: below `lua_pcall` with room; the bytes are a private copy owned outside of it.
         unsafe {
             let top = lua_gettop(self.lua);
@@ -52,13 +49,9 @@ impl Decoder<'_> {
         let lua = self.lua;
         // SAFETY: below `lua_pcall` with room; the block has as many bytes as are copied.
         unsafe {
-            let read = self.cursor.length();
-            let len = self.read(read)?;
-            self.push_string(len)?;
-            let read = self.cursor.length();
-            let size = self.read(read)?;
-            let read = self.cursor.bytes(size);
-            let place = self.read(read)?;
+            self.push_counted()?;
+            let read = self.cursor.counted();
+            let content = self.read(read)?;
             lua_pushvalue(lua, -1);
             if lua_rawget(lua, LUA_REGISTRYINDEX) != LUA_TTABLE {
                 return self.raw_refused(-2, "this type is not registered here");
@@ -70,8 +63,8 @@ impl Decoder<'_> {
             if !allowed {
                 return self.raw_refused(-2, "its type does not set __memcpy here");
             }
-            let block = lua_newuserdatauv(lua, size, 1);
-            std::ptr::copy_nonoverlapping(place, block.cast::<u8>(), size);
+            let block = lua_newuserdatauv(lua, content.len(), 1);
+            std::ptr::copy_nonoverlapping(content.start(), block.cast::<u8>(), content.len());
             lua_rotate(lua, -2, 1);
             lua_setmetatable(lua, -2);
             lua_rotate(lua, -2, 1);

@@ -2,7 +2,8 @@
 
 use mlua::ffi::*;
 
-use super::super::bytecode::HASHED_STRING;
+use super::scalar::{Scalar, push_string};
+use super::skip::string_at;
 use super::*;
 
 impl Decoder<'_> {
@@ -31,29 +32,23 @@ impl Decoder<'_> {
 
     #[inline]
     pub(super) unsafe fn tagged(&mut self, tag: u8, offset: usize) -> Step<bool> {
-        let lua = self.lua;
+        let read = Scalar::read(tag, &mut self.cursor);
         // SAFETY: below `lua_pcall` with room.
         unsafe {
+            if let Some(scalar) = self.read(read)? {
+                scalar.push_inside(self.lua);
+                if tag == STR | SHARED {
+                    self.record(offset);
+                }
+                return Ok(false);
+            }
             match tag {
-                0..=0x7f => lua_pushinteger(lua, i64::from(tag) + INLINE_MIN),
-                SHORT..=SHORT_LAST => self.push_string((tag - SHORT) as usize)?,
-                NIL => lua_pushnil(lua),
-                FALSE | TRUE => lua_pushboolean(lua, (tag == TRUE).into()),
-                NULL => lua_pushlightuserdata(lua, std::ptr::null_mut()),
-                INT => {
-                    let read = self.cursor.varint();
-                    lua_pushinteger(lua, unzigzag(self.read(read)?));
-                }
-                FLOAT => {
-                    let read = self.cursor.word();
-                    lua_pushnumber(lua, f64::from_bits(self.read(read)?));
-                }
                 REF => self.reference()?,
                 GLOBALS => {
                     if !self.options.functions && !self.options.requires {
                         return self.fail(DecodeError::Refused("the globals table"));
                     }
-                    lua_pushglobaltable(lua);
+                    lua_pushglobaltable(self.lua);
                 }
                 _ => return self.starred(tag & !SHARED, tag & SHARED != 0, offset),
             }
@@ -61,7 +56,7 @@ impl Decoder<'_> {
         Ok(false)
     }
 
-    /// The tags that come in pairs.
+    /// The tags that come in pairs, but that of a string.
     unsafe fn starred(&mut self, tag: u8, shared: bool, offset: usize) -> Step<bool> {
         // SAFETY: as in `tagged`.
         unsafe {
@@ -69,11 +64,6 @@ impl Decoder<'_> {
                 TABLE => return self.table(shared, offset),
                 CODE | AGAIN => return self.function(tag, shared, offset),
                 BUILT => return self.start_built(shared, offset),
-                STR => {
-                    let read = self.cursor.length();
-                    let len = self.read(read)?;
-                    self.push_string(len)?;
-                }
                 BLOB => self.blob()?,
                 NAMED => self.named()?,
                 RAW => self.raw()?,
@@ -89,22 +79,12 @@ impl Decoder<'_> {
         Ok(false)
     }
 
-    /// Pushes the next `len` bytes as a string.
-    #[inline]
-    pub(super) unsafe fn push_string(&mut self, len: usize) -> Step {
-        let read = self.cursor.bytes(len);
-        let place = self.read(read)?;
-        // SAFETY: `len` bytes can be read at `place`. Lua reads a short string twice (hash, then copy), so
-        // it gets a private copy; the array has no destructor, as a Lua error may skip it.
-        unsafe {
-            if len <= HASHED_STRING {
-                let mut copy = [0u8; HASHED_STRING];
-                std::ptr::copy_nonoverlapping(place, copy.as_mut_ptr(), len);
-                lua_pushlstring(self.lua, copy.as_ptr().cast(), len);
-            } else {
-                lua_pushlstring(self.lua, place.cast(), len);
-            }
-        }
+    /// Pushes the bytes that follow their length as a string.
+    pub(super) unsafe fn push_counted(&mut self) -> Step {
+        let read = self.cursor.counted();
+        let piece = self.read(read)?;
+        // SAFETY: below `lua_pcall` with room.
+        unsafe { push_string(self.lua, piece) };
         Ok(())
     }
 
@@ -119,11 +99,11 @@ impl Decoder<'_> {
         if len < BLOB_MIN as u64 || len > blobs.left() as u64 {
             return self.corrupt("a long string is too short or not there");
         }
-        let read = blobs.bytes(len as usize);
-        let place = self.read(read)?;
+        let read = blobs.piece(len as usize);
+        let piece = self.read(read)?;
         self.blobs = blobs.at;
-        // SAFETY: as in `push_string`, for a long string.
-        unsafe { lua_pushlstring(self.lua, place.cast(), len as usize) };
+        // SAFETY: below `lua_pcall` with room.
+        unsafe { push_string(self.lua, piece) };
         Ok(())
     }
 
@@ -131,6 +111,10 @@ impl Decoder<'_> {
     pub(super) unsafe fn reference(&mut self) -> Step {
         let read = self.cursor.varint();
         let offset = self.read(read)?;
+        if offset < self.start as u64 {
+            // SAFETY: below `lua_pcall` with room.
+            return unsafe { self.string_outside(offset) };
+        }
         // SAFETY: the record is a table or nil; a missing entry gives nil, which is never recorded.
         unsafe {
             if offset > self.total as u64
@@ -139,6 +123,18 @@ impl Decoder<'_> {
             {
                 return self.corrupt("a reference to nothing");
             }
+        }
+        Ok(())
+    }
+
+    /// Pushes the string that stands before the part that is decoded.
+    #[cold]
+    unsafe fn string_outside(&mut self, offset: u64) -> Step {
+        let read = string_at(self.cursor, offset);
+        match self.read(read)? {
+            // SAFETY: below `lua_pcall` with room.
+            Some(piece) => unsafe { push_string(self.lua, piece) },
+            None => return self.corrupt("a reference to nothing"),
         }
         Ok(())
     }

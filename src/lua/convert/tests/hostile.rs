@@ -6,7 +6,7 @@ use super::*;
 use crate::crypto::{Algorithm, Hash};
 
 /// Messages that contain every tag a hostile sender may use with effect.
-fn samples() -> Vec<Vec<u8>> {
+pub(super) fn samples() -> Vec<Vec<u8>> {
     let mut samples: Vec<Vec<u8>> = [
         "return 1, -5, 1 << 40, 1.5, 'short', 'a longer string', true, nil",
         "local t = {1, {2}, nil, 4, x = {y = {}}, ['a key of some length'] = 1} t.t = t t[t] = t.x return t, t.x",
@@ -14,6 +14,8 @@ fn samples() -> Vec<Vec<u8>> {
         "local s = string.rep('long string', 10) return {s, s, {s}, string.rep('y', 40000)}",
         "local n = 1 x = {2} return function() n = n + 1 return n, x end, function() return n end",
         "local t = {} for i = 1, 250 do t = {t, [t] = i} end return t",
+        "return {5, {2}, nil, 'some longer text', x = {y = 'some longer text'}, [true] = {}, [1 << 40] = 2.5,
+            ['a key of some length'] = 1, [1.5] = string.rep('z', 33000), [-3] = setmetatable({}, {})}",
     ]
     .iter()
     .map(|code| encoded(code))
@@ -50,7 +52,7 @@ fn every_sample_is_a_message_that_its_own_side_accepts() {
 }
 
 /// A message of one value with these bytes.
-fn message(value: &[u8]) -> Vec<u8> {
+pub(super) fn message(value: &[u8]) -> Vec<u8> {
     let length = HEAD + 1 + value.len() + 1;
     let mut bytes = ((length as u64) << 8 | u64::from(VERSION)).to_le_bytes().to_vec();
     bytes.push(1);
@@ -259,8 +261,25 @@ fn memory_is_bounded_by_the_message() {
 
 #[test]
 fn memory_that_changes_meanwhile_does_no_harm() {
+    let mut samples = samples();
+    // SAFETY: nothing that needs trust is accepted; that the memory changes is the point.
+    while_changing(&samples.swap_remove(1), |state, source| unsafe {
+        let _ = decode(state.0, source, &DecodeOptions::PLAIN, &mut NoHandles);
+    });
+    let mut keys = ["return 2", "return 4", "return 'x'", "return 'a key of some length'"].iter().cycle();
+    let fields = encoded(
+        "return {5, {2}, nil, 'some longer text', x = {y = 'some longer text'}, ['a key of some length'] = 1}",
+    );
+    // SAFETY: as above; the key is at index 1.
+    while_changing(&fields, |state, source| unsafe {
+        keys.next().map(|key| state.run(key, 0));
+        let _ = decode_field(state.0, source, 1, &DecodeOptions::PLAIN, &mut NoHandles);
+    });
+}
+
+/// Calls `read` many times while another thread changes single bytes of the sample and puts them right again.
+fn while_changing(sample: &[u8], mut read: impl FnMut(&State, Source)) {
     use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-    let sample = samples().swap_remove(1);
     let shared: Vec<AtomicU8> = sample.iter().map(|&b| AtomicU8::new(b)).collect();
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -277,13 +296,10 @@ fn memory_that_changes_meanwhile_does_no_harm() {
         });
         let state = State::new();
         for _ in 0..20_000 {
-            // SAFETY: the memory lives; that it changes is the point.
-            let source = unsafe { Source::new(shared.as_ptr().cast(), shared.len()) };
-            // SAFETY: nothing that needs trust is accepted.
-            unsafe {
-                let _ = decode(state.0, source, &DecodeOptions::PLAIN, &mut NoHandles);
-                lua_settop(state.0, 0);
-            }
+            // SAFETY: the memory lives meanwhile.
+            read(&state, unsafe { Source::new(shared.as_ptr().cast(), shared.len()) });
+            // SAFETY: drops the values.
+            unsafe { lua_settop(state.0, 0) };
         }
         stop.store(true, Ordering::Relaxed);
     });

@@ -3,6 +3,7 @@
 mod by_value;
 mod depth;
 mod errors;
+mod field;
 mod functions;
 mod globals;
 mod hostile;
@@ -96,6 +97,24 @@ impl State {
         let count = unsafe { decode(self.0, source, options, &mut NoHandles) };
         assert_eq!(self.top(), top + *count.as_ref().unwrap_or(&0));
         count
+    }
+}
+
+impl State {
+    /// Replaces the key on top by what [`decode_field`] pushes for it, if it does.
+    pub(super) fn field(&self, bytes: &[u8], options: &DecodeOptions) -> Result<Field, DecodeError> {
+        let key = self.top();
+        // SAFETY: the slice lives meanwhile.
+        let source = unsafe { Source::new(bytes.as_ptr(), bytes.len()) };
+        // SAFETY: the tests are their own trusted sender; the key is on the stack.
+        unsafe {
+            let field = decode_field(self.0, source, key, options, &mut NoHandles);
+            let pushed = c_int::from(field == Ok(Field::Pushed));
+            assert_eq!(self.top(), key + pushed);
+            lua_rotate(self.0, key, -pushed);
+            lua_settop(self.0, key + pushed - 1);
+            field
+        }
     }
 }
 

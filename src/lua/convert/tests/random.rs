@@ -6,7 +6,7 @@ use super::*;
 
 /// A step that builds a part of the graph, as a statement of Lua. `n` is a table of all tables and
 /// functions so far; `v(x)` picks a value by number, a table for every other number.
-fn step() -> impl Strategy<Value = String> {
+pub(super) fn step() -> impl Strategy<Value = String> {
     let value = (0u32..1000).prop_map(|x| format!("v({x})"));
     let scalar = prop_oneof![
         any::<i64>().prop_map(|i| format!(
@@ -38,7 +38,7 @@ fn step() -> impl Strategy<Value = String> {
     ]
 }
 
-const BUILD: &str = "
+pub(super) const BUILD: &str = "
 local n = {{}}
 local function add(x) n[#n + 1] = x end
 local function v(x) return n[x % #n + 1] end
@@ -105,7 +105,7 @@ end
 return describe(...)
 ";
 
-fn description(state: &State, count: c_int) -> String {
+pub(super) fn description(state: &State, count: c_int) -> String {
     state.run(DESCRIBE, count);
     // SAFETY: the result is a string on top.
     unsafe {

@@ -15,5 +15,7 @@ mod place;
 mod ring;
 
 pub use bury::{bury_holdings, bury_session, discard_undelivered, sweep};
-pub use object::{Guard, Header, Kind, LockError, Object, ObjectError, attach, create, release, retain};
+pub use object::{
+    Change, Guard, Header, Kind, LockError, Object, ObjectError, attach, create, release, retain,
+};
 pub use parcel::{Content, MOST_HANDLES, Parcel, split, split_in_memory, tail};

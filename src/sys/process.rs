@@ -13,6 +13,13 @@ pub struct Usage {
     pub max_rss: u64,
 }
 
+impl Usage {
+    /// User and system CPU time together, in microseconds.
+    pub fn cpu(&self) -> u64 {
+        self.user + self.system
+    }
+}
+
 /// The usage of a process that runs; `None` if it does not.
 pub fn usage(pid: i32) -> Option<Usage> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

@@ -11,6 +11,10 @@ pub enum Kind {
     Timeout,
     /// The job's wall-clock limit.
     Deadline,
+    /// The job's limit of CPU time.
+    Cpu,
+    /// There was no memory left for it, within its limit or at all.
+    Memory,
     /// Killed by `task:kill`.
     Killed,
     /// Ended by `task:close`.
@@ -33,6 +37,8 @@ impl Kind {
             Kind::Rejected => "rejected",
             Kind::Timeout => "timeout",
             Kind::Deadline => "deadline",
+            Kind::Cpu => "cpu",
+            Kind::Memory => "memory",
             Kind::Killed => "killed",
             Kind::Closed => "closed",
             Kind::Signal => "signal",
@@ -45,7 +51,7 @@ impl Kind {
     /// The kinds that a worker itself can report, by the number that stands in its mailbox. Every other
     /// kind is the host's or the supervisor's to find: a worker cannot claim to have been killed.
     pub fn from_reply(code: u32) -> Option<Kind> {
-        [Kind::Error, Kind::Rejected, Kind::Closed, Kind::Encode]
+        [Kind::Error, Kind::Rejected, Kind::Closed, Kind::Encode, Kind::Memory]
             .into_iter()
             .find(|kind| kind.reply_code() == Some(code))
     }
@@ -57,6 +63,7 @@ impl Kind {
             Kind::Rejected => Some(3),
             Kind::Closed => Some(4),
             Kind::Encode => Some(5),
+            Kind::Memory => Some(6),
             _ => None,
         }
     }
@@ -71,7 +78,10 @@ mod tests {
         for code in 0..64 {
             if let Some(kind) = Kind::from_reply(code) {
                 assert_eq!(kind.reply_code(), Some(code));
-                assert!(!matches!(kind, Kind::Killed | Kind::Deadline | Kind::Lost | Kind::Signal));
+                assert!(!matches!(
+                    kind,
+                    Kind::Killed | Kind::Deadline | Kind::Cpu | Kind::Lost | Kind::Signal
+                ));
             }
         }
         assert_eq!(Kind::from_reply(0), None);

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::limits::Limits;
+
 /// Where a standard stream of the job goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stdio {
@@ -31,6 +33,8 @@ pub struct Settings {
     pub stdout: Stdio,
     /// Standard error.
     pub stderr: Stdio,
+    /// What it may use.
+    pub limits: Limits,
 }
 
 /// Bytes before the settings: their length.
@@ -108,6 +112,7 @@ mod tests {
             directory: None,
             nice: 5,
             stdout: Stdio::Null,
+            limits: Limits { memory: Some(64 << 20), cpu: None, files: Some(16), fsize: Some(0) },
             ..Settings::default()
         };
         let mut payload = settings.to_bytes();

@@ -18,6 +18,7 @@ use rustix::process::{
 };
 
 use crate::job::{self, Desk, Job};
+use crate::sandbox::limits;
 use crate::zygote::Ends;
 use crate::{lua, sys};
 
@@ -56,6 +57,7 @@ pub(crate) fn run(seat: Seat<'_>) -> ! {
         job::enter(Job::rehearse(mailbox, desk.clone(), seat.rehearsal));
         lua::state::rehearse(seat.lua);
         job::leave();
+        limits::prepare();
         wait_for_job(mailbox);
     }
     match Job::receive(mailbox, desk) {
@@ -88,6 +90,7 @@ fn settle_in(seat: &Seat<'_>) {
     }
     sys::close_from(DOORBELL + 1);
     let _ = setrlimit(Resource::Nofile, seat.file_limit);
+    sys::restore_file_size();
 }
 
 fn wait_for_job(mailbox: Mailbox<'_>) {

@@ -24,6 +24,7 @@ pub(crate) fn run(address: &str, host: i32, tree: &str) -> i32 {
     crate::child::set_title("llib-guard");
     sys::fill_standard_streams();
     sys::close_from(RING_FD + 1);
+    sys::raise_file_size();
     let ring = Ring::from_fd(sys::inherited(RING_FD));
     // The Rust runtime of some executables ignores it; jobs expect the default, as a shell gives it.
     sys::set_signal(libc::SIGPIPE, false);

@@ -18,6 +18,7 @@ mod guard;
 mod job;
 mod lua;
 mod reply;
+mod sandbox;
 mod sys;
 mod zygote;
 

@@ -9,6 +9,7 @@ use llib::shm::{Go, Mailbox, Region, RegionError, Spot, handles};
 use llib::sys::{clock, futex};
 
 use crate::job::Job;
+use crate::sandbox::limits;
 use crate::sys;
 
 /// Writes a reply where the host finds it, and tells it.
@@ -37,6 +38,11 @@ pub(crate) fn publish(
             job.mailbox.fill(length, |bytes| payload.write_to(bytes));
         }
         Spot::Apart => {
+            let limits = &job.settings.limits;
+            if limits.files.is_some() || limits.fsize.is_some() {
+                // The job is over, and this file is not one of its own.
+                limits::lift_file_limits();
+            }
             // From here on it is the host's.
             Region::write_new(&job.reply_name(), &payload.parts())?;
         }

@@ -3,6 +3,8 @@
 
 #![allow(unsafe_code)]
 
+pub(crate) mod heap;
+
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::ops::Range;
@@ -217,6 +219,23 @@ pub(crate) fn fill_standard_streams() {
 pub(crate) fn silence(target: RawFd) {
     if let Ok(null) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
         let _ = duplicate_to(&OwnedFd::from(null), target);
+    }
+}
+
+/// The limit of file sizes that this program was started with.
+static FILE_SIZE: OnceLock<Rlimit> = OnceLock::new();
+
+/// Lets this process write files as large as it may: a job that is a host itself may have a limit.
+pub(crate) fn raise_file_size() {
+    let old = FILE_SIZE.get_or_init(|| getrlimit(Resource::Fsize));
+    // As large as before, if they may not be larger.
+    let _ = setrlimit(Resource::Fsize, Rlimit { current: old.maximum, maximum: old.maximum });
+}
+
+/// Undoes [`raise_file_size`], for a worker.
+pub(crate) fn restore_file_size() {
+    if let Some(limit) = FILE_SIZE.get().filter(|limit| limit.current != limit.maximum) {
+        let _ = setrlimit(Resource::Fsize, *limit);
     }
 }
 

@@ -39,8 +39,12 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
             return Err(Raise::Argument(1, "Lua function expected, got a C function".to_owned()));
         }
         let name = name.unwrap_or_else(|| source_of(lua));
-        let facts =
-            Facts { name: name.clone(), timeout: options.timeout, captures: !options.capture().is_none() };
+        let facts = Facts {
+            name: name.clone(),
+            timeout: options.timeout,
+            limits: options.limits,
+            captures: !options.capture().is_none(),
+        };
         // Before the job exists, so that running out of memory here loses nothing.
         let task = task::push_empty(lua, facts);
         lua_pushvalue(lua, 1);
@@ -139,6 +143,7 @@ unsafe fn settings(lua: *mut lua_State, options: &Options, name: String) -> Sett
         nice: options.nice,
         stdout: options.stdout,
         stderr: options.stderr,
+        limits: options.limits,
     }
 }
 

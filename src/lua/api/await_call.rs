@@ -74,8 +74,8 @@ unsafe fn deliver(lua: *mut lua_State, facts: &Facts, job: &Rc<Job>, settled: Se
                 Ok(count) => return Ok(count),
                 Err(error) => damaged(lua, job, &error),
             },
-            Settled::Reply(code) => reported(lua, job, code),
-            Settled::Death(death) => died(lua, facts, death),
+            Settled::Reply(code) => reported(lua, facts, job, code),
+            Settled::Death(death) => died(lua, facts, job, death),
             Settled::Lost => lost(lua),
         }
         add_facts(lua, facts, job)?;
@@ -117,7 +117,7 @@ unsafe fn lost(lua: *mut lua_State) {
 }
 
 /// A failure that the worker tells of itself: message, traceback, and what was passed to `error` or `rej`.
-unsafe fn reported(lua: *mut lua_State, job: &Job, code: u32) {
+unsafe fn reported(lua: *mut lua_State, facts: &Facts, job: &Job, code: u32) {
     // SAFETY: the caller's state with the task at index 1 alone; a decoded message starts at index 2.
     unsafe {
         let (count, damage) = match (Kind::from_reply(code), decode_reply(lua, job)) {
@@ -137,6 +137,9 @@ unsafe fn reported(lua: *mut lua_State, job: &Job, code: u32) {
             // The bytes themselves, which need not be UTF-8.
             lua_pushvalue(lua, 2);
             lua_setfield(lua, -2, c"message".as_ptr());
+        }
+        if let Some(limit) = facts.limits.memory.filter(|_| kind == Kind::Memory) {
+            failure::set_integer(lua, c"limit", limit.cast_signed());
         }
         if count >= 2 {
             lua_pushvalue(lua, 3);
@@ -160,8 +163,9 @@ unsafe fn reported(lua: *mut lua_State, job: &Job, code: u32) {
 }
 
 /// A failure that is told by how the process ended.
-unsafe fn died(lua: *mut lua_State, facts: &Facts, death: Death) {
+unsafe fn died(lua: *mut lua_State, facts: &Facts, job: &Job, death: Death) {
     let by_signal = libc::WIFSIGNALED(death.status).then(|| libc::WTERMSIG(death.status));
+    let cpu_time = job.usage().cpu();
     let (kind, message) = match death.cause {
         Cause::Killed => {
             let name = by_signal.map(signal::name).unwrap_or_default();
@@ -177,6 +181,11 @@ unsafe fn died(lua: *mut lua_State, facts: &Facts, death: Death) {
             (Kind::Lost, format!("no worker process could be started: {reason}"))
         }
         Cause::Itself => match by_signal {
+            Some(number) if facts.limits.is_cpu_death(number, cpu_time) => {
+                let limit = facts.limits.cpu.unwrap_or_default() as f64 / 1000.0;
+                let used = cpu_time as f64 / 1000.0;
+                (Kind::Cpu, format!("used {used} ms of CPU time, and its limit was {limit} ms"))
+            }
             Some(number) => (Kind::Signal, format!("the worker process died of SIG{}", signal::name(number))),
             None => {
                 let code = libc::WEXITSTATUS(death.status);
@@ -195,10 +204,13 @@ unsafe fn died(lua: *mut lua_State, facts: &Facts, death: Death) {
             Some(number) => failure::set_text(lua, c"signal", &signal::name(number)),
             None => failure::set_integer(lua, c"code", i64::from(libc::WEXITSTATUS(death.status))),
         }
-        if kind == Kind::Deadline {
-            lua_pushnumber(lua, facts.timeout.unwrap_or_default().as_secs_f64() * 1000.0);
-            lua_setfield(lua, -2, c"limit".as_ptr());
-        }
+        let limit = match kind {
+            Kind::Deadline => facts.timeout.unwrap_or_default().as_secs_f64() * 1000.0,
+            Kind::Cpu => facts.limits.cpu.unwrap_or_default() as f64 / 1000.0,
+            _ => return,
+        };
+        lua_pushnumber(lua, limit);
+        lua_setfield(lua, -2, c"limit".as_ptr());
     }
 }
 

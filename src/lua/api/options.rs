@@ -7,6 +7,7 @@ use mlua::ffi::*;
 
 use crate::lua::call::{Raise, bytes, duration, type_name};
 use crate::lua::convert::GlobalMode;
+use crate::wire::limits::Limits;
 use crate::wire::settings::{Capture, Stdio};
 
 /// Checked options.
@@ -19,6 +20,7 @@ pub(super) struct Options {
     pub(super) globals: GlobalMode,
     pub(super) extra_globals: Vec<Vec<u8>>,
     pub(super) nice: i32,
+    pub(super) limits: Limits,
     /// Whether there is a table of arguments; it is left in the options table.
     pub(super) has_args: bool,
 }
@@ -34,6 +36,7 @@ impl Default for Options {
             globals: GlobalMode::Named,
             extra_globals: Vec::new(),
             nice: 0,
+            limits: Limits::default(),
             has_args: false,
         }
     }
@@ -47,7 +50,20 @@ impl Options {
 }
 
 /// In the order in which the message for an unknown one lists them.
-const KNOWN: [&str; 8] = ["args", "name", "timeout", "stdout", "stderr", "capture_limit", "globals", "nice"];
+const KNOWN: [&str; 12] = [
+    "args",
+    "name",
+    "timeout",
+    "cpu",
+    "memory",
+    "files",
+    "fsize",
+    "stdout",
+    "stderr",
+    "capture_limit",
+    "globals",
+    "nice",
+];
 
 /// Reads the options table at `index`.
 ///
@@ -90,9 +106,17 @@ unsafe fn set(lua: *mut lua_State, options: &mut Options, key: &str) -> Result<(
             }
             "name" => options.name = Some(text(lua, key)?),
             "timeout" => {
-                let given = (lua_type(lua, -1) == LUA_TNUMBER).then(|| lua_tonumber(lua, -1));
-                let limit = given.and_then(duration).filter(|limit| !limit.is_zero());
-                options.timeout = Some(limit.ok_or_else(|| expected(lua, key, "milliseconds above zero"))?);
+                options.timeout = Some(time(lua, key)?);
+            }
+            "cpu" => options.limits.cpu = Some(cpu_time(time(lua, key)?)),
+            "memory" => options.limits.memory = Some(size_up_to(lua, key, MOST_MEMORY, "\"1T\"")?),
+            "fsize" => {
+                options.limits.fsize = Some(size_up_to(lua, key, i64::MAX as u64, "the largest integer")?)
+            }
+            "files" => {
+                let files = integer(lua).filter(|files| (0..=1 << 20).contains(files));
+                let files = files.ok_or_else(|| expected(lua, key, "an integer from 0 to 1048576"))?;
+                options.limits.files = Some(files.cast_unsigned());
             }
             "stdout" => options.stdout = stdio(lua, key)?,
             "stderr" => options.stderr = stdio(lua, key)?,
@@ -151,25 +175,49 @@ unsafe fn stdio(lua: *mut lua_State, key: &str) -> Result<Stdio, String> {
     }
 }
 
+/// Milliseconds, more than none.
+unsafe fn time(lua: *mut lua_State, key: &str) -> Result<Duration, String> {
+    // SAFETY: the caller has the value on top of the stack; the type is checked before the number is read.
+    unsafe {
+        let given = (lua_type(lua, -1) == LUA_TNUMBER).then(|| lua_tonumber(lua, -1));
+        let limit = given.and_then(duration).filter(|limit| !limit.is_zero());
+        limit.ok_or_else(|| expected(lua, key, "milliseconds above zero"))
+    }
+}
+
+/// Whole microseconds, at least one.
+fn cpu_time(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1)
+}
+
 unsafe fn size(lua: *mut lua_State, key: &str) -> Result<u32, String> {
+    // SAFETY: the caller has the value on top of the stack.
+    let size = unsafe { size_up_to(lua, key, 1 << 30, "\"1G\"")? };
+    Ok((size as u32).min(Capture::MAX))
+}
+
+/// More memory than a process can address would only wrap around later.
+const MOST_MEMORY: u64 = 1 << 40;
+
+unsafe fn size_up_to(lua: *mut lua_State, key: &str, most: u64, words: &str) -> Result<u64, String> {
     // SAFETY: the caller has the value on top of the stack.
     unsafe {
         let given = match bytes(lua, -1) {
             Some(text) => parse_size(&String::from_utf8_lossy(text)),
             None => integer(lua).and_then(|size| u64::try_from(size).ok()),
         };
-        let limit = given.filter(|size| *size <= 1 << 30);
-        let range = "a size such as 65536 or \"64K\", at most \"1G\"";
-        limit.map(|size| (size as u32).min(Capture::MAX)).ok_or_else(|| expected(lua, key, range))
+        let range = format!("a size such as 65536 or \"64K\", at most {words}");
+        given.filter(|size| *size <= most).ok_or_else(|| expected(lua, key, &range))
     }
 }
 
-/// A number of bytes: digits, and K, M or G for powers of 1024.
+/// A number of bytes: digits, and K, M, G or T for powers of 1024.
 fn parse_size(text: &str) -> Option<u64> {
     let (digits, shift) = match text.chars().last()?.to_ascii_uppercase() {
         'K' => (&text[..text.len() - 1], 10),
         'M' => (&text[..text.len() - 1], 20),
         'G' => (&text[..text.len() - 1], 30),
+        'T' => (&text[..text.len() - 1], 40),
         _ => (text, 0),
     };
     digits.parse::<u64>().ok()?.checked_mul(1 << shift)
@@ -207,6 +255,7 @@ mod tests {
         assert_eq!(parse_size("512"), Some(512));
         assert_eq!(parse_size("64K"), Some(65536));
         assert_eq!(parse_size("2g"), Some(2 << 30));
+        assert_eq!(parse_size("1T"), Some(1 << 40));
         assert_eq!(parse_size("M"), None);
         assert_eq!(parse_size(""), None);
         assert_eq!(parse_size("99999999999G"), None);

@@ -16,6 +16,7 @@ use crate::lua::hooks;
 use crate::lua_function;
 use crate::sys::signal;
 use crate::wire::cause::Cause;
+use crate::wire::limits::Limits;
 
 /// The metatable's name in the registry.
 pub const TASK: &CStr = c"llib.task";
@@ -24,6 +25,7 @@ pub const TASK: &CStr = c"llib.task";
 pub(super) struct Facts {
     pub(super) name: String,
     pub(super) timeout: Option<Duration>,
+    pub(super) limits: Limits,
     pub(super) captures: bool,
 }
 

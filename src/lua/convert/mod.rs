@@ -33,6 +33,7 @@ mod source;
 mod stack;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use by_value::ByValue;
 pub use collector::Pause;
@@ -43,3 +44,4 @@ pub use names::remember_names;
 pub use options::{DecodeOptions, EncodeOptions, GlobalMode, Handles, NoHandles, Roots};
 pub use sink::Message;
 pub use source::Source;
+pub use text::write_text;

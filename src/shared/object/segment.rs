@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustix::fs::{Mode, SeekFrom, fstat, ftruncate};
@@ -62,6 +62,8 @@ pub struct Object {
     content: UnsafeCell<Mapping>,
     /// Halves that are known to exist, see [`KEPT`].
     present: AtomicU32,
+    /// Whether the lock's owner is making a new content from the old one, see [`Guard::begin_change`].
+    changing: AtomicBool,
 }
 
 // SAFETY: the header is made of atomics, and `content` is touched by the holder of the object's lock alone,
@@ -198,7 +200,17 @@ fn map(
     // SAFETY: see `Object::header`.
     let written = unsafe { &*header.start().cast::<Header>() }.kind();
     let kind = kind.or(written).ok_or(ObjectError::Gone)?;
-    Ok(Object { tree, me, id, kind, length, header, content: content.into(), present: AtomicU32::new(0) })
+    Ok(Object {
+        tree,
+        me,
+        id,
+        kind,
+        length,
+        header,
+        content: content.into(),
+        present: AtomicU32::new(0),
+        changing: AtomicBool::new(false),
+    })
 }
 
 /// Name of the segment of an object of the tree with this name.
@@ -284,8 +296,13 @@ impl Object {
         self.lock_ref().map_or(Unlocked::NotHeld, |lock| lock.release())
     }
 
+    /// Whether this thread is making a new content from the old one.
+    pub fn is_changing_here(&self) -> bool {
+        self.changing.load(Ordering::Relaxed) && self.is_locked_here()
+    }
+
     /// Whether this thread holds the object's lock.
-    pub fn is_locked_here(&self) -> bool {
+    fn is_locked_here(&self) -> bool {
         crate::sync::holds(&self.header().lock)
     }
 }
@@ -323,6 +340,13 @@ impl<'a> Guard<'a> {
     /// Whether the last owner died holding the lock.
     pub fn abandoned(&self) -> bool {
         self.abandoned
+    }
+
+    /// Says that the content will be replaced by one that is made of it: what others in this thread write meanwhile
+    /// would be lost.
+    pub fn begin_change(self) -> Change<'a> {
+        self.object.changing.store(true, Ordering::Relaxed);
+        Change { guard: self }
     }
 
     /// Leaves the lock taken.
@@ -416,5 +440,24 @@ impl<'a> Guard<'a> {
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
         self.object.unlock();
+    }
+}
+
+/// A change under way, with the object's lock.
+pub struct Change<'a> {
+    guard: Guard<'a>,
+}
+
+impl<'a> Change<'a> {
+    /// The lock.
+    pub fn guard(&self) -> &Guard<'a> {
+        &self.guard
+    }
+}
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        // Before the lock is given back: then the mark is the next owner's.
+        self.guard.object.changing.store(false, Ordering::Relaxed);
     }
 }

@@ -1,36 +1,44 @@
 //! A job from its bytes to its end.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use llib::lua::api;
 use llib::lua::call::{Outcome, bytes, push_bytes, push_description, push_text, type_name};
-use llib::lua::convert::{DecodeOptions, MEMORY_FACTOR, Pause, Source, decode};
+use llib::lua::convert::{DecodeError, DecodeOptions, MEMORY_FACTOR, Pause, Source, decode};
 use llib::lua::types::{Objects, Sent};
 use llib::lua_function;
 use llib::wire::kind::Kind;
 use llib::wire::settings::Stdio;
 use mlua::ffi::*;
 
-use super::outcome::{VALUES, code, finish, finish_failure, send};
-use super::res;
+use super::outcome::{
+    VALUES, code, exhausted, finish, finish_failure, heap_exhausted, is_memory_error, send, tell,
+};
+use super::{memory, res};
 use crate::job::{self, Job};
+use crate::sandbox::limits;
 use crate::{child, sys};
 
 /// Runs the job. The process ends here, by itself or by a signal.
 pub(crate) fn run(lua: *mut lua_State, job: &'static Job) -> ! {
+    sys::heap::on_exhaustion(heap_exhausted);
     apply_settings(job);
     // SAFETY: the worker's state, idle. Errors inside end up here as a status.
     unsafe {
         lua_settop(lua, 0);
+        if let Some(bytes) = job.settings.limits.memory {
+            memory::limit(lua, bytes);
+        }
         lua_pushcfunction(lua, job_main);
-        if lua_pcall(lua, 0, 0, 0) != LUA_OK {
-            // Only what the job's own handler could not take: no memory even for an error.
-            let text = bytes(lua, -1).map(<[u8]>::to_vec);
-            lua_settop(lua, 0);
-            push_bytes(lua, &text.unwrap_or_else(|| b"error in error handling".to_vec()));
-            finish(lua, 1, 1, code(Kind::Error));
+        let status = lua_pcall(lua, 0, 0, 0);
+        if status != LUA_OK {
+            // Only what the job's own handler could not take.
+            if is_memory_error(lua, status) {
+                exhausted(lua, job);
+            }
+            tell(job, bytes(lua, -1).unwrap_or(b"error in error handling"), code(Kind::Error));
         }
         finish(lua, 1, 0, VALUES)
     }
@@ -49,6 +57,9 @@ fn apply_settings(job: &Job) {
         if stdio == Stdio::Null {
             sys::silence(target);
         }
+    }
+    if let Err(error) = limits::apply(&settings.limits) {
+        tell(job, format!("the job was not started: {error}").as_bytes(), code(Kind::Error));
     }
 }
 
@@ -92,16 +103,18 @@ unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
             if job.rehearsal {
                 return Ok(0);
             }
-            lua_settop(lua, 0);
-            push_text(lua, &format!("the job could not be received: {error}"));
-            finish(lua, 1, 1, code(Kind::Error));
+            if error == DecodeError::Memory {
+                exhausted(lua, job);
+            }
+            tell(job, format!("the job could not be received: {error}").as_bytes(), code(Kind::Error));
         }
         lua_pushvalue(lua, 4);
         lua_remove(lua, 4);
         lua_insert(lua, 2);
         // The stack: 1 handler, 2 function, 3 res, 4 rej, 5… arguments.
         let arguments = lua_gettop(lua) - 2;
-        if lua_pcall(lua, arguments, LUA_MULTRET, 1) == LUA_OK {
+        let status = lua_pcall(lua, arguments, LUA_MULTRET, 1);
+        if status == LUA_OK {
             let count = lua_gettop(lua) - 1;
             if job.rehearsal {
                 sys::flush_streams();
@@ -114,7 +127,7 @@ unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
         if job.rehearsal {
             return Ok(0);
         }
-        fail(lua)
+        fail(lua, job, status)
     }
 }
 
@@ -160,20 +173,26 @@ unsafe fn explain_body(lua: *mut lua_State) -> Outcome {
 }
 
 /// Ends the job with the error that is on top of the stack.
-unsafe fn fail(lua: *mut lua_State) -> ! {
+unsafe fn fail(lua: *mut lua_State, job: &Job, status: c_int) -> ! {
     // SAFETY: the job's state after its call has ended.
     unsafe {
+        if is_memory_error(lua, status) {
+            exhausted(lua, job);
+        }
         if lua_type(lua, -1) == LUA_TTABLE {
             let explained = lua_gettop(lua);
             for position in [2, 3, 1] {
                 lua_rawgeti(lua, explained, position);
+            }
+            if is_memory_error(lua, status) {
+                exhausted(lua, job);
             }
             // Below them are the handler and the table.
             lua_remove(lua, 1);
             lua_remove(lua, 1);
             finish_failure(lua, 1, code(Kind::Error));
         }
-        // No memory, or an error in error handling: the handler did not run or did not end.
+        // An error in error handling: the handler did not end.
         push_description(lua, -1);
         finish(lua, lua_gettop(lua), 1, code(Kind::Error))
     }

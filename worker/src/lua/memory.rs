@@ -13,11 +13,14 @@
 //! Lua gives each block back with the size that it asked for, so blocks need no header: that of a small
 //! block is what makes the C library's slower and larger. Small blocks that were freed serve blocks of the
 //! same size only and stay until the process ends, which is with its job.
+//!
+//! A job's memory limit is kept here too: what the state holds is counted, and what would go beyond is refused. Lua
+//! then collects its garbage, asks again, and raises "not enough memory".
 
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
-use mlua::ffi::{lua_State, lua_setallocf};
+use mlua::ffi::{LUA_GCCOUNT, LUA_GCCOUNTB, lua_State, lua_gc, lua_getallocf, lua_setallocf};
 
 use crate::sys;
 
@@ -52,11 +55,35 @@ struct Arena {
     next: *mut u8,
     left: usize,
     chunk: usize,
+    /// What the state holds, of whatever source.
+    used: usize,
+    limit: usize,
+    /// The block that was refused last; 0 if none was.
+    refused: usize,
+}
+
+/// How a job stands to its memory limit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// Bytes that the state holds.
+    pub(super) used: usize,
+    /// Bytes that it may hold, if there is a limit.
+    pub(super) limit: Option<usize>,
+    /// Length of the block that was refused last, if one was.
+    pub(super) refused: Option<usize>,
 }
 
 impl Arena {
     const fn new() -> Arena {
-        Arena { free: [null_mut(); SMALL / GRAIN + 1], next: null_mut(), left: 0, chunk: FIRST_CHUNK }
+        Arena {
+            free: [null_mut(); SMALL / GRAIN + 1],
+            next: null_mut(),
+            left: 0,
+            chunk: FIRST_CHUNK,
+            used: 0,
+            limit: usize::MAX,
+            refused: 0,
+        }
     }
 
     #[inline]
@@ -119,7 +146,48 @@ pub(super) unsafe fn install(lua: *mut lua_State) {
     // SAFETY: blocks that the state has already end up in the right place too: the C library's small ones are
     // as good for a free list as any, since their room is a multiple of the grain, and larger ones are freed
     // as what they are.
-    unsafe { lua_setallocf(lua, allocate, (&raw mut *arena).cast()) }
+    unsafe {
+        arena.used = held(lua);
+        lua_setallocf(lua, allocate, (&raw mut *arena).cast());
+    }
+}
+
+/// Bytes that a state holds.
+unsafe fn held(lua: *mut lua_State) -> usize {
+    // SAFETY: the callers' state; the calls count and raise nothing.
+    let (kilobytes, rest) = unsafe { (lua_gc(lua, LUA_GCCOUNT), lua_gc(lua, LUA_GCCOUNTB)) };
+    kilobytes.unsigned_abs() as usize * 1024 + rest.unsigned_abs() as usize
+}
+
+/// The arena of a state.
+unsafe fn arena<'a>(lua: *mut lua_State) -> &'a mut Arena {
+    let mut arena = null_mut();
+    // SAFETY: every state here is one that `install` was called for, and callers run while no call of the
+    // allocator does.
+    unsafe {
+        lua_getallocf(lua, &mut arena);
+        &mut *arena.cast::<Arena>()
+    }
+}
+
+/// Sets how many bytes the state may hold from now on. It may hold more already; then it gets no more.
+///
+/// # Safety
+/// `lua` is a state of [`install`].
+pub(super) unsafe fn limit(lua: *mut lua_State, bytes: u64) {
+    // SAFETY: as demanded.
+    unsafe { arena(lua) }.limit = usize::try_from(bytes).unwrap_or(usize::MAX);
+}
+
+/// How the state stands to its limit.
+///
+/// # Safety
+/// `lua` is a state of [`install`].
+pub(super) unsafe fn standing(lua: *mut lua_State) -> Standing {
+    // SAFETY: as demanded.
+    let arena = unsafe { arena(lua) };
+    let some = |value: usize, none: usize| Some(value).filter(|value| *value != none);
+    Standing { used: arena.used, limit: some(arena.limit, usize::MAX), refused: some(arena.refused, 0) }
 }
 
 /// See lua_Alloc in Lua's manual.
@@ -130,8 +198,29 @@ unsafe extern "C" fn allocate(arena: *mut c_void, block: *mut c_void, old: usize
     // SAFETY: as demanded; Lua makes one call at a time.
     unsafe {
         let arena = &mut *arena.cast::<Arena>();
+        // Without a block, `old` says what the new one is for.
+        let held = if block.is_null() { 0 } else { old };
+        if new > held && arena.used.saturating_add(new - held) > arena.limit {
+            arena.refused = new;
+            return null_mut();
+        }
+        let placed = place(arena, block, held, new);
+        if placed.is_null() && new > 0 {
+            arena.refused = new;
+        } else {
+            arena.used = arena.used.wrapping_add(new).wrapping_sub(held);
+        }
+        placed
+    }
+}
+
+/// # Safety
+/// As for [`allocate`]; `old` is 0 where there is no block.
+#[inline]
+unsafe fn place(arena: &mut Arena, block: *mut c_void, old: usize, new: usize) -> *mut c_void {
+    // SAFETY: as demanded.
+    unsafe {
         if block.is_null() {
-            // `old` says what it is for.
             return if new == 0 { null_mut() } else { obtain(arena, new) };
         }
         if new == 0 {
@@ -245,5 +334,28 @@ mod tests {
         // SAFETY: it is not used any more.
         unsafe { arena.give(last.cast(), class) };
         assert_eq!(arena.take(class).cast::<u8>(), last);
+    }
+
+    #[test]
+    fn a_limit_refuses_what_goes_beyond_it_and_counts_what_is_given_back() {
+        let mut arena = Arena { limit: 10_000, ..Arena::new() };
+        let mut call = |block, old, new| {
+            // SAFETY: blocks come from earlier calls, with their sizes.
+            unsafe { allocate((&raw mut arena).cast(), block, old, new) }
+        };
+        let large = call(null_mut(), 0, 9_000);
+        assert!(!large.is_null());
+        // For a new block the old size is a type.
+        assert!(call(null_mut(), 5_000, 1_001).is_null());
+        let small = call(null_mut(), 5_000, 1_000);
+        assert!(!small.is_null());
+        assert!(call(small, 1_000, 1_001).is_null());
+        let large = call(large, 9_000, 100);
+        let more = call(null_mut(), 0, 8_900);
+        assert!(!more.is_null());
+        call(more, 8_900, 0);
+        call(small, 1_000, 0);
+        call(large, 100, 0);
+        assert_eq!((arena.used, arena.refused), (0, 1_001));
     }
 }

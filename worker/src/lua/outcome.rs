@@ -1,14 +1,17 @@
 //! What ends a job: values or a failure, encoded and handed over.
 
 use std::ffi::c_int;
+use std::io::Write;
 
 use llib::dispatch::Payload;
-use llib::lua::call::push_text;
-use llib::lua::convert::{EncodeOptions, GlobalMode, Message, Roots, encode};
+use llib::lua::call::bytes;
+use llib::lua::convert::{EncodeError, EncodeOptions, GlobalMode, Message, Roots, encode, write_text};
 use llib::lua::types::{Objects, Sent};
+use llib::shm::Mailbox;
 use llib::wire::kind::Kind;
 use mlua::ffi::*;
 
+use super::memory::{self, Standing};
 use crate::job::{self, Job};
 use crate::{reply, sys};
 
@@ -39,16 +42,92 @@ pub(super) unsafe fn finish(lua: *mut lua_State, first: c_int, count: c_int, cod
     sys::flush_streams();
     // SAFETY: the job's state with these values.
     unsafe {
-        if let Err(reason) = send(lua, job, first, count, code) {
-            lua_settop(lua, 0);
-            push_text(lua, &reason);
-            let failed = self::code(Kind::Encode);
-            if send(lua, job, 1, 1, failed).is_err() {
-                sys::exit_now(1);
-            }
+        match send(lua, job, first, count, code) {
+            Ok(()) => reply::stall(job),
+            Err(Unsent::Memory) => exhausted(lua, job),
+            Err(Unsent::Reason(reason)) => tell(job, reason.as_bytes(), self::code(Kind::Encode)),
         }
     }
+}
+
+/// Replies with a failure that is just this text, and never returns. Takes no memory, neither Lua's nor other.
+pub(super) fn tell(job: &Job, text: &[u8], code: u32) -> ! {
+    /// A payload that every mailbox has room for.
+    struct Ready<'a>(&'a [u8]);
+    impl Payload for Ready<'_> {
+        fn len(&self) -> usize {
+            self.0.len()
+        }
+        fn write_to(&self, to: &mut [u8]) {
+            to.copy_from_slice(self.0);
+        }
+        fn parts(&self) -> Vec<&[u8]> {
+            vec![self.0]
+        }
+    }
+    let mut message = [0; Mailbox::READY];
+    let len = write_text(text, &mut message);
+    if reply::publish(job, code, &Ready(&message[..len]), &[]).is_err() {
+        sys::exit_now(1);
+    }
     reply::stall(job)
+}
+
+/// Whether the error on top of the stack, which ended a call with this status, is that there was no memory.
+pub(super) unsafe fn is_memory_error(lua: *mut lua_State, status: c_int) -> bool {
+    /// What Lua raises then, a string that is always there. It may have been caught and raised again. A script can
+    /// raise it too, and Lua takes that for its own, so it only counts once memory was refused.
+    const TEXT: &[u8] = b"not enough memory";
+    // SAFETY: the caller's state with a value on top.
+    unsafe {
+        let raised = status == LUA_ERRMEM || bytes(lua, -1).is_some_and(|text| text == TEXT);
+        raised && memory::standing(lua).refused.is_some()
+    }
+}
+
+/// Ends the job for want of memory, without taking any.
+pub(super) unsafe fn exhausted(lua: *mut lua_State, job: &Job) -> ! {
+    // SAFETY: the job's state.
+    let Standing { used, limit, refused } = unsafe { memory::standing(lua) };
+    let mut text = [0; 256];
+    let room = text.len();
+    let mut rest = text.as_mut_slice();
+    // A text that is cut off is one all the same.
+    let _ = rest.write_all(b"not enough memory");
+    let _ = match limit {
+        Some(limit) => write!(rest, ": {used} bytes of its limit of {limit} were in use"),
+        None => write!(rest, ": the system gives no more, {used} bytes were in use"),
+    };
+    if let Some(refused) = refused {
+        let _ = write!(rest, ", a block of {refused} was asked for");
+    }
+    let len = room - rest.len();
+    sys::flush_streams();
+    tell(job, &text[..len], code(Kind::Memory))
+}
+
+/// What Rust's allocator does in a job when it has nothing to give, see `sys::heap`.
+pub(super) fn heap_exhausted() {
+    let Some(job) = job::current().filter(|job| !job.rehearsal) else { return };
+    sys::flush_streams();
+    let mut text = [0; 256];
+    let room = text.len();
+    let mut rest = text.as_mut_slice();
+    let _ = rest.write_all(b"not enough memory outside Lua");
+    if let Some(limit) = job.settings.limits.private_memory() {
+        let _ =
+            write!(rest, ": the limit of private memory is {limit} bytes beyond what a worker starts with");
+    }
+    let len = room - rest.len();
+    tell(job, &text[..len], code(Kind::Memory))
+}
+
+/// Why values could not be sent.
+pub(super) enum Unsent {
+    /// There was no memory for it.
+    Memory,
+    /// The reason in a sentence.
+    Reason(String),
 }
 
 pub(super) unsafe fn send(
@@ -57,7 +136,7 @@ pub(super) unsafe fn send(
     first: c_int,
     count: c_int,
     code: u32,
-) -> Result<(), String> {
+) -> Result<(), Unsent> {
     let sent = Sent::default();
     // SAFETY: the caller has these values on the stack.
     let published = unsafe {
@@ -67,8 +146,9 @@ pub(super) unsafe fn send(
     };
     match published {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(error) => Err(error.to_string()),
+        Ok(Err(error)) => Err(Unsent::Reason(error.to_string())),
+        Err(EncodeError::Memory) => Err(Unsent::Memory),
+        Err(error) => Err(Unsent::Reason(error.to_string())),
     }
 }
 

@@ -71,7 +71,8 @@ fn prepare(
             sys::set_signal(signal, true);
         }
         // Rust's handlers would turn a stack overflow's SIGSEGV into SIGABRT.
-        for signal in [libc::SIGSEGV, libc::SIGBUS] {
+        // SIGXCPU is how a limit of CPU time ends a job, whatever the host does with it.
+        for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGXCPU] {
             sys::set_signal(signal, false);
         }
         let mut children = SigSet::empty();

@@ -155,7 +155,7 @@ impl Value {
                 Ok(string_at(start.cursor, offset)?
                     .map_or(Self::Tied, |text| Self::Scalar(Scalar::Text(text))))
             }
-            TABLE | BLOB | HANDLE => {
+            TABLE | BLOB | HANDLE | VALUE => {
                 *position = start;
                 Ok(if position.skip_part()? { Self::Part } else { Self::Tied })
             }

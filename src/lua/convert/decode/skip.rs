@@ -98,7 +98,7 @@ impl Position {
                         cursor.counted()?;
                         cursor.counted()?;
                     }
-                    HANDLE => {
+                    HANDLE | VALUE => {
                         cursor.byte()?;
                         cursor.counted()?;
                     }

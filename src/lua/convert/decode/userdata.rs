@@ -30,10 +30,7 @@ impl Decoder<'_> {
         let Some(kind) = ByValue::of_kind(kind) else {
             return self.corrupt("an object of an unknown type");
         };
-        let read = self.cursor.length();
-        let len = self.read(read)?;
-        let read = self.cursor.copy_to(len, &mut self.scratch);
-        self.read(read)?;
+        self.copy_counted()?;
         // SAFETY: below `lua_pcall` with room; the bytes are a private copy owned outside of it.
         match unsafe { (kind.load)(self.lua, &self.scratch) } {
             Ok(()) => Ok(()),

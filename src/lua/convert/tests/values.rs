@@ -179,3 +179,16 @@ fn the_collector_keeps_its_state() {
     trip_between(&sender, &receiver, "return {}", "assert(not collectgarbage('isrunning'))");
     sender.run("assert(not collectgarbage('isrunning'))", 0);
 }
+
+#[test]
+fn a_text_written_without_lua_is_received_as_that_string_or_as_its_beginning() {
+    let receiver = State::new();
+    let mut place = [0; 8000];
+    for len in [0, 1, 8, 127, 128, 7000, 9000] {
+        let text = "x".repeat(len);
+        let written = write_text(text.as_bytes(), &mut place);
+        assert_eq!(receiver.decode(&place[..written], &DecodeOptions::PLAIN), Ok(1));
+        receiver.run(&format!("local s = ... assert(s == ('x'):rep(math.min({len}, 7987)), #s)"), 1);
+    }
+    assert_eq!(write_text(b"text", &mut [0; 5]), 0);
+}

@@ -44,6 +44,9 @@ unsafe fn push_field(lua: *mut lua_State) -> Result<(), Raise> {
     // SAFETY: see above.
     unsafe {
         let object = handle::object(lua, 1, Kind::Buffer)?;
+        if store::push_field(lua, &object, 2)? {
+            return Ok(());
+        }
         store::push_copy(lua, &object)?;
         drop(object);
         lua_pushvalue(lua, 2);
@@ -69,7 +72,7 @@ unsafe fn method_body(lua: *mut lua_State) -> Outcome {
             return Ok(lua_gettop(lua));
         }
         let object = handle::object(lua, 1, Kind::Buffer)?;
-        let guard = store::lock_to_change(lua, &object)?;
+        let change = store::lock_to_change(lua, &object)?;
         lua_checkstack(lua, 12);
         store::push_copy(lua, &object)?;
         lua_replace(lua, 1);
@@ -87,7 +90,7 @@ unsafe fn method_body(lua: *mut lua_State) -> Outcome {
         if lua_pcall(lua, arguments, LUA_MULTRET, 0) != LUA_OK {
             return Err(Raise::Object);
         }
-        store::replace_locked(lua, &guard, 1)?;
+        store::replace_locked(lua, change.guard(), 1)?;
         Ok(lua_gettop(lua) - arguments)
     }
 }

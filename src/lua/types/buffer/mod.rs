@@ -88,7 +88,7 @@ unsafe fn modify_body(lua: *mut lua_State) -> Outcome {
             return Err(wrong_type(lua, 2, "function"));
         }
         lua_settop(lua, 2);
-        let guard = store::lock_to_change(lua, &object)?;
+        let change = store::lock_to_change(lua, &object)?;
         store::push_copy(lua, &object)?;
         if lua_pcall(lua, 1, 1, 0) != LUA_OK {
             return Err(Raise::Object);
@@ -98,7 +98,7 @@ unsafe fn modify_body(lua: *mut lua_State) -> Outcome {
             lua_settop(lua, 1);
             store::push_copy(lua, &object)?;
         } else {
-            store::replace_locked(lua, &guard, 2)?;
+            store::replace_locked(lua, change.guard(), 2)?;
         }
     }
     Ok(1)

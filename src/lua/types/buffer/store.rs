@@ -5,11 +5,11 @@ use std::ffi::c_int;
 use mlua::ffi::*;
 
 use crate::lua::call::Raise;
-use crate::lua::convert::DecodeError;
-use crate::lua::types::handle;
+use crate::lua::convert::{DecodeError, DecodeOptions, Field, MEMORY_FACTOR, Pause, Source, decode_field};
+use crate::lua::types::handle::{self, Objects, Sent};
 use crate::lua::types::value::{Load, decode_plain, decode_trusted, encode_for};
 use crate::shared::buffer::{self, WriteError};
-use crate::shared::{Guard, Object, attach};
+use crate::shared::{Change, Guard, Object, attach};
 
 /// Takes a buffer's lock; none is given up on.
 ///
@@ -26,12 +26,15 @@ pub(super) unsafe fn lock<'a>(lua: *mut lua_State, object: &'a Object) -> Result
 ///
 /// # Safety
 /// As [`lock`].
-pub(super) unsafe fn lock_to_change<'a>(lua: *mut lua_State, object: &'a Object) -> Result<Guard<'a>, Raise> {
-    if object.is_locked_here() {
+pub(super) unsafe fn lock_to_change<'a>(
+    lua: *mut lua_State,
+    object: &'a Object,
+) -> Result<Change<'a>, Raise> {
+    if object.is_changing_here() {
         return Err(inside());
     }
     // SAFETY: as demanded.
-    unsafe { lock(lua, object) }
+    unsafe { lock(lua, object).map(Guard::begin_change) }
 }
 
 fn inside() -> Raise {
@@ -51,8 +54,20 @@ pub(super) unsafe fn push_copy(lua: *mut lua_State, object: &Object) -> Result<(
         |error: &dyn std::fmt::Display| Raise::Message(format!("the buffer cannot be read: {error}"));
     let view = buffer::view(&guard).map_err(|error| damaged(&error))?;
     // Plain data is decoded where it is: nothing can run meanwhile, the collector is held back.
-    // SAFETY: the view is valid as long as the guard is held.
-    let bytes = match unsafe { decode_plain(lua, view.start, view.len) } {
+    // SAFETY: the state is valid; the view is valid as long as the guard is held.
+    let decoded = unsafe {
+        let pause = Pause::new(lua, view.len.saturating_mul(MEMORY_FACTOR));
+        let decoded = decode_plain(lua, view.start, view.len);
+        if decoded.is_ok() {
+            // Finalizers may run from here on, and may want the buffer.
+            drop(guard);
+            pause.end();
+            return Ok(());
+        }
+        pause.end();
+        decoded
+    };
+    let bytes = match decoded {
         Ok(()) => return Ok(()),
         Err(DecodeError::Refused(_)) => {
             // Functions and the like: decoding those may run code, which must not happen under the lock.
@@ -70,12 +85,39 @@ pub(super) unsafe fn push_copy(lua: *mut lua_State, object: &Object) -> Result<(
     decoded
 }
 
+/// Pushes the field of the key at `key`, if it can be had without the rest of the value: `false` where it cannot.
+///
+/// # Safety
+/// As [`push_copy`]; `key` is absolute.
+pub(super) unsafe fn push_field(lua: *mut lua_State, object: &Object, key: c_int) -> Result<bool, Raise> {
+    // SAFETY: as demanded.
+    let guard = unsafe { lock(lua, object)? };
+    let Ok(view) = buffer::view(&guard) else { return Ok(false) };
+    // SAFETY: the view is valid as long as the guard is held; for the collector see `push_copy`.
+    unsafe {
+        let pause = Pause::new(lua, view.len.saturating_mul(MEMORY_FACTOR));
+        let source = Source::new(view.start, view.len);
+        let found = decode_field(lua, source, key, &DecodeOptions::PLAIN, &mut Objects(&Sent::default()));
+        drop(guard);
+        pause.end();
+        match found {
+            Ok(Field::Pushed) => Ok(true),
+            Ok(Field::Absent) => {
+                lua_pushnil(lua);
+                Ok(true)
+            }
+            // What is wrong the whole value will tell.
+            Ok(Field::Whole) | Err(_) => Ok(false),
+        }
+    }
+}
+
 /// Replaces the value by that at `index`.
 ///
 /// # Safety
 /// `lua` is a valid state with eight free stack slots, in a protected call; `index` is absolute.
 pub(super) unsafe fn replace(lua: *mut lua_State, object: &Object, index: c_int) -> Result<(), Raise> {
-    if object.is_locked_here() {
+    if object.is_changing_here() {
         return Err(inside());
     }
     // SAFETY: as demanded.

@@ -1,0 +1,51 @@
+//! What a job may use, as plain numbers.
+
+use libc::{SIGKILL, SIGXCPU};
+use serde::{Deserialize, Serialize};
+
+/// Limits of one job; `None` is no limit beyond the host's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes that Lua's heap may have.
+    pub memory: Option<u64>,
+    /// CPU time in microseconds, of user and system together, counted from the job's start.
+    pub cpu: Option<u64>,
+    /// Descriptors that may be open at once, those of the standard streams and of llib among them.
+    pub files: Option<u64>,
+    /// Bytes up to which a file may be written.
+    pub fsize: Option<u64>,
+}
+
+impl Limits {
+    /// Bytes of private memory that a process may get beyond what it had before its job, so that also what does
+    /// not come from Lua's allocator has an end. Twice Lua's own limit: blocks that were freed serve blocks
+    /// of their own size only. The rest is for llib, which copies results.
+    pub fn private_memory(&self) -> Option<u64> {
+        const EXTRA: u64 = 16 << 20;
+        self.memory.map(|memory| memory.saturating_mul(2).saturating_add(EXTRA))
+    }
+
+    /// Whether a process that died of `signal`, which nobody sent, died of its limit of CPU time. It is sent
+    /// SIGXCPU, and soon after, in case it blocks or handles that, SIGKILL; `cpu` is what it used in microseconds.
+    pub fn is_cpu_death(&self, signal: i32, cpu: u64) -> bool {
+        /// The clock of usage and that of timers may differ by as much.
+        const SLACK: u64 = 1000;
+        let over = |limit: u64| cpu.saturating_add(SLACK) >= limit;
+        self.cpu.is_some_and(|limit| signal == SIGXCPU || (signal == SIGKILL && over(limit)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_death_is_the_cpu_limits_by_its_own_signal_or_by_sigkill_once_the_time_is_used() {
+        let limits = Limits { cpu: Some(50_000), ..Limits::default() };
+        assert!(limits.is_cpu_death(SIGXCPU, 0));
+        assert!(limits.is_cpu_death(SIGKILL, 50_000));
+        assert!(!limits.is_cpu_death(SIGKILL, 20_000));
+        assert!(!limits.is_cpu_death(libc::SIGSEGV, 60_000));
+        assert!(!Limits::default().is_cpu_death(SIGXCPU, 60_000));
+    }
+}

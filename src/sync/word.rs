@@ -4,23 +4,28 @@
 //!
 //! | bits | name | meaning | set by | cleared by |
 //! |---|---|---|---|---|
-//! | 0 | `WAITERS` | somebody sleeps on the word, or is about to | a process that cannot have the lock, before it sleeps | the owner, when it unlocks; whoever takes the free lock without having slept |
-//! | 1 | `QUEUE` | somebody has waited so long that only processes that slept may take the lock | such a waiter, before it sleeps again | the waiter that takes the lock; a waiter that gives up |
+//! | 0 | `WAITERS` | somebody may sleep on the word, or be about to | a process that cannot have the lock, before it sleeps; whoever takes the lock after a sleep, or from a dead owner | the owner, when it unlocks and there is no `QUEUE` |
+//! | 1 | `QUEUE` | somebody has waited so long that only processes that slept may take the lock | such a waiter, before it sleeps again | whoever takes the lock; a waiter of that kind that gives up; any process that gives up while the lock is free |
 //! | 2–15 | index | place of the owner in the table of owners | whoever takes the lock | the owner, when it unlocks |
-//! | 16–31 | | zero | | |
+//! | 16 | `HELD` | somebody has the lock | whoever takes the lock | the owner, when it unlocks |
+//! | 17–31 | | zero | | |
 //! | 32–63 | generation | which process of that place; never zero | with the index | with the index |
 //!
 //! A word without generation is free. A lock whose owner is dead is taken by a compare-and-swap of the whole
 //! word, so each such lock has one heir.
 //!
-//! The lower half is the futex. Two owners that differ in their generations alone have the same lower half:
-//! a waiter that falls asleep on the wrong one of them is woken all the same, as `WAITERS` is set.
+//! The lower half is the futex. `HELD` is there for it alone: without it a free lock with `QUEUE` would look like
+//! one that place 0 holds, and a waiter could fall asleep on it after the wake-up was sent. Two owners that
+//! differ in their generations alone have the same lower half: a waiter that falls asleep on the wrong one of
+//! them is woken all the same, as `WAITERS` is set.
 
 /// See the module's header.
 pub(super) const WAITERS: u64 = 1;
 /// See the module's header.
 pub(super) const QUEUE: u64 = 2;
 const FLAGS: u64 = WAITERS | QUEUE;
+/// See the module's header.
+const HELD: u64 = 1 << 16;
 
 /// Bits of an index.
 const INDEX_BITS: u32 = 14;
@@ -41,7 +46,7 @@ pub struct Owner {
 impl Owner {
     pub(super) fn bits(self) -> u64 {
         debug_assert!(usize::from(self.index) < OWNERS && self.generation != 0);
-        u64::from(self.generation) << 32 | u64::from(self.index) << INDEX_AT
+        u64::from(self.generation) << 32 | HELD | u64::from(self.index) << INDEX_AT
     }
 }
 
@@ -75,5 +80,15 @@ mod tests {
         }
         assert_eq!(owner(FLAGS), None);
         assert_eq!(owner(0), None);
+    }
+
+    #[test]
+    fn the_half_of_a_held_lock_that_the_kernel_sees_is_never_that_of_a_free_one() {
+        let held = Owner { index: 0, generation: 1 }.bits();
+        for (marks, others) in
+            [0, WAITERS, QUEUE, FLAGS].into_iter().flat_map(|a| [0, WAITERS, QUEUE, FLAGS].map(|b| (a, b)))
+        {
+            assert_ne!((held | marks) as u32, others as u32);
+        }
     }
 }

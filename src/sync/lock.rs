@@ -30,7 +30,7 @@ pub trait Ground {
 /// How long a sleep may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pause {
-    /// Until something changes. For the case that a process which was woken dies before it takes the lock,
+    /// Until something changes. For the case that a process which was woken dies before it wakes the next,
     /// this too ends some time.
     Turn,
     /// A moment, to let others go first.
@@ -44,7 +44,8 @@ pub enum Slept {
     Again,
     /// The same, and this wait has become a long one.
     Long,
-    /// The caller has to see to something else: its time is over, or a signal handler ran.
+    /// The caller has to see to something else: its time is over, or a signal handler ran. A wake-up may have
+    /// come all the same.
     Interrupted,
 }
 
@@ -123,14 +124,15 @@ pub(super) fn take<G: Ground>(ground: &G, me: Owner, wait: &mut Wait) -> Result<
     }
 }
 
-/// What a waiter does that gives up for good. Who has marked the queue must not leave newcomers waiting for it.
+/// What a waiter does that gives up for good. Who has marked the queue must not leave newcomers waiting for it;
+/// nor must one that died, so a mark on a free lock goes too: who still waits for it makes it again.
 /// A sleeper that was just woken may be the one that gives up, so it passes that on.
 pub(super) fn give_up<G: Ground>(ground: &G, wait: &Wait) -> Result<(), G::Stop> {
     if !wait.slept {
         return Ok(());
     }
     let mut word = ground.load()?;
-    while wait.long && word & QUEUE != 0 {
+    while word & QUEUE != 0 && (wait.long || owner(word).is_none()) {
         match ground.exchange(word, word & !QUEUE)? {
             Ok(()) => break,
             Err(other) => word = other,

@@ -10,7 +10,7 @@ use super::word::{Owner, owner as owner_of};
 use crate::sys::clock;
 use crate::sys::futex::{self, Pair, Woken};
 
-/// The longest sleep. A process that was woken and died before it took the lock wakes nobody, so sleepers
+/// The longest sleep. A process that was woken and died before it woke the next leaves others asleep, so sleepers
 /// look again by themselves; and a caller gets to see to signals and to its own end.
 const SLICE: Duration = Duration::from_millis(20);
 /// See [`Pause::Moment`].
@@ -33,9 +33,12 @@ pub(super) struct FutexGround<'a, O> {
     word: &'a AtomicU64,
     owners: &'a O,
     me: Owner,
-    /// Whether this process holds the lock in no thread: a word that names it lies.
-    is_not_mine: bool,
+    /// Whether this process holds the lock in no thread: a word that names it lies. Asked after the word was
+    /// read, as another thread can take the lock at any time.
+    is_not_mine: fn() -> bool,
     started: Cell<u64>,
+    /// When the caller last saw to its own affairs.
+    asked: Cell<u64>,
     end: u64,
     /// An owner that was found to be dead by other means than the table.
     gone: Cell<Option<Owner>>,
@@ -43,8 +46,8 @@ pub(super) struct FutexGround<'a, O> {
 
 impl<'a, O: OwnerCheck> FutexGround<'a, O> {
     pub(super) fn new(word: &'a AtomicU64, owners: &'a O, me: Owner) -> Self {
-        let (started, gone) = (Cell::new(0), Cell::new(None));
-        FutexGround { word, owners, me, is_not_mine: false, started, end: u64::MAX, gone }
+        let (started, asked, gone) = (Cell::new(0), Cell::new(0), Cell::new(None));
+        FutexGround { word, owners, me, is_not_mine: || false, started, asked, end: u64::MAX, gone }
     }
 
     /// The same with a point in time at which sleeps end, see [`clock::now`].
@@ -52,8 +55,8 @@ impl<'a, O: OwnerCheck> FutexGround<'a, O> {
         FutexGround { end, ..self }
     }
 
-    /// The same for a process of which no thread holds the lock.
-    pub(super) fn not_mine(self, is_not_mine: bool) -> Self {
+    /// The same for a thread without the lock, which knows how to find out whether another one can have it.
+    pub(super) fn not_mine(self, is_not_mine: fn() -> bool) -> Self {
         FutexGround { is_not_mine, ..self }
     }
 
@@ -79,7 +82,7 @@ impl<O: OwnerCheck> Ground for FutexGround<'_, O> {
     }
 
     fn is_alive(&self, owner: Owner) -> Result<bool, Infallible> {
-        if (owner == self.me && self.is_not_mine) || self.gone.get() == Some(owner) {
+        if (owner == self.me && (self.is_not_mine)()) || self.gone.get() == Some(owner) {
             return Ok(false);
         }
         let current = self.owners.generation(owner.index).map(|entry| entry.load(Ordering::SeqCst));
@@ -90,6 +93,7 @@ impl<O: OwnerCheck> Ground for FutexGround<'_, O> {
         let now = clock::now();
         if self.started.get() == 0 {
             self.started.set(now);
+            self.asked.set(now);
         }
         if now >= self.end {
             return Ok(Slept::Interrupted);
@@ -108,8 +112,15 @@ impl<O: OwnerCheck> Ground for FutexGround<'_, O> {
                 // The caller sees to its own affairs; but not while there is something to take.
                 let same = owner_of(self.word.load(Ordering::SeqCst)) == owner;
                 if same && self.gone.get().is_none() {
+                    self.asked.set(clock::now());
                     return Ok(Slept::Interrupted);
                 }
+            }
+            // One that is woken again and again in vain, as one can be by a process gone mad, would never see
+            // to its affairs otherwise.
+            Woken::Changed if clock::now() - self.asked.get() >= SLICE.as_nanos() as u64 => {
+                self.asked.set(clock::now());
+                return Ok(Slept::Interrupted);
             }
             Woken::TimedOut | Woken::Changed => {}
         }

@@ -46,7 +46,7 @@ pub enum Unlocked {
 
 struct Holding {
     address: usize,
-    depth: u32,
+    depth: u64,
 }
 
 struct Held {
@@ -55,7 +55,8 @@ struct Held {
     counted: Cell<bool>,
 }
 
-/// Threads of this process that ever took a lock.
+/// Threads of this process that ever wanted a lock. Each counts itself before its first try, so one that holds
+/// a lock is counted for whoever sees the lock taken.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
@@ -70,10 +71,14 @@ impl Held {
         found.map(|holding| holding.depth += 1).is_some()
     }
 
-    fn note(&self, address: usize) {
+    #[inline]
+    fn count(&self) {
         if !self.counted.replace(true) {
             THREADS.fetch_add(1, Ordering::SeqCst);
         }
+    }
+
+    fn note(&self, address: usize) {
         self.locks.borrow_mut().push(Holding { address, depth: 1 });
     }
 }
@@ -104,6 +109,7 @@ impl<'a, O: OwnerCheck> LockRef<'a, O> {
     #[inline]
     pub fn try_acquire(&self) -> Option<Acquired> {
         HELD.with(|held| {
+            held.count();
             let ground = FutexGround::new(self.word, self.owners, self.me);
             if never(lock::try_take(&ground, self.me)) {
                 held.note(address(self.word));
@@ -120,8 +126,8 @@ impl<'a, O: OwnerCheck> LockRef<'a, O> {
             return acquired;
         }
         let end = end.unwrap_or(u64::MAX);
-        // Another thread of this process may hold it, if there is one that ever did.
-        let alone = THREADS.load(Ordering::SeqCst) <= usize::from(HELD.with(|held| held.counted.get()));
+        // Another thread of this process may hold it, if any other ever wanted a lock.
+        let alone = || THREADS.load(Ordering::SeqCst) == 1;
         let ground = FutexGround::new(self.word, self.owners, self.me).until(end).not_mine(alone);
         let mut wait = Wait::default();
         loop {
@@ -167,7 +173,7 @@ impl<'a, O: OwnerCheck> LockRef<'a, O> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::{AtomicBool, AtomicU32};
     use std::time::Duration;
 
     use super::*;
@@ -222,6 +228,63 @@ mod tests {
         word.store(Owner { index: 3000, generation: 5 }.bits(), Ordering::SeqCst);
         assert_eq!(lock.acquire(None, &mut || true), Acquired::Abandoned);
         assert_eq!(lock.release(), Unlocked::Yes);
+    }
+
+    #[test]
+    fn a_thread_that_appears_while_another_waits_keeps_the_lock_it_takes() {
+        let (table, word) = (table(), AtomicU64::new(B.bits()));
+        let lock = LockRef::new(&word, &table, A);
+        std::thread::scope(|scope| {
+            let mut asked = 0;
+            // The lock passes from the other process to a new thread of ours, behind the back of this one.
+            let acquired = lock.acquire(None, &mut || {
+                asked += 1;
+                if asked == 1 {
+                    word.store(0, Ordering::SeqCst);
+                    let taken = scope.spawn(|| LockRef::new(&word, &table, A).try_acquire()).join().unwrap();
+                    assert_eq!(taken, Some(Acquired::Yes));
+                }
+                asked < 3
+            });
+            assert_eq!(acquired, Acquired::Stopped);
+        });
+    }
+
+    #[test]
+    fn a_waiter_is_asked_for_patience_though_the_word_changes_all_the_time() {
+        let (table, word, done) = (table(), AtomicU64::new(B.bits()), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let mad = scope.spawn(|| {
+                // Owners that live, none of whom has the lock.
+                let owners = [1, 2, 3].map(|index| Owner {
+                    index,
+                    generation: table.0[usize::from(index)].load(Ordering::SeqCst),
+                });
+                while !done.load(Ordering::SeqCst) {
+                    owners.iter().for_each(|owner| word.store(owner.bits(), Ordering::SeqCst));
+                }
+            });
+            assert_eq!(LockRef::new(&word, &table, A).acquire(None, &mut || false), Acquired::Stopped);
+            done.store(true, Ordering::SeqCst);
+            mad.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn no_nonsense_in_the_word_locks_anybody_out_but_the_name_of_one_who_lives() {
+        let (table, word) = (table(), AtomicU64::new(0));
+        let lock = LockRef::new(&word, &table, A);
+        let halves =
+            [0, 1, 2, 3, 4, 7, 8, 12, 1 << 16, 0xfffc, 0xffff_0000, 0xffff_fffe, u64::from(u32::MAX)];
+        for (low, generation) in
+            halves.into_iter().flat_map(|low| [0, 2, 8, u32::MAX].map(|high| (low, high)))
+        {
+            word.store(u64::from(generation) << 32 | low, Ordering::SeqCst);
+            let acquired = lock.acquire(None, &mut || false);
+            assert_eq!(acquired, if generation == 0 { Acquired::Yes } else { Acquired::Abandoned });
+            assert_eq!(lock.release(), Unlocked::Yes);
+            assert_eq!(word.load(Ordering::SeqCst) >> 2, 0);
+        }
     }
 
     #[test]

@@ -52,7 +52,9 @@ static HAS_WAITV: AtomicBool = AtomicBool::new(true);
 
 /// Sleeps while both words hold what is expected, at most for `time`. futex_waitv(2), Linux 5.16.
 ///
-/// A kernel without it sleeps on the first word alone, and looks at the second every few milliseconds.
+/// A kernel without it sleeps on the first word alone, and looks at the second every few milliseconds. After a
+/// handler that was installed with SA_RESTART this call goes on until its time is over, unlike [`wait`]: who has
+/// to see to signals sleeps for a short time.
 pub fn wait_either(first: Pair<'_>, second: Option<Pair<'_>>, time: Duration) -> Woken {
     let Some(second) = second else { return wait(first.word, first.expected, time) };
     if HAS_WAITV.load(Ordering::Relaxed) {

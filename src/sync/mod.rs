@@ -11,6 +11,8 @@
 mod futex_ground;
 mod held;
 mod lock;
+#[cfg(test)]
+mod model;
 pub mod spin;
 mod word;
 

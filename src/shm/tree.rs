@@ -20,14 +20,14 @@ use super::owners::{self, Owners, Registrar};
 use super::region::RegionError;
 use super::stale::{self, SessionLock};
 use crate::sync::Owner;
+use crate::sys::exit::at_exit;
+use crate::sys::fork;
 
 /// What a process knows of its tree.
 pub struct Tree {
     name: String,
     /// Who this process is, `None` where the table of owners was full when it was forked.
     me: Option<Owner>,
-    /// The process that this belongs to; one forked from it by others has no part in the tree.
-    pid: u32,
     /// The mailbox in which a worker notes the objects that it holds.
     journal: Option<Mailbox<'static>>,
     /// Whether the process may open no more segments.
@@ -81,7 +81,7 @@ impl Tree {
     /// The process's tree; a process that belongs to none becomes the root of one.
     pub fn current() -> Result<&'static Tree, TreeError> {
         if let Some(tree) = CURRENT.get() {
-            return if tree.pid == std::process::id() { Ok(tree) } else { Err(TreeError::Forked) };
+            return if fork::happened() { Err(TreeError::Forked) } else { Ok(tree) };
         }
         let _founding = FOUNDING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tree) = CURRENT.get() {
@@ -93,15 +93,16 @@ impl Tree {
 
     /// The process's tree, if it has one already.
     pub fn joined() -> Option<&'static Tree> {
-        CURRENT.get().filter(|tree| tree.pid == std::process::id())
+        CURRENT.get().filter(|_| !fork::happened())
     }
 
-    /// Makes this process, a worker that was just forked, a member of a tree.
+    /// Makes this process, a worker that was just forked, a member of a tree. A process that it forks in turn has no
+    /// part in that, if the zygote called [`fork::watch`].
     pub fn join(name: &str, me: Option<Owner>, journal: Mailbox<'static>) {
+        fork::expect();
         let tree = Tree {
             name: name.to_owned(),
             me,
-            pid: std::process::id(),
             journal: Some(journal),
             confined: false.into(),
             owners: OnceLock::new(),
@@ -187,11 +188,11 @@ fn found() -> Result<Tree, TreeError> {
                 return Err(named(&name, source).into());
             }
         };
-        crate::sys::exit::at_exit(remove_own);
+        at_exit(remove_own);
+        fork::watch();
         return Ok(Tree {
             name,
             me: Some(owners::ROOT),
-            pid: std::process::id(),
             journal: None,
             confined: false.into(),
             owners: OnceLock::new(),

@@ -177,6 +177,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::sync::lock::Ground;
 
     struct Table([AtomicU32; 4]);
 
@@ -251,22 +252,22 @@ mod tests {
     }
 
     #[test]
-    fn a_waiter_is_asked_for_patience_though_the_word_changes_all_the_time() {
+    fn a_waiter_is_asked_for_patience_though_it_is_woken_in_vain_all_the_time() {
         let (table, word, done) = (table(), AtomicU64::new(B.bits()), AtomicBool::new(false));
         std::thread::scope(|scope| {
-            let mad = scope.spawn(|| {
-                // Owners that live, none of whom has the lock.
-                let owners = [1, 2, 3].map(|index| Owner {
-                    index,
-                    generation: table.0[usize::from(index)].load(Ordering::SeqCst),
-                });
+            scope.spawn(|| {
+                // Owners that live, neither of whom has the lock.
+                let owners = [B, Owner { index: 2, generation: 9 }];
                 while !done.load(Ordering::SeqCst) {
-                    owners.iter().for_each(|owner| word.store(owner.bits(), Ordering::SeqCst));
+                    for owner in owners {
+                        word.store(owner.bits(), Ordering::SeqCst);
+                        never(FutexGround::new(&word, &table, B).wake_one());
+                    }
                 }
             });
-            assert_eq!(LockRef::new(&word, &table, A).acquire(None, &mut || false), Acquired::Stopped);
+            let acquired = LockRef::new(&word, &table, A).acquire(None, &mut || false);
             done.store(true, Ordering::SeqCst);
-            mad.join().unwrap();
+            assert_eq!(acquired, Acquired::Stopped);
         });
     }
 

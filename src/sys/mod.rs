@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod cores;
 pub mod exit;
+pub mod fork;
 pub mod futex;
 pub mod module;
 pub mod process;

@@ -88,6 +88,9 @@ fn prepare(
         let registrar = registrar(&tree)
             .and_then(|registrar| registrar.keep_from_children().map(|()| registrar))
             .map_err(|error| sentence("failed to open what the host's processes share", &error))?;
+        // Once here instead of in each worker, which may not be able to ask.
+        llib::sys::cores::count();
+        llib::sys::fork::watch();
         let (lua, rehearsal) = lua::state::prepare()?;
         if let Ok(directory) = std::env::current_dir() {
             let _ = crate::child::START.set(directory);

@@ -108,6 +108,9 @@ fn modes_choose_the_globals() {
     let names = [b"b".to_vec(), b"nothing".to_vec()];
     let extra = EncodeOptions { extra_globals: &names, ..EncodeOptions::default() };
     with_options(code, &extra, "assert(a == 1 and b[1] == 1 and c == nil)");
+    // Also with a value that names none.
+    with_options("a = 1 b = 2 return 5", &all, "assert(... == 5 and a == 1 and b == 2)");
+    with_options("a = 1 b = 2 return 'text'", &extra, "assert(... == 'text' and a == nil and b == 2)");
 }
 
 #[test]

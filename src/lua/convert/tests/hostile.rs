@@ -79,6 +79,27 @@ fn a_message_cut_anywhere_is_an_error() {
 }
 
 #[test]
+fn a_message_of_one_small_value_has_nothing_but_that_value() {
+    let state = State::new();
+    for code in ["nil", "true", "5", "1 << 40", "0.5", "'short'", "'a longer string'"] {
+        let whole = encoded(&format!("return {code}"));
+        for len in 0..whole.len() {
+            assert!(state.decode(&whole[..len], &LOOSE).is_err(), "{len} bytes of {code}");
+        }
+        for more in [&[0][..], &[END], &[1, END]] {
+            let longer = [&whole[..], more].concat();
+            assert!(state.decode(&longer, &LOOSE).is_err(), "{code} and {more:?}");
+            let mut framed = longer.clone();
+            let head = (longer.len() as u64) << 8 | u64::from(VERSION);
+            framed[..HEAD].copy_from_slice(&head.to_le_bytes());
+            assert!(state.decode(&framed, &LOOSE).is_err(), "{code} and {more:?} in the stream");
+        }
+        assert_eq!(state.decode(&whole, &LOOSE), Ok(1));
+        state.run(&format!("assert(... == {code})"), 1);
+    }
+}
+
+#[test]
 fn a_flipped_bit_is_an_error_or_another_value() {
     let state = State::new();
     for sample in samples() {

@@ -78,7 +78,7 @@ impl Key<'_> {
         }
         Ok(match kind & !SHARED {
             BLOB if self.is_text_of(BLOB_MIN) => None,
-            BLOB | TABLE | CODE | AGAIN | RAW | HANDLE | TYPE | GLOBALS => Some(false),
+            BLOB | TABLE | CODE | AGAIN | RAW | HANDLE | VALUE | TYPE | GLOBALS => Some(false),
             // These may be anything where they arrive.
             _ => None,
         })

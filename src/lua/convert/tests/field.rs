@@ -171,6 +171,7 @@ fn kinds() -> Vec<Vec<u8>> {
         &[RAW, 1, b'n', 2, END, END],
         &[BUILT, NAMED, 1, b'f', TABLE, 0, 0, END, END],
         &[HANDLE, END, 2, END, END],
+        &[VALUE, END, 2, END, END],
         &[TYPE, 2, END, END],
     ]
     .iter()

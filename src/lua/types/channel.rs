@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mlua::ffi::*;
 
-use super::value::{Load, decode_plain, decode_trusted, encode_for};
+use super::value::{DISTRUSTED, Load, decode_plain, decode_trusted, encode_for};
 use super::{handle, outcome};
 use crate::lua::call::{Outcome, Raise, is_absent, milliseconds, push_text, wrong_type};
 use crate::lua::convert::DecodeError;
@@ -190,6 +190,9 @@ unsafe fn deliver(lua: *mut lua_State, object: &Object, received: Received) -> R
     // SAFETY: see above; the bytes are private.
     let decoded = unsafe {
         match decode_plain(lua, bytes.as_ptr(), bytes.len()) {
+            Err(DecodeError::Refused(_)) if object.is_distrusted() => {
+                Err(Raise::Message(DISTRUSTED.to_owned()))
+            }
             Err(DecodeError::Refused(_)) => decode_trusted(lua, &bytes),
             Err(error) => Err(damaged(&error)),
             Ok(()) => Ok(()),

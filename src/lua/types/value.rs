@@ -9,6 +9,10 @@ use crate::lua::call::Raise;
 use crate::lua::convert::{DecodeError, DecodeOptions, EncodeOptions, GlobalMode, Source, decode, encode};
 use crate::shared::{Content, Object, Parcel};
 
+/// Why a value is refused that a sandboxed job may have written.
+pub(super) const DISTRUSTED: &str = "a sandboxed job can write here, and the value is more than plain data \
+     (functions, metatables, userdata and modules are not made from what such a job writes)";
+
 /// A parcel and what it keeps alive, on its way into an object.
 pub(super) struct Load<'a> {
     content: &'a dyn Content,

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use rustix::fs::fstat;
 
 use super::header::Header;
-use super::segment::{Object, name_of};
+use super::segment::{Object, attached_here, name_of};
 use crate::shared::contained;
 use crate::shm::{Mapping, PAGE, Tree, open_named, unlink_named};
 use crate::sync::Owner;
@@ -37,16 +37,17 @@ pub(super) fn hold(tree: &Tree, id: u64, header: &Header, me: Owner) {
     header.holders[word].fetch_or(bit, Ordering::SeqCst);
 }
 
-/// The reverse of [`hold`].
-pub(super) fn let_go(tree: &Tree, id: u64, header: &Header, me: Owner) {
+/// The reverse of [`hold`]. Returns the handles that the object contained, if it has ended.
+pub(super) fn let_go(tree: &Tree, id: u64, header: &Header, me: Owner) -> Vec<u64> {
     clear_bit(header, me);
-    release(tree.name(), end_if_unused(tree.name(), id, header));
+    let contained = end_if_unused(tree.name(), id, header);
     if let Some(mailbox) = tree.journal() {
         let noted = mailbox.held().iter().find(|held| held.load(Ordering::SeqCst) == id);
         if let Some(held) = noted {
             held.store(0, Ordering::SeqCst);
         }
     }
+    contained
 }
 
 fn place(owner: Owner) -> (usize, u64) {
@@ -82,6 +83,10 @@ pub fn release(tree: &str, ids: Vec<u64>) {
 
 /// Hands over the header of an object that this process may not have mapped, if the object exists.
 pub(in crate::shared) fn with_header(tree: &str, id: u64, use_header: impl FnOnce(&Header)) {
+    // A process that may open nothing has what it was given.
+    if let Some(object) = attached_here(id).filter(|object| object.tree_name() == tree) {
+        return use_header(object.header());
+    }
     let Ok(file) = open_named(&name_of(tree, id)) else { return };
     // A file that has pages has its first: the creator reserved that before it told anybody.
     let is_object = fstat(&file).is_ok_and(|about| about.st_size >= PAGE as i64 && about.st_blocks > 0);

@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use rustix::fs::{Mode, SeekFrom, fstat, ftruncate};
+use rustix::fs::{Mode, SeekFrom, fchmod, fstat, ftruncate};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use rustix::shm::OFlags;
@@ -112,6 +112,11 @@ static ATTACHED: Mutex<Option<HashMap<u64, Weak<Object>>>> = Mutex::new(None);
 
 fn attached() -> MutexGuard<'static, Option<HashMap<u64, Weak<Object>>>> {
     ATTACHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The object with this id, if this process has it mapped.
+pub(super) fn attached_here(id: u64) -> Option<Arc<Object>> {
+    attached().as_ref()?.get(&id)?.upgrade()
 }
 
 /// Creates an object, which this process holds.
@@ -274,6 +279,21 @@ impl Object {
         Some(LockRef::new(&self.header().lock, owners, self.me))
     }
 
+    /// Notes, for everybody and for good, that a process writes there whom nobody trusts: what stands in it is plain
+    /// data from now on. The mark is the execute permission of the segment's file, which has no other use;
+    /// such a process can change no file's mode.
+    pub fn distrust(&self) -> Result<(), ObjectError> {
+        let name = name_of(self.tree.name(), self.id);
+        let marked = open_named(&name).and_then(|file| fchmod(&file, Mode::RWXU));
+        marked.map_err(|error| RegionError::Map { action: "mark", name, source: error.into() }.into())
+    }
+
+    /// Whether [`Object::distrust`] was called anywhere; also where that cannot be told.
+    pub fn is_distrusted(&self) -> bool {
+        let about = open_named(&name_of(self.tree.name(), self.id)).and_then(fstat);
+        about.map_or(true, |about| Mode::from_raw_mode(about.st_mode).contains(Mode::XUSR))
+    }
+
     /// Takes the object's lock if that needs no waiting.
     pub fn try_lock(&self) -> Option<Guard<'_>> {
         let lock = self.lock_ref()?;
@@ -312,16 +332,20 @@ impl Drop for Object {
         while self.is_locked_here() {
             self.unlock();
         }
-        let mut attached = attached();
-        let attached = attached.get_or_insert_default();
-        // Somebody may have attached it anew while this was being dropped; then it is held on.
-        if attached.get(&self.id).is_some_and(|object| object.strong_count() == 0) {
-            attached.remove(&self.id);
-            // A forked process has no part in its parent's; a confined one leaves it to its zygote.
-            if Tree::joined().is_some() && !self.tree.is_confined() {
-                holders::let_go(self.tree, self.id, self.header(), self.me);
+        let mut contained = Vec::new();
+        {
+            let mut attached = attached();
+            let attached = attached.get_or_insert_default();
+            // Somebody may have attached it anew while this was being dropped; then it is held on.
+            if attached.get(&self.id).is_some_and(|object| object.strong_count() == 0) {
+                attached.remove(&self.id);
+                // A forked process has no part in its parent's; a confined one leaves it to its zygote.
+                if Tree::joined().is_some() && !self.tree.is_confined() {
+                    contained = holders::let_go(self.tree, self.id, self.header(), self.me);
+                }
             }
         }
+        holders::release(self.tree.name(), contained);
     }
 }
 

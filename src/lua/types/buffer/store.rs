@@ -7,7 +7,7 @@ use mlua::ffi::*;
 use crate::lua::call::Raise;
 use crate::lua::convert::{DecodeError, DecodeOptions, Field, MEMORY_FACTOR, Pause, Source, decode_field};
 use crate::lua::types::handle::{self, Objects, Sent};
-use crate::lua::types::value::{Load, decode_plain, decode_trusted, encode_for};
+use crate::lua::types::value::{DISTRUSTED, Load, decode_plain, decode_trusted, encode_for};
 use crate::shared::buffer::{self, WriteError};
 use crate::shared::{Change, Guard, Object, attach};
 
@@ -71,6 +71,9 @@ pub(super) unsafe fn push_copy(lua: *mut lua_State, object: &Object) -> Result<(
         Ok(()) => return Ok(()),
         Err(DecodeError::Refused(_)) => {
             // Functions and the like: decoding those may run code, which must not happen under the lock.
+            if object.is_distrusted() {
+                return Err(Raise::Message(DISTRUSTED.to_owned()));
+            }
             // SAFETY: as above.
             unsafe { crate::shm::copy_out(view.start, view.len) }
         }

@@ -8,11 +8,11 @@
 //! | word | written by | meaning |
 //! |---|---|---|
 //! | `used` | whoever gives the entry its first number, holding the table's lock | 0: never had a number, so a search ends here |
-//! | `id` | whoever holds both the table's lock and the entry's | the number |
+//! | `id` | the same; later whoever holds both the table's lock and the entry's | the number |
 //! | `word` | see `sync::word` | the lock |
 //!
-//! Entries are never emptied. One whose lock is free can get another number when a new one finds no room near its
-//! place; only then the table's lock is taken.
+//! Entries are never emptied. One whose lock is free, or whose owner died with it, can get another number when a new
+//! one finds no room near its place. For a number without an entry alone the table's lock is taken.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -46,6 +46,20 @@ pub struct LockTable {
     mapping: Mapping,
     /// Pages that are known to exist, the first one and those of the entries.
     present: Vec<AtomicBool>,
+}
+
+impl Entry {
+    fn is_fresh(&self, _: &Seeker<'_>) -> bool {
+        self.used.load(Ordering::SeqCst) == 0
+    }
+
+    fn is_unlocked(&self, seeker: &Seeker<'_>) -> bool {
+        LockRef::new(&self.word, seeker.owners, seeker.me).is_free()
+    }
+
+    fn is_abandoned(&self, seeker: &Seeker<'_>) -> bool {
+        LockRef::new(&self.word, seeker.owners, seeker.me).is_abandoned()
+    }
 }
 
 /// Why a number has no lock.
@@ -91,12 +105,16 @@ impl LockTable {
                 }
             };
             let lock = LockRef::new(&entry.word, seeker.owners, seeker.me);
-            let acquired = lock.acquire(seeker.end, patience);
-            let taken = matches!(acquired, Acquired::Yes | Acquired::Abandoned);
-            if !taken || entry.id.load(Ordering::SeqCst) == id {
-                return Ok(acquired);
+            let is_still = || entry.id.load(Ordering::SeqCst) == id;
+            // Between two owners the entry can be given to another number, whose owner is not to be waited for.
+            match lock.acquire(seeker.end, &mut || is_still() && patience()) {
+                acquired @ (Acquired::Yes | Acquired::Abandoned) if is_still() => return Ok(acquired),
+                Acquired::Yes | Acquired::Abandoned => {
+                    lock.release();
+                }
+                Acquired::Stopped if !is_still() => {}
+                acquired => return Ok(acquired),
             }
-            lock.release();
         }
     }
 
@@ -145,16 +163,26 @@ impl LockTable {
         if self.find(id)?.is_some() {
             return Ok(None);
         }
-        for step in 0..REACH {
-            let entry = self.entry(id, step)?;
-            // A free one: nobody holds it, and nobody waits for it.
-            if entry.word.load(Ordering::SeqCst) != 0 {
-                continue;
-            }
-            if LockRef::new(&entry.word, seeker.owners, seeker.me).try_acquire().is_some() {
-                entry.id.store(id, Ordering::SeqCst);
-                entry.used.store(1, Ordering::SeqCst);
-                return Ok(Some(Acquired::Yes));
+        // One that never had a number, then one that nobody holds, then one whose owner died with it.
+        for is_to_be_had in [Entry::is_fresh, Entry::is_unlocked, Entry::is_abandoned] {
+            for step in 0..REACH {
+                let entry = self.entry(id, step)?;
+                if !is_to_be_had(entry, seeker) {
+                    continue;
+                }
+                if entry.used.load(Ordering::SeqCst) == 0 {
+                    // All entries before this one are in use, and this one has to be before it is locked: a death
+                    // in between would leave one at which searches end, and that can be given to nobody.
+                    entry.id.store(id, Ordering::SeqCst);
+                    entry.used.store(1, Ordering::SeqCst);
+                    return Ok(None);
+                }
+                let lock = LockRef::new(&entry.word, seeker.owners, seeker.me);
+                // It is free, or dead: this waits for nobody, unless somebody was faster.
+                if matches!(lock.acquire(Some(0), &mut || false), Acquired::Yes | Acquired::Abandoned) {
+                    entry.id.store(id, Ordering::SeqCst);
+                    return Ok(Some(Acquired::Yes));
+                }
             }
         }
         Err(LockTableError::Full)
@@ -177,5 +205,110 @@ impl LockTable {
             self.present[page].store(true, Ordering::Relaxed);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+
+    use super::*;
+    use crate::sys::clock;
+
+    /// A tree's tables in a file of their own, with this process in place 0 and others that live in 1 and 2.
+    struct Tables {
+        owners: Owners,
+        locks: LockTable,
+        live: [Owner; 3],
+        dead: Owner,
+    }
+
+    fn tables() -> Tables {
+        let file = memfd_create("tables", MemfdFlags::CLOEXEC).unwrap();
+        ftruncate(&file, (owners::LEN + LEN) as u64).unwrap();
+        let mut registrar = owners::Registrar::map(&file).unwrap();
+        let mut admit = || registrar.admit().unwrap();
+        let (live, dead) = ([admit(), admit(), admit()], admit());
+        registrar.bury(dead);
+        Tables { owners: Owners::map(&file).unwrap(), locks: LockTable::map(&file).unwrap(), live, dead }
+    }
+
+    impl Tables {
+        fn seeker(&self, who: usize, time: Duration) -> Seeker<'_> {
+            Seeker { owners: &self.owners, me: self.live[who], end: Some(clock::after(time)) }
+        }
+
+        fn acquire(&self, id: i64, who: usize) -> Acquired {
+            let seeker = self.seeker(who, Duration::from_millis(30));
+            self.locks.acquire(id, &seeker, &mut || true).unwrap()
+        }
+    }
+
+    /// Another process's hold of a lock: this thread would only take it once more.
+    fn hold_as(tables: &Tables, id: i64, owner: Owner) {
+        assert_eq!(tables.acquire(id, 0), Acquired::Yes);
+        assert_eq!(tables.locks.release(id, &tables.owners, tables.live[0]).unwrap(), Unlocked::Yes);
+        tables.locks.find(id).unwrap().unwrap().word.store(word_of(owner), Ordering::SeqCst);
+    }
+
+    fn word_of(owner: Owner) -> u64 {
+        u64::from(owner.generation) << 32 | u64::from(owner.index) << 2
+    }
+
+    #[test]
+    fn a_number_has_one_entry_whatever_a_death_left_before_it() {
+        let tables = tables();
+        // Numbers whose search begins at the same entry.
+        let at = |id: i64| std::ptr::from_ref(tables.locks.entry(id, 0).unwrap());
+        let (first, second) = (7, (8..).find(|id| at(*id) == at(7)).unwrap());
+        hold_as(&tables, first, tables.live[1]);
+        // The next entry is locked by a dead process, but was never given to a number.
+        let next = tables.locks.entry(first, 1).unwrap();
+        next.word.store(word_of(tables.dead), Ordering::SeqCst);
+        assert_eq!(tables.acquire(second, 0), Acquired::Abandoned);
+        assert_eq!(tables.locks.release(second, &tables.owners, tables.live[0]).unwrap(), Unlocked::Yes);
+        // Had it got an entry behind that one, nobody would find it.
+        hold_as(&tables, second, tables.live[2]);
+        assert_eq!(tables.acquire(second, 0), Acquired::TimedOut);
+    }
+
+    #[test]
+    fn locks_of_the_dead_do_not_fill_the_table() {
+        let tables = tables();
+        let neighbours: Vec<&Entry> = (0..REACH).map(|step| tables.locks.entry(1, step).unwrap()).collect();
+        for (number, entry) in neighbours.iter().enumerate() {
+            entry.id.store(1_000_000 + number as i64, Ordering::SeqCst);
+            entry.used.store(1, Ordering::SeqCst);
+            entry.word.store(word_of(tables.live[1]), Ordering::SeqCst);
+        }
+        let seeker = tables.seeker(0, Duration::from_millis(30));
+        let full = tables.locks.acquire(1, &seeker, &mut || true);
+        assert!(matches!(full, Err(LockTableError::Full)), "{full:?}");
+        neighbours[99].word.store(word_of(tables.dead), Ordering::SeqCst);
+        assert_eq!(tables.acquire(1, 0), Acquired::Yes);
+        assert_eq!(tables.locks.release(1, &tables.owners, tables.live[0]).unwrap(), Unlocked::Yes);
+    }
+
+    #[test]
+    fn a_waiter_does_not_wait_for_the_owner_of_another_number_that_got_the_entry() {
+        let tables = tables();
+        hold_as(&tables, 5, tables.live[1]);
+        let entry = tables.locks.find(5).unwrap().unwrap();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let seeker = tables.seeker(2, Duration::from_secs(20));
+                let acquired = tables.locks.acquire(5, &seeker, &mut || true).unwrap();
+                (acquired, tables.locks.release(5, &tables.owners, tables.live[2]).unwrap())
+            });
+            // It sleeps once it has marked the word.
+            while entry.word.load(Ordering::SeqCst) & 1 == 0 {
+                std::thread::yield_now();
+            }
+            // The lock was given back and the entry taken for another number, whose owner keeps it.
+            entry.id.store(6, Ordering::SeqCst);
+            assert_eq!(waiter.join().unwrap(), (Acquired::Yes, Unlocked::Yes));
+        });
     }
 }

@@ -4,11 +4,15 @@
 //!
 //! | word | written by | meaning |
 //! |---|---|---|
-//! | `generation` | a zygote: even → odd when it takes the place for a worker, odd → even once that is gone | odd: this process lives. A futex that waiters for its locks sleep on |
+//! | `generation` | a zygote: even → odd when it takes the place for a worker, odd → even once that is gone | odd: this process lives; 0: the place was never taken. A futex that waiters for its locks sleep on |
 //! | `pid` | the zygote after the fork | the process, for the case that nobody is left to publish its death |
 //!
 //! Place 0 is the root host's, which never dies: with it ends everything. Workers and hosts map the table for
 //! reading alone, so no job can make a process look dead or alive.
+//!
+//! The generations of a place begin with a random number. A lock word that a process gone mad has damaged, were it
+//! by a single bit, then names nobody who lives; with small numbers it would name somebody else, who never gives the
+//! lock back.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -27,16 +31,22 @@ struct Entry {
 /// Bytes of the table, the first ones of a tree's segment.
 pub(super) const LEN: usize = OWNERS * size_of::<Entry>();
 
-/// The bytes of a fresh table's first place, that of the process with this id.
-pub(super) fn first_place(pid: u32) -> [u8; size_of::<Entry>()] {
+/// The root of a fresh table, the process with this id: which owner it is, and the bytes of its place, the first.
+pub(super) fn root(pid: u32) -> (Owner, [u8; size_of::<Entry>()]) {
+    let owner = Owner { index: 0, generation: first_generation() };
     let mut bytes = [0; size_of::<Entry>()];
-    bytes[..4].copy_from_slice(&1u32.to_ne_bytes());
+    bytes[..4].copy_from_slice(&owner.generation.to_ne_bytes());
     bytes[4..].copy_from_slice(&pid.to_ne_bytes());
-    bytes
+    (owner, bytes)
 }
 
-/// The owner that a tree's root is.
-pub(super) const ROOT: Owner = Owner { index: 0, generation: 1 };
+/// Where the generations of a place begin: a random odd number.
+fn first_generation() -> u32 {
+    let mut bytes = [0; 4];
+    // A system that gives none leaves small numbers, which are as good as long as nobody goes mad.
+    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    u32::from_ne_bytes(bytes) | 1
+}
 
 /// The table, mapped for reading.
 pub struct Owners {
@@ -118,7 +128,7 @@ impl Registrar {
             return None;
         }
         // Other zygotes of the tree look for places too.
-        let generation = current.wrapping_add(1) | 1;
+        let generation = if current == 0 { first_generation() } else { current.wrapping_add(1) | 1 };
         entry.generation.compare_exchange(current, generation, Ordering::SeqCst, Ordering::SeqCst).ok()?;
         entry.pid.store(0, Ordering::SeqCst);
         Some(Owner { index, generation })
@@ -134,10 +144,55 @@ impl Registrar {
     /// Publishes that a process is gone, and wakes whoever waits for its locks.
     pub fn bury(&self, owner: Owner) {
         if let Some(entry) = entry(&self.mapping, owner.index) {
-            let dead = owner.generation.wrapping_add(1);
+            // Zero would be a place that nobody ever had.
+            let dead = owner.generation.checked_add(1).unwrap_or(2);
             let _ =
                 entry.generation.compare_exchange(owner.generation, dead, Ordering::SeqCst, Ordering::SeqCst);
             futex::wake_all(&entry.generation);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+
+    use super::*;
+
+    #[test]
+    fn a_damaged_number_of_a_live_process_names_no_other_that_lives() {
+        let file = memfd_create("owners", MemfdFlags::CLOEXEC).unwrap();
+        ftruncate(&file, LEN as u64).unwrap();
+        let mut registrar = Registrar::map(&file).unwrap();
+        let live: Vec<Owner> = (0..64).map(|_| registrar.admit().unwrap()).collect();
+        let table = Owners::map(&file).unwrap();
+        let lives = |owner: Owner| {
+            let current = table.generation(owner.index).map(|entry| entry.load(Ordering::SeqCst));
+            owner.generation != 0 && current == Some(owner.generation)
+        };
+        for owner in live {
+            assert!(lives(owner) && owner.generation % 2 == 1);
+            for bit in 0..14 {
+                assert!(!lives(Owner { index: owner.index ^ 1 << bit, ..owner }), "{owner:?}, bit {bit}");
+            }
+            for bit in 0..32 {
+                assert!(!lives(Owner { generation: owner.generation ^ 1 << bit, ..owner }));
+            }
+        }
+    }
+
+    #[test]
+    fn a_place_has_another_generation_each_time_also_where_numbers_begin_anew() {
+        let file = memfd_create("owners", MemfdFlags::CLOEXEC).unwrap();
+        ftruncate(&file, LEN as u64).unwrap();
+        let registrar = Registrar::map(&file).unwrap();
+        let entry = entry(&registrar.mapping, 3).unwrap();
+        for (before, alive, buried) in [(u32::MAX - 1, u32::MAX, 2), (2, 3, 4), (4, 5, 6)] {
+            entry.generation.store(before, Ordering::SeqCst);
+            let owner = registrar.take(3, |generation, _| generation % 2 == 0).unwrap();
+            assert_eq!(owner.generation, alive);
+            registrar.bury(owner);
+            assert_eq!(entry.generation.load(Ordering::SeqCst), buried);
         }
     }
 }

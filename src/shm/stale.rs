@@ -108,7 +108,17 @@ pub(crate) fn unlink(name: &str) {
 /// Names of everything of llib in shared memory.
 pub(crate) fn names() -> impl Iterator<Item = String> {
     let entries = std::fs::read_dir(Path::new(DIRECTORY)).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| name.starts_with(PREFIX))
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| is_ours(name))
+}
+
+/// Whether a name is one that this module makes, alone or with something after a dot. Others may like names that
+/// begin with `llib-`, too.
+fn is_ours(name: &str) -> bool {
+    let session = name.split('.').next().unwrap_or(name);
+    let digits = session.strip_prefix(TREE).or_else(|| session.strip_prefix(PREFIX));
+    digits.is_some_and(|digits| {
+        digits.len() == 16 && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+    })
 }
 
 #[cfg(test)]
@@ -142,6 +152,17 @@ mod tests {
         remove_session(&live);
         assert!(!exists(&live) && !exists(&format!("{live}.7.1.job")));
         drop(lock);
+    }
+
+    #[test]
+    fn names_of_others_are_not_taken_for_ours() {
+        let ours =
+            ["llib-0123456789abcdef", "llib-0123456789abcdef.7.1.job", "llib-tree-0123456789abcdef.77"];
+        assert!(ours.iter().all(|name| is_ours(name)));
+        let others =
+            ["llib-", "llib-cache", "llib-cache.0123456789abcdef", "llib-0123456789ABCDEF", "llib-tree-1"];
+        assert!(!others.iter().any(|name| is_ours(name)));
+        assert!(is_ours(&new_name().unwrap()) && is_ours(&new_tree_name().unwrap()));
     }
 
     #[test]

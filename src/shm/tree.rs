@@ -179,7 +179,7 @@ fn found() -> Result<Tree, TreeError> {
     stale::sweep(|_| ());
     loop {
         let name = stale::new_tree_name().map_err(|source| named("", source))?;
-        create(&name)?;
+        let me = create(&name)?;
         let life = match stale::claim(&name) {
             Ok(Some(life)) => life,
             Ok(None) => continue,
@@ -192,7 +192,7 @@ fn found() -> Result<Tree, TreeError> {
         fork::watch();
         return Ok(Tree {
             name,
-            me: Some(owners::ROOT),
+            me: Some(me),
             journal: None,
             confined: false.into(),
             owners: OnceLock::new(),
@@ -206,19 +206,21 @@ fn named(name: &str, source: io::Error) -> RegionError {
     RegionError::Map { action: "create", name: name.to_owned(), source }
 }
 
-/// Creates a tree's segment. The table of owners is there whole, that of locks as it is used.
-fn create(name: &str) -> Result<(), RegionError> {
+/// Creates a tree's segment, and says who this process is in it. The table of owners is there whole, that of locks
+/// as it is used.
+fn create(name: &str) -> Result<Owner, RegionError> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR;
     let file =
         rustix::shm::open(name, flags, Mode::RUSR | Mode::WUSR).map_err(|error| named(name, error.into()))?;
+    let (me, place) = owners::root(std::process::id());
     let written = (|| {
         let none = FallocateFlags::empty();
         check_length(owners::LEN + lock_table::LEN)?;
         fallocate(&file, none, 0, owners::LEN as u64)?;
-        rustix::io::pwrite(file.as_fd(), &owners::first_place(std::process::id()), 0)?;
+        rustix::io::pwrite(file.as_fd(), &place, 0)?;
         ftruncate(&file, (owners::LEN + lock_table::LEN) as u64)
     })();
-    written.map_err(|error| {
+    written.map(|()| me).map_err(|error| {
         stale::unlink(name);
         match error {
             Errno::NOSPC => RegionError::Full { bytes: owners::LEN },

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::futex_ground::{FutexGround, OwnerCheck};
 use super::lock::{self, Taken, Wait};
-use super::word::Owner;
+use super::word::{Owner, owner};
 use crate::sys::clock;
 
 /// A lock in shared memory, seen from this process.
@@ -103,6 +103,19 @@ impl<'a, O: OwnerCheck> LockRef<'a, O> {
     /// The lock of `word`, for the process that is `me` in the table `owners`.
     pub fn new(word: &'a AtomicU64, owners: &'a O, me: Owner) -> Self {
         LockRef { word, owners, me }
+    }
+
+    /// Whether nobody holds it.
+    pub fn is_free(&self) -> bool {
+        owner(self.word.load(Ordering::SeqCst)).is_none()
+    }
+
+    /// Whether its owner died with it, as far as that is published.
+    pub fn is_abandoned(&self) -> bool {
+        owner(self.word.load(Ordering::SeqCst)).is_some_and(|owner| {
+            let current = self.owners.generation(owner.index).map(|entry| entry.load(Ordering::SeqCst));
+            current != Some(owner.generation)
+        })
     }
 
     /// Takes the lock if that needs no waiting.

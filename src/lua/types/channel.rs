@@ -55,8 +55,11 @@ unsafe fn capacity(lua: *mut lua_State) -> Result<u64, Raise> {
     unsafe {
         let mut is_integer = 0;
         let capacity = lua_tointegerx(lua, 1, &mut is_integer);
-        if lua_type(lua, 1) != LUA_TNUMBER || is_integer == 0 {
+        if lua_type(lua, 1) != LUA_TNUMBER {
             return Err(wrong_type(lua, 1, "integer"));
+        }
+        if is_integer == 0 {
+            return Err(Raise::Argument(1, "number has no integer representation".to_owned()));
         }
         u64::try_from(capacity)
             .ok()

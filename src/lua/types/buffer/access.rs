@@ -1,9 +1,11 @@
 //! Fields of the value: reading one, calling one as a method.
 
+use std::ffi::c_int;
+
 use mlua::ffi::*;
 
-use super::store;
-use crate::lua::call::{Outcome, Raise};
+use super::{located, store};
+use crate::lua::call::{Outcome, Raise, push_text, type_name};
 use crate::lua::types::handle;
 use crate::lua_function;
 use crate::shared::Kind;
@@ -13,6 +15,9 @@ lua_function!(pub(super) new_index => new_index_body);
 lua_function!(pub(super) pairs => pairs_body);
 lua_function!(method => method_body);
 lua_function!(next => next_body);
+
+/// Stack slots that reading and storing a value take.
+const ROOM: c_int = 12;
 
 // Every body below is called by Lua with its state: that is the SAFETY argument of each. Where a body calls
 // something of Lua that may raise, it holds nothing with a destructor.
@@ -49,9 +54,14 @@ unsafe fn push_field(lua: *mut lua_State) -> Result<(), Raise> {
         }
         store::push_copy(lua, &object)?;
         drop(object);
+        if lua_type(lua, -1) != LUA_TTABLE && luaL_getmetafield(lua, -1, c"__index".as_ptr()) == LUA_TNIL {
+            let kind = type_name(lua, -1);
+            return Err(Raise::Message(format!("attempt to index a buffer of a {kind} value")));
+        }
+        lua_settop(lua, 3);
         lua_pushvalue(lua, 2);
-        lua_gettable(lua, -2);
-        lua_remove(lua, -2);
+        lua_gettable(lua, 3);
+        lua_remove(lua, 3);
     }
     Ok(())
 }
@@ -72,8 +82,10 @@ unsafe fn method_body(lua: *mut lua_State) -> Outcome {
             return Ok(lua_gettop(lua));
         }
         let object = handle::object(lua, 1, Kind::Buffer)?;
+        if lua_checkstack(lua, lua_gettop(lua) + ROOM) == 0 {
+            return Err(Raise::Message("too many arguments to a method of a buffer".to_owned()));
+        }
         let change = store::lock_to_change(lua, &object)?;
-        lua_checkstack(lua, 12);
         store::push_copy(lua, &object)?;
         lua_replace(lua, 1);
         // The stack: 1 the value, 2… arguments. What is called is what the value has under the key by now.
@@ -82,13 +94,17 @@ unsafe fn method_body(lua: *mut lua_State) -> Outcome {
         lua_pushvalue(lua, 1);
         lua_pushvalue(lua, lua_upvalueindex(2));
         if lua_pcall(lua, 2, 1, 0) != LUA_OK {
-            return Err(Raise::Object);
+            return Err(located(lua));
         }
         for position in 1..=arguments {
             lua_pushvalue(lua, position);
         }
         if lua_pcall(lua, arguments, LUA_MULTRET, 0) != LUA_OK {
             return Err(Raise::Object);
+        }
+        // The results have taken up the room there was.
+        if lua_checkstack(lua, ROOM) == 0 {
+            return Err(Raise::Message("too many results of a method of a buffer".to_owned()));
         }
         store::replace_locked(lua, change.guard(), 1)?;
         Ok(lua_gettop(lua) - arguments)
@@ -117,8 +133,11 @@ unsafe fn pairs_body(lua: *mut lua_State) -> Outcome {
             return Ok(3);
         }
         if lua_type(lua, copy) != LUA_TTABLE {
-            let kind = crate::lua::call::type_name(lua, copy);
-            return Err(Raise::Message(format!("attempt to iterate over a buffer of a {kind} value")));
+            // Level 1 is `pairs`, which has no position.
+            luaL_where(lua, 2);
+            push_text(lua, &format!("attempt to iterate over a buffer of a {} value", type_name(lua, copy)));
+            lua_concat(lua, 2);
+            return Err(Raise::Object);
         }
         lua_pushcfunction(lua, next);
         lua_pushvalue(lua, copy);

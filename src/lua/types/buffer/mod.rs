@@ -9,7 +9,7 @@ use std::ffi::CStr;
 use mlua::ffi::*;
 
 use super::handle;
-use crate::lua::call::{Outcome, Raise, wrong_type};
+use crate::lua::call::{Outcome, Raise, bytes, wrong_type};
 use crate::lua_function;
 use crate::shared::Kind;
 
@@ -45,6 +45,21 @@ pub unsafe fn new(lua: *mut lua_State) -> Outcome {
         lua_settop(lua, 2);
     }
     Ok(1)
+}
+
+/// The error on top of the stack. Those that Lua raises itself for operands of a C function have no position; they
+/// get that of the script.
+///
+/// # Safety
+/// `lua` is a valid state with a value on top.
+unsafe fn located(lua: *mut lua_State) -> Raise {
+    // SAFETY: as demanded; the text is copied.
+    match unsafe { bytes(lua, -1) } {
+        Some(text) if text.starts_with(b"attempt to ") => {
+            Raise::Message(String::from_utf8_lossy(text).into_owned())
+        }
+        _ => Raise::Object,
+    }
 }
 
 lua_function!(clean => clean_body);

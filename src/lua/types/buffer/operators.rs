@@ -4,8 +4,8 @@ use std::ffi::{CStr, c_int};
 
 use mlua::ffi::*;
 
-use super::store;
-use crate::lua::call::{Outcome, Raise};
+use super::{located, store};
+use crate::lua::call::{Outcome, Raise, type_name};
 use crate::lua::types::handle;
 use crate::lua_function;
 use crate::shared::Kind;
@@ -30,11 +30,15 @@ arithmetic! {
     shr = LUA_OPSHR, bnot = LUA_OPBNOT
 }
 
+lua_function!(arithmetic_raw => arithmetic_raw_body);
 lua_function!(call => call_body);
+lua_function!(compare_raw => compare_raw_body);
 lua_function!(concat => concat_body);
+lua_function!(concat_raw => concat_raw_body);
 lua_function!(eq => eq_body);
 lua_function!(le => le_body);
 lua_function!(len => len_body);
+lua_function!(len_raw => len_raw_body);
 lua_function!(lt => lt_body);
 lua_function!(to_string => to_string_body);
 
@@ -67,8 +71,18 @@ pub(super) unsafe fn add(lua: *mut lua_State) {
     unsafe { handle::set_functions(lua, &metamethods) }
 }
 
-// Every function below is called with Lua's state, in a body or as one: that is the SAFETY argument of each. What an
-// operator raises is raised from here, where nothing with a destructor is alive.
+// Every function below is called with Lua's state, in a body or as one: that is the SAFETY argument of each.
+
+/// Does `operation` to all that is on the stack. Lua gives an error of its own no position when the operands are a C
+/// function's; the script's line is put in front.
+unsafe fn operate(lua: *mut lua_State, operation: lua_CFunction) -> Outcome {
+    // SAFETY: see above.
+    unsafe {
+        lua_pushcfunction(lua, operation);
+        lua_insert(lua, 1);
+        if lua_pcall(lua, lua_gettop(lua) - 1, 1, 0) == LUA_OK { Ok(1) } else { Err(located(lua)) }
+    }
+}
 
 /// Puts a copy of its value in place of the buffer at `index`, if there is one.
 unsafe fn resolve(lua: *mut lua_State, index: c_int) -> Result<(), Raise> {
@@ -96,9 +110,16 @@ unsafe fn arithmetic_of(lua: *mut lua_State, operator: c_int) -> Outcome {
     // SAFETY: see above.
     unsafe {
         resolve_two(lua)?;
-        if operator == LUA_OPUNM || operator == LUA_OPBNOT {
-            lua_settop(lua, 1);
-        }
+        lua_pushinteger(lua, operator.into());
+        operate(lua, arithmetic_raw)
+    }
+}
+
+unsafe fn arithmetic_raw_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above.
+    unsafe {
+        let operator = lua_tointeger(lua, 3) as c_int;
+        lua_settop(lua, if operator == LUA_OPUNM || operator == LUA_OPBNOT { 1 } else { 2 });
         lua_arith(lua, operator);
     }
     Ok(1)
@@ -108,7 +129,15 @@ unsafe fn compare(lua: *mut lua_State, operator: c_int) -> Outcome {
     // SAFETY: see above.
     unsafe {
         resolve_two(lua)?;
-        let holds = lua_compare(lua, 1, 2, operator);
+        lua_pushinteger(lua, operator.into());
+        operate(lua, compare_raw)
+    }
+}
+
+unsafe fn compare_raw_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above.
+    unsafe {
+        let holds = lua_compare(lua, 1, 2, lua_tointeger(lua, 3) as c_int);
         lua_pushboolean(lua, holds);
     }
     Ok(1)
@@ -116,7 +145,18 @@ unsafe fn compare(lua: *mut lua_State, operator: c_int) -> Outcome {
 
 unsafe fn eq_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
-    unsafe { compare(lua, LUA_OPEQ) }
+    unsafe {
+        // Two handles of one buffer are equal whatever is in it; two copies of a table would not be.
+        if lua_gettop(lua) == 2
+            && !handle::test(lua, 1, Kind::Buffer).is_null()
+            && !handle::test(lua, 2, Kind::Buffer).is_null()
+            && handle::object(lua, 1, Kind::Buffer)?.id() == handle::object(lua, 2, Kind::Buffer)?.id()
+        {
+            lua_pushboolean(lua, 1);
+            return Ok(1);
+        }
+        compare(lua, LUA_OPEQ)
+    }
 }
 
 unsafe fn lt_body(lua: *mut lua_State) -> Outcome {
@@ -133,8 +173,13 @@ unsafe fn concat_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     unsafe {
         resolve_two(lua)?;
-        lua_concat(lua, 2);
+        operate(lua, concat_raw)
     }
+}
+
+unsafe fn concat_raw_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above.
+    unsafe { lua_concat(lua, 2) };
     Ok(1)
 }
 
@@ -143,8 +188,13 @@ unsafe fn len_body(lua: *mut lua_State) -> Outcome {
     unsafe {
         lua_settop(lua, 1);
         resolve(lua, 1)?;
-        lua_len(lua, 1);
+        operate(lua, len_raw)
     }
+}
+
+unsafe fn len_raw_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above.
+    unsafe { lua_len(lua, 1) };
     Ok(1)
 }
 
@@ -152,6 +202,15 @@ unsafe fn call_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     unsafe {
         resolve(lua, 1)?;
+        let callable =
+            lua_type(lua, 1) == LUA_TFUNCTION || luaL_getmetafield(lua, 1, c"__call".as_ptr()) != LUA_TNIL;
+        if !callable {
+            let kind = type_name(lua, 1);
+            return Err(Raise::Message(format!("attempt to call a buffer of a {kind} value")));
+        }
+        if lua_type(lua, 1) != LUA_TFUNCTION {
+            lua_pop(lua, 1);
+        }
         lua_call(lua, lua_gettop(lua) - 1, LUA_MULTRET);
         Ok(lua_gettop(lua))
     }

@@ -6,9 +6,10 @@
 //! a push; it leaks what the body holds at that moment, and nothing else.
 
 use std::ffi::{CStr, c_int};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
+use crate::lua::version::state::push_type_name;
+use crate::lua::version::unwind::catch_panic;
 
 /// Why a function raises.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ pub unsafe fn enter(lua: *mut lua_State, name: &str, body: Body) -> c_int {
     // SAFETY: the body gets the state that Lua passed. Errors are raised after the match has dropped
     // everything that the body made.
     unsafe {
-        let argument = match catch_unwind(AssertUnwindSafe(|| body(lua))) {
+        let argument = match catch_panic(|| body(lua)) {
             Ok(Ok(results)) => return results,
             Ok(Err(Raise::Object)) => None,
             Ok(Err(Raise::Message(message))) => {
@@ -90,7 +91,7 @@ unsafe fn raise_argument(lua: *mut lua_State, name: &str, position: c_int) -> c_
 macro_rules! lua_function {
     ($(#[$meta:meta])* $vis:vis $name:ident => $body:path) => {
         $(#[$meta])*
-        $vis unsafe extern "C-unwind" fn $name(lua: *mut mlua::ffi::lua_State) -> std::ffi::c_int {
+        $vis unsafe extern "C-unwind" fn $name(lua: *mut $crate::lua::ffi::lua_State) -> std::ffi::c_int {
             // SAFETY: Lua calls this with its state; the frame holds nothing.
             unsafe { $crate::lua::call::enter(lua, stringify!($name), $body) }
         }
@@ -136,19 +137,17 @@ pub unsafe fn bytes<'a>(lua: *mut lua_State, index: c_int) -> Option<&'a [u8]> {
 /// The name of a value's type as errors give it: `__name` of its metatable, else Lua's.
 ///
 /// # Safety
-/// `lua` is a valid state with two free stack slots.
+/// `lua` is a valid state with four free stack slots.
 pub unsafe fn type_name(lua: *mut lua_State, index: c_int) -> String {
     // SAFETY: as demanded; the name is copied before it is popped.
     unsafe {
         if lua_type(lua, index) == LUA_TLIGHTUSERDATA {
             return "light userdata".to_owned();
         }
-        if luaL_getmetafield(lua, index, c"__name".as_ptr()) != LUA_TNIL {
-            let name = bytes(lua, -1).map(|name| String::from_utf8_lossy(name).into_owned());
+        if push_type_name(lua, index) {
+            let name = String::from_utf8_lossy(bytes(lua, -1).unwrap_or_default()).into_owned();
             lua_pop(lua, 1);
-            if let Some(name) = name {
-                return name;
-            }
+            return name;
         }
         let kind = lua_type(lua, index);
         if kind == LUA_TNONE {

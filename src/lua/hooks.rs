@@ -6,9 +6,10 @@
 
 use std::sync::OnceLock;
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use super::call::Raise;
+use super::version::state;
 use crate::dispatch::Patience;
 
 /// What else has to happen then; set once by a process that runs jobs.
@@ -47,7 +48,7 @@ pub unsafe fn run(lua: *mut lua_State) -> Result<(), Raise> {
         if let Some(action) = IN_WORKER.get() {
             action(lua);
         }
-        let main = main_thread(lua);
+        let main = state::main_thread(lua);
         let borrowed = lua_gethookmask(lua) == 0 && lua_gethookmask(main) != 0;
         if lua_gethookmask(lua) == 0 && !borrowed {
             return Ok(());
@@ -68,17 +69,5 @@ pub unsafe fn run(lua: *mut lua_State) -> Result<(), Raise> {
             }
         }
         if status == LUA_OK { Ok(()) } else { Err(Raise::Object) }
-    }
-}
-
-/// # Safety
-/// `lua` is a valid state with a free stack slot.
-unsafe fn main_thread(lua: *mut lua_State) -> *mut lua_State {
-    // SAFETY: the registry holds the main thread at this index in every state of Lua 5.4.
-    unsafe {
-        lua_rawgeti(lua, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD as _);
-        let main = lua_tothread(lua, -1);
-        lua_pop(lua, 1);
-        main
     }
 }

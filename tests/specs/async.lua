@@ -4,13 +4,14 @@ local llib = require "llib"
 local thread = llib.thread
 local T = dofile((arg[0]:match("^(.*/)") or "./") .. "support.lua")
 local spec, equal = T.spec, T.equal
+local pack, unpack, integer, finalizer = T.pack, T.unpack, T.integer, T.finalizer
 
 -- ---------------------------------------------------------------- the function
 
 spec("a function runs in a process of its own and its values come back", function()
   local pid, sum = T.values(function(res, rej, a, b) res(res.pid, a + b) end, { args = { 2, 3 } })
   equal(sum, 5, "the sum")
-  T.no(pid == math.tointeger(tonumber(T.shell("echo $PPID"))), "the worker's pid is the host's")
+  T.no(pid == T.integer(T.shell("echo $PPID")), "the worker's pid is the host's")
 end)
 
 spec("async returns before the job has ended", function()
@@ -95,7 +96,7 @@ local bad = {
   timeout = { 0, -1, 0 / 0, "100", {}, true },
   stdout = { "nul", 1, true, "", io.stdout },
   stderr = { "file", 2, {}, "Capture" },
-  capture_limit = { -1, 1.5, "x", "64X", "", {}, "-1", 1 << 40, "99999999999999999999G" },
+  capture_limit = { -1, 1.5, "x", "64X", "", {}, "-1", 0x10000000000, "99999999999999999999G" },
   globals = { "some", 1, true, { 1 }, { "x", false } },
   nice = { -1, 20, 1.5, "5", {} },
 }
@@ -113,7 +114,7 @@ spec("a refused option, function or value starts no job", function()
   collectgarbage()
   T.jobs(0)
   pcall(thread.async, T.forever, { nice = 99 })
-  pcall(thread.async, T.forever, { args = { coroutine.create(print) } })
+  pcall(thread.async, T.forever, { args = { coroutine.create(function() end) } })
   pcall(thread.async, "syntax error")
   T.jobs(0)
 end)
@@ -124,17 +125,17 @@ spec("args passes values in order, and n counts nils", function()
   T.results(T.job(count, { args = {} }), 0)
   T.results(T.job(count, { args = { n = 0, "ignored" } }), 0)
   T.results(T.job(count, { args = { n = 3 } }), 3, nil, nil, nil)
-  T.results(T.job(count, { args = table.pack(nil, 2, nil, 4, nil) }), 5, nil, 2, nil, 4, nil)
+  T.results(T.job(count, { args = pack(nil, 2, nil, 4, nil) }), 5, nil, 2, nil, 4, nil)
   T.results(T.job(count, { args = { n = 1, "a", "b" } }), 1, "a")
 end)
 
 spec("args may hold many values", function()
   local many = {}
-  for i = 1, 5000 do many[i] = i end
+  for i = 1, 3000 do many[i] = i end
   local n, last = T.values(function(_, _, ...) return select("#", ...), (select(-1, ...)) end, { args = many })
-  equal(n, 5000, "the number of arguments")
-  equal(last, 5000, "the last argument")
-  T.raises_here(function() thread.async(T.forever, { args = { n = 1 << 40 } }) end, "'args'", "too many")
+  equal(n, 3000, "the number of arguments")
+  equal(last, 3000, "the last argument")
+  T.raises_here(function() thread.async(T.forever, { args = { n = 0x10000000000 } }) end, "'args'", "too many")
   T.raises_here(function() thread.async(T.forever, { args = { n = -1 } }) end, "'args'")
 end)
 
@@ -145,21 +146,21 @@ spec("the options table is left as it is", function()
 end)
 
 spec("name is the job's name; the default is where the function stands", function()
-  local task <close> = thread.async(function() return res.name end, { name = "my job" })
+  local task = T.scoped(thread.async(function() return res.name end, { name = "my job" }))
   equal(task:name(), "my job", "task:name()")
   equal(task:await(), "my job", "res.name")
   local line = debug.getinfo(1, "l").currentline + 1
-  local other <close> = thread.async(function() return res.name end)
+  local other = T.scoped(thread.async(function() return res.name end))
   equal(other:name(), debug.getinfo(1, "S").short_src .. ":" .. line, "the default name")
   equal(other:await(), other:name(), "res.name by default")
-  local text <close> = thread.async("return res.name")
+  local text = T.scoped(thread.async("return res.name"))
   equal(text:name(), '[string "return res.name"]', "the default name of a string")
   equal(text:await(), text:name(), "res.name of a string")
 end)
 
 spec("name is shown in the process title and in errors", function()
   local title = T.values(function()
-    local file <close> = io.open("/proc/self/comm")
+    local file = io.open("/proc/self/comm")
     return file:read()
   end, { name = "painter" })
   T.contains(title, "painter", "the process title")
@@ -172,7 +173,7 @@ end)
 
 spec("a name may hold any text", function()
   for _, name in ipairs { "", "späti %s %d \n", ("x"):rep(100000), "a\0b" } do
-    local task <close> = thread.async(function() return res.name end, { name = name })
+    local task = T.scoped(thread.async(function() return res.name end, { name = name }))
     equal(task:name(), name, "task:name()")
     equal(task:await(), name, "res.name")
   end
@@ -181,7 +182,7 @@ end)
 spec("timeout kills the job with kind deadline", function()
   local task = thread.async(function() while true do end end, { timeout = 30 })
   local pid = task:pid()
-  local err = T.failure(table.pack(task:await(5000)), "deadline")
+  local err = T.failure(pack(task:await(5000)), "deadline")
   equal(err.limit, 30.0, "err.limit")
   equal(err.signal, "KILL", "err.signal")
   equal(err.pid, pid, "err.pid")
@@ -208,10 +209,11 @@ end)
 
 spec("nice lowers the priority of the worker", function()
   local function priority()
-    local file <close> = io.open("/proc/self/stat")
+    local file = io.open("/proc/self/stat")
     local fields = {}
-    for field in file:read("a"):match("%) (.*)"):gmatch("%S+") do fields[#fields + 1] = field end
-    return math.tointeger(tonumber(fields[17]))
+    for field in file:read("*a"):match("%) (.*)"):gmatch("%S+") do fields[#fields + 1] = field end
+    file:close()
+    return integer(fields[17])
   end
   local own = priority()
   equal(T.values(priority), own, "the default")
@@ -269,9 +271,9 @@ spec("capture_limit bounds each stream, whatever the job prints, and the job is 
 end)
 
 spec("without a limit given, a mebibyte is kept", function()
-  local task = thread.async(function() io.write(("x"):rep(3 << 20)) end, { stdout = "capture" })
-  T.results(table.pack(task:await(5000, true)))
-  equal(#task:output(), 1 << 20, "the length of the output")
+  local task = thread.async(function() io.write(("x"):rep(0x300000)) end, { stdout = "capture" })
+  T.results(pack(task:await(5000, true)))
+  equal(#task:output(), 0x100000, "the length of the output")
   task:clean()
 end)
 
@@ -279,7 +281,7 @@ spec("captured output is any bytes", function()
   local bytes = {}
   for i = 0, 255 do bytes[i + 1] = string.char(i) end
   bytes = table.concat(bytes)
-  local task <close> = thread.async(function() io.write(bytes) end, { stdout = "capture" })
+  local task = T.scoped(thread.async(function() io.write(bytes) end, { stdout = "capture" }))
   task:await(5000, true)
   equal(task:output(), bytes, "the output")
 end)
@@ -301,7 +303,7 @@ end)
 spec("without capture there is no output", function()
   local task = thread.async(function() return 1 end)
   task:await(5000, true)
-  T.results(table.pack(task:output()), nil, nil)
+  T.results(pack(task:output()), nil, nil)
   task:clean()
   T.raises_here(function() task:output() end, "has been cleaned")
 end)
@@ -413,8 +415,9 @@ end)
 spec("nothing after res runs, and no pcall catches it", function()
   local path = T.path()
   local function mark(where)
-    local file <close> = assert(io.open(path, "a"))
+    local file = assert(io.open(path, "a"))
     file:write(where, "\n")
+    file:close()
   end
   local ways = {
     plain = function(res) res(1) mark "after res" end,
@@ -425,14 +428,18 @@ spec("nothing after res runs, and no pcall catches it", function()
       coroutine.resume(co)
       mark "after the coroutine"
     end,
-    close = function(res)
-      local guard <close> = setmetatable({}, { __close = function() mark "closed" end })
-      res(1)
-    end,
+    close = T.lua >= 5.4 and T.load([[
+      local mark = ...
+      return function(res)
+        local guard <close> = setmetatable({}, { __close = function() mark "closed" end })
+        res(1)
+      end
+    ]])(mark) or nil,
     sort = function(res) table.sort({ 3, 2, 1 }, function() res(1) end) mark "after sort" end,
     metamethod = function(res) local t = setmetatable({}, { __index = function() res(1) end }) mark(t.x) end,
     gc = function(res)
-      setmetatable({}, { __gc = function() res(1) end })
+      finalizer(function() res(1) end)
+      collectgarbage()
       collectgarbage()
       mark "after gc"
     end,
@@ -440,7 +447,7 @@ spec("nothing after res runs, and no pcall catches it", function()
   }
   for name, way in pairs(ways) do
     local task = thread.async(way)
-    T.results(table.pack(task:await(5000, true)), 1)
+    T.results(pack(task:await(5000, true)), 1)
     T.yes(T.exists(task:pid()), "the worker of " .. name .. " stays until it is cleaned")
     local pid = task:pid()
     task:clean()
@@ -456,7 +463,7 @@ spec("rej ends the job in the same way", function()
     coroutine.wrap(rej)("again")
     io.open(path, "w"):close()
   end)
-  local err = T.failure(table.pack(task:await(5000, true)), "rejected")
+  local err = T.failure(pack(task:await(5000, true)), "rejected")
   equal(err.message, "no", "the message")
   local pid = task:pid()
   task:clean()
@@ -474,10 +481,10 @@ end)
 spec("res carries pid, id and name", function()
   local task = thread.async(function(res) return res.pid, res.id, res.name end, { name = "info" })
   local pid, id = task:pid(), task:id()
-  T.results(table.pack(task:await(5000)), pid, id, "info")
+  T.results(pack(task:await(5000)), pid, id, "info")
   local real = T.values(function(res)
-    local file <close> = io.open("/proc/self/stat")
-    return file:read("n") == res.pid
+    local file = io.open("/proc/self/stat")
+    return file:read("*n") == res.pid
   end)
   equal(real, true, "res.pid is the worker's process id")
 end)
@@ -486,7 +493,7 @@ spec("in a worker the globals res and rej are the two values, and self gives the
   T.results(T.job(function(a, b) return a == res, b == rej, require "llib".thread.self() == res end), true, true, true)
   local task = thread.async(function() local me = thread.self() return me.pid, me.id, me.name end)
   local pid, id, name = task:pid(), task:id(), task:name()
-  T.results(table.pack(task:await(5000)), pid, id, name)
+  T.results(pack(task:await(5000)), pid, id, name)
   equal(T.values(function() local function deep() res("from below") end deep() end), "from below", "global res")
 end)
 

@@ -4,6 +4,7 @@ local llib = require "llib"
 local thread = llib.thread
 local T = dofile((arg[0]:match("^(.*/)") or "./") .. "support.lua")
 local spec, equal = T.spec, T.equal
+local pack, unpack = T.pack, T.unpack
 
 -- A job that ends when `path` exists, with the values 1, nil.
 local function gated(path, options)
@@ -13,7 +14,7 @@ local function gated(path, options)
   end, options)
 end
 
-local function await(task, ...) return table.pack(task:await(...)) end
+local function await(task, ...) return pack(task:await(...)) end
 
 -- ---------------------------------------------------------------- a result comes in time
 
@@ -159,11 +160,11 @@ spec("nil results are counted exactly", function()
 end)
 
 spec("many results come in order", function()
-  for _, count in ipairs { 200, 255, 256, 5000, 100000 } do
+  for _, count in ipairs(T.lua >= 5.2 and { 200, 255, 256, 5000, 100000 } or { 200, 255, 256, 3000 }) do
     local packed = T.job(function(_, _, n)
       local t = {}
       for i = 1, n do t[i] = i end
-      return table.unpack(t, 1, n)
+      return unpack(t, 1, n)
     end, { args = { count } })
     equal(packed.n, count, "the number of values" .. (type(packed[2]) == "table" and tostring(packed[2]) or ""))
     for i = 1, count do
@@ -175,14 +176,14 @@ end)
 spec("values already returned stay usable after clean", function()
   local task = thread.async(function()
     local n = 0
-    return { deep = { 1, 2, 3 } }, ("x"):rep(1 << 20), function() n = n + 1 return n end
+    return { deep = { 1, 2, 3 } }, ("x"):rep(0x100000), function() n = n + 1 return n end
   end)
   local t, s, f = task:await(5000, true)
   task:clean()
   collectgarbage()
-  for _ = 1, 20 do thread.async(function() return ("y"):rep(1 << 20) end):await() end
+  for _ = 1, 20 do thread.async(function() return ("y"):rep(0x100000) end):await() end
   T.same(t, { deep = { 1, 2, 3 } }, "the table")
-  T.yes(s == ("x"):rep(1 << 20), "the string is what it was")
+  T.yes(s == ("x"):rep(0x100000), "the string is what it was")
   equal(f(), 1, "the function's first call")
   equal(f(), 2, "the function's second call")
 end)
@@ -242,7 +243,7 @@ spec("clean kills what still runs", function()
   end, "the job's child")
   child:clean()
   T.gone(pid, "the process of a job with a child")
-  T.gone(math.tointeger(tonumber(sleeper)), "what the job started")
+  T.gone(T.integer(sleeper), "what the job started")
 end)
 
 spec("clean frees the job's slot", function()
@@ -258,7 +259,7 @@ end)
 -- ---------------------------------------------------------------- arguments
 
 spec("await refuses what is no time and no flag", function()
-  local task <close> = T.endless()
+  local task = T.scoped(T.endless())
   T.bad_argument(function() task:await("5") end, 1, "await", "number of milliseconds", "string")
   T.bad_argument(function() task:await({}) end, 1, "await", "number of milliseconds", "table")
   T.bad_argument(function() task:await(true) end, 1, "await", "number of milliseconds", "boolean")
@@ -273,7 +274,7 @@ spec("await takes floats, integers and infinity", function()
   local function ready() return thread.async(function() return 1 end) end
   T.results(await(ready(), 5000.5), 1)
   T.results(await(ready(), math.huge), 1)
-  T.results(await(ready(), math.maxinteger), 1)
+  T.results(await(ready(), math.maxinteger or 2 ^ 53), 1)
   T.results(await(ready(), 1e300), 1)
 end)
 
@@ -296,7 +297,7 @@ spec("await settles when the supervisor is killed, with kind lost, and the next 
   ]]
   T.contains(output, "next works\n", "the script's output")
   equal(code, 0, "the exit code")
-  T.gone(math.tointeger(tonumber(output:match("worker (%d+)"))), "a worker without supervisor")
+  T.gone(T.integer(output:match("worker (%d+)")), "a worker without supervisor")
 end)
 
 spec("await settles when the guard is killed", function()
@@ -316,7 +317,7 @@ end)
 spec("SIGINT ends a blocking await at once, as it ends any Lua code", function()
   local output, code = T.script [[
     local thread = require "llib".thread
-    local parent = tonumber(io.open("/proc/self/stat"):read("a"):match("^(%d+)"))
+    local parent = tonumber(io.open("/proc/self/stat"):read("*a"):match("^(%d+)"))
     local task = thread.async(function()
       require "llib".thread.sleep(50)
       os.execute("kill -INT " .. parent)
@@ -339,7 +340,7 @@ for what, call in pairs {
   spec("SIGINT ends " .. what, function()
     local output = T.script(([[
       local thread = require "llib".thread
-      local parent = tonumber(io.open("/proc/self/stat"):read("a"):match("^(%%d+)"))
+      local parent = tonumber(io.open("/proc/self/stat"):read("*a"):match("^(%%d+)"))
       local endless = thread.async(function() require "llib".thread.sleep(600000) end)
       local task = thread.async(function()
         require "llib".thread.sleep(50)

@@ -4,10 +4,11 @@ local llib = require "llib"
 local thread = llib.thread
 local T = dofile((arg[0]:match("^(.*/)") or "./") .. "support.lua")
 local spec, equal = T.spec, T.equal
+local pack, unpack = T.pack, T.unpack
 
 local source = debug.getinfo(1, "S").short_src
 
-local function await(task, ...) return table.pack(task:await(...)) end
+local function await(task, ...) return pack(task:await(...)) end
 
 -- What every failure of a job has.
 local function common(err, task_pid)
@@ -41,7 +42,7 @@ end)
 
 spec("errors of Lua itself and of C functions have the script's position", function()
   local err = T.failure(T.job(function() local t = nil return t.x end), "error")
-  T.matches(err.message, "^" .. source:gsub("%p", "%%%0") .. ":%d+: attempt to index a nil value", "the message")
+  T.matches(err.message, "^" .. source:gsub("%p", "%%%0") .. ":%d+: attempt to index .*nil value", "the message")
   err = T.failure(T.job(function() string.rep() end), "error")
   T.matches(err.message, "^" .. source:gsub("%p", "%%%0") .. ":%d+: bad argument #1 to 'rep'", "the message")
   err = T.failure(T.job("local x = 1\nerror('here')", { name = "chunk" }), "error")
@@ -86,12 +87,12 @@ spec("errors of every type come back", function()
 end)
 
 spec("an error object that cannot travel leaves message and traceback", function()
-  local err = T.failure(T.job(function() error(coroutine.create(print)) end), "error")
+  local err = T.failure(T.job(function() error(coroutine.create(function() end)) end), "error")
   T.contains(err.message, "thread", "the message")
   T.contains(err.traceback, source, "the traceback")
   equal(err.value, nil, "err.value")
   err = T.failure(T.job(function()
-    error(setmetatable({ file = io.stdin, bad = coroutine.create(print) }, { __tostring = function() return "own text" end }))
+    error(setmetatable({ file = io.stdin, bad = coroutine.create(function() end) }, { __tostring = function() return "own text" end }))
   end), "error")
   equal(err.message, "own text", "the message")
 end)
@@ -140,7 +141,7 @@ spec("rej(nil) and rej() are rejections", function()
 end)
 
 spec("rej of what cannot travel is a rejection without it", function()
-  local err = T.failure(T.job(function(_, rej) rej(coroutine.create(print)) end), "rejected")
+  local err = T.failure(T.job(function(_, rej) rej(coroutine.create(function() end)) end), "rejected")
   T.contains(err.message, "thread", "the message")
   equal(err.value, nil, "err.value")
 end)
@@ -162,17 +163,17 @@ spec("rej is a rejection whatever __tostring does, and no pcall catches it", fun
 end)
 
 spec("errors and rejections may be large and many", function()
-  local big = ("0123456789abcdef"):rep(1 << 18)
+  local big = ("0123456789abcdef"):rep(0x40000)
   local err = T.failure(T.job(function() error(big, 0) end), "error")
   T.yes(err.message == big, "a message of 4 MiB is the same")
   T.yes(err.value == big, "a value of 4 MiB is the same")
   err = T.failure(T.job(function(_, rej)
     local t = {}
-    for i = 1, 5000 do t[i] = i end
-    rej(table.unpack(t))
+    for i = 1, 3000 do t[i] = i end
+    rej(unpack(t))
   end), "rejected")
-  equal(err.values.n, 5000, "err.values.n")
-  equal(err.values[5000], 5000, "the last value")
+  equal(err.values.n, 3000, "err.values.n")
+  equal(err.values[3000], 3000, "the last value")
 end)
 
 -- ---------------------------------------------------------------- exit, signal
@@ -185,8 +186,10 @@ spec("os.exit without a result is kind exit, with the code", function()
     common(err)
   end
   equal(T.failure(T.job(function() os.exit() end), "exit").code, 0, "err.code of os.exit()")
-  equal(T.failure(T.job(function() os.exit(true) end), "exit").code, 0, "err.code of os.exit(true)")
-  equal(T.failure(T.job(function() os.exit(false) end), "exit").code, 1, "err.code of os.exit(false)")
+  if T.lua >= 5.2 then
+    equal(T.failure(T.job(function() os.exit(true) end), "exit").code, 0, "err.code of os.exit(true)")
+    equal(T.failure(T.job(function() os.exit(false) end), "exit").code, 1, "err.code of os.exit(false)")
+  end
   equal(T.failure(T.job(function() os.exit(4, true) end), "exit").code, 4, "err.code of os.exit(4, true)")
   T.contains(T.failure(T.job(function() os.exit(77) end), "exit").message, "77", "the message")
 end)
@@ -197,6 +200,7 @@ spec("os.exit cannot be caught, and works in coroutines", function()
 end)
 
 spec("os.exit that closes the state runs finalizers, and one that calls res counts", function()
+  if T.lua < 5.2 then T.skip("os.exit closes no state before Lua 5.2") end
   local path = T.path()
   local err = T.failure(T.job(function()
     keep = setmetatable({}, { __gc = function() io.open(path, "w"):close() end })
@@ -221,7 +225,7 @@ spec("a real crash of the interpreter is kind signal, and the host goes on", fun
   local err = T.failure(T.job(function()
     -- Instructions of 4 bytes: `loadi 0 12345` becomes `closure 0 1000`, where there is no inner function.
     local code = string.dump(function() local a = 12345 return a end)
-    local from, to = string.pack("<I4", 1 | (12345 + 65535) << 15), string.pack("<I4", 79 | 1000 << 15)
+    local from, to = string.pack("<I4", 2551971841), string.pack("<I4", 32768079)
     local at = assert(code:find(from, 1, true))
     return load(code:sub(1, at - 1) .. to .. code:sub(at + 4), "broken", "b")()
   end), "signal")
@@ -260,7 +264,7 @@ end)
 -- ---------------------------------------------------------------- the others
 
 spec("a timeout of await is a failure of its own, without the job's facts", function()
-  local task <close> = T.endless()
+  local task = T.scoped(T.endless())
   local err = T.failure(await(task, 1), "timeout")
   equal(err.value, nil, "err.value")
   equal(err.traceback, nil, "err.traceback")
@@ -283,14 +287,14 @@ spec("deadline, killed and closed carry pid and usage", function()
 end)
 
 spec("a result that cannot be copied is kind encode, with its path", function()
-  local err = T.failure(T.job(function() return 1, { list = { 5, { co = coroutine.create(print) } } } end), "encode")
+  local err = T.failure(T.job(function() return 1, { list = { 5, { co = coroutine.create(function() end) } } } end), "encode")
   T.contains(err.message, "result 2", "the message")
   T.contains(err.message, "field 'list' → index 2 → field 'co'", "the message")
   common(err)
   err = T.failure(T.job(function(res) res(io.open("/dev/null")) end), "encode")
   T.contains(err.message, "result 1: userdata 'FILE*' has no __clone", "the message")
   err = T.failure(T.job(function()
-    local co = coroutine.create(print)
+    local co = coroutine.create(function() end)
     return function() return co end
   end), "encode")
   T.contains(err.message, "upvalue 'co'", "the message")
@@ -302,7 +306,7 @@ spec("captured output comes with every kind", function()
     rejected = function() print "x" rej() end,
     exit = function() print "x" os.exit(1) end,
     signal = function() print "x" io.flush() os.execute("kill -ABRT $PPID") end,
-    encode = function() print "x" return coroutine.create(print) end,
+    encode = function() print "x" return coroutine.create(function() end) end,
     deadline = function() print "x" io.flush() require "llib".thread.sleep(600000) end,
   } do
     local err = T.failure(T.job(job, { stdout = "capture", timeout = kind == "deadline" and 500 or nil }), kind)

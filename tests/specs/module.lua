@@ -8,6 +8,7 @@ local llib = require "llib"
 local thread = llib.thread
 local T = dofile((arg[0]:match("^(.*/)") or "./") .. "support.lua")
 local spec, equal = T.spec, T.equal
+local pack = T.pack
 
 spec("require sets no global", function()
   for name in pairs(_G) do T.yes(before[name], "global " .. tostring(name) .. " was there before require") end
@@ -20,7 +21,7 @@ end)
 spec("require starts no process and no thread", function()
   local output = T.script [[
     local llib = require "llib"
-    local function read(path) local f = assert(io.open(path)) local text = f:read("a") f:close() return text end
+    local function read(path) local f = assert(io.open(path)) local text = f:read("*a") f:close() return text end
     io.write("threads ", read("/proc/self/status"):match("Threads:%s*(%d+)"), "\n")
     -- Whoever has this process as its parent; reading it starts none.
     io.write("children ", read("/proc/thread-self/children"), "\n")
@@ -55,7 +56,7 @@ spec("the first async starts supervisors, and stats names them", function()
     local thread = require "llib".thread
     thread.async(function() end):await()
     local stats = thread.stats()
-    assert(math.type(stats.guard) == "integer" and math.type(stats.zygote) == "integer")
+    assert(stats.guard % 1 == 0 and stats.zygote % 1 == 0)
     assert(io.open("/proc/" .. stats.zygote .. "/stat"), "zygote")
     assert(io.open("/proc/" .. stats.guard .. "/stat"), "guard")
     io.write("fine")
@@ -90,7 +91,7 @@ spec("every function of the contract is there", function()
 end)
 
 spec("self is nil in the host", function()
-  local values = table.pack(thread.self())
+  local values = pack(thread.self())
   equal(values.n, 1, "the number of values")
   equal(values[1], nil, "thread.self()")
 end)
@@ -98,7 +99,7 @@ end)
 spec("cores is the number of processors that this process may use", function()
   local cores = T.type(thread.cores(), "integer", "cores()")
   -- nproc knows the affinity, but no quota of a container.
-  local most = math.tointeger(tonumber(T.shell("nproc")))
+  local most = T.integer(T.shell("nproc"))
   T.yes(cores >= 1 and cores <= most, ("cores() is %d, from 1 to %d"):format(cores, most))
   equal(T.values(function() return thread.cores() end), cores, "cores() in a worker")
 end)
@@ -135,7 +136,7 @@ spec("the end of the host ends its supervisors and jobs", function()
     io.write(task:pid(), " ", stats.guard, " ", stats.zygote)
   ]]
   equal(code, 0, "the exit code")
-  for pid in output:gmatch("%d+") do T.gone(math.tointeger(tonumber(pid)), "process of an ended host") end
+  for pid in output:gmatch("%d+") do T.gone(T.integer(pid), "process of an ended host") end
   T.matches(output, "^%d+ %d+ %d+$", "the script's output")
 end)
 
@@ -158,7 +159,7 @@ for how, last in pairs {
     local count = 0
     for pid in pids:gmatch("%d+") do
       count = count + 1
-      T.gone(math.tointeger(tonumber(pid)), "process of an ended host")
+      T.gone(T.integer(pid), "process of an ended host")
     end
     equal(count, 3, "the number of processes")
   end)

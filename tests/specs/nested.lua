@@ -4,6 +4,7 @@ local llib = require "llib"
 local thread = llib.thread
 local T = dofile((arg[0]:match("^(.*/)") or "./") .. "support.lua")
 local spec, equal = T.spec, T.equal
+local pack = T.pack
 
 spec("async works inside a worker, and inside a worker's worker", function()
   local a, b, c = T.values(function(res)
@@ -55,7 +56,7 @@ end)
 spec("the nested job's res and self are its own", function()
   T.results(T.job(function(outer)
     local inner_pid, same, id_is_number = thread.async(function(res)
-      return res.pid, thread.self() == res, math.type(res.id) == "integer"
+      return res.pid, thread.self() == res, res.id % 1 == 0
     end, { name = "inner" }):await()
     return inner_pid ~= outer.pid, same, id_is_number, thread.self() == outer
   end), true, true, true, true)
@@ -70,16 +71,17 @@ local function owner()
     local pid = inner:pid()
     local child
     while not child do
-      local file <close> = io.open(("/proc/%d/task/%d/children"):format(pid, pid))
-      child = file:read("n")
+      local file = io.open(("/proc/%d/task/%d/children"):format(pid, pid))
+      child = file:read("*n")
+      file:close()
     end
-    local file <close> = io.open(path, "w")
+    local file = io.open(path, "w")
     file:write(pid, " ", child, " ", stats.guard, " ", stats.zygote, "\n")
     file:close()
     inner:await()
   end)
   local pids = {}
-  for pid in T.line(path):gmatch("%d+") do pids[#pids + 1] = math.tointeger(tonumber(pid)) end
+  for pid in T.line(path):gmatch("%d+") do pids[#pids + 1] = T.integer(pid) end
   equal(#pids, 4, "the number of processes of the nested job")
   for _, pid in ipairs(pids) do T.yes(T.exists(pid), "process " .. pid .. " exists") end
   return task, pids
@@ -90,7 +92,7 @@ spec("kill of the owner ends its nested jobs before it returns", function()
   task:kill()
   T.no(T.exists(task:pid()), "the owner exists")
   for _, pid in ipairs(pids) do T.no(T.exists(pid), "process " .. pid .. " of the nested job exists") end
-  T.failure(table.pack(task:await(5000)), "killed")
+  T.failure(pack(task:await(5000)), "killed")
 end)
 
 spec("clean of the owner ends its nested jobs", function()
@@ -102,7 +104,7 @@ end)
 spec("a crash of the owner ends its nested jobs", function()
   local task, pids = owner()
   os.execute("kill -SEGV " .. task:pid())
-  T.failure(table.pack(task:await(5000)), "signal")
+  T.failure(pack(task:await(5000)), "signal")
   for _, pid in ipairs(pids) do T.no(T.exists(pid), "process " .. pid .. " of the nested job exists") end
 end)
 
@@ -110,13 +112,13 @@ spec("the timeout of the owner ends its nested jobs", function()
   local path = T.path()
   local task = thread.async(function()
     local inner = thread.async(function() require "llib".thread.sleep(600000) end)
-    local file <close> = io.open(path, "w")
+    local file = io.open(path, "w")
     file:write(inner:pid(), "\n")
     file:close()
     inner:await()
   end, { timeout = 1000 })
-  local pid = math.tointeger(tonumber(T.line(path)))
-  T.failure(table.pack(task:await(5000)), "deadline")
+  local pid = T.integer(T.line(path))
+  T.failure(pack(task:await(5000)), "deadline")
   T.no(T.exists(pid), "the nested job exists")
 end)
 
@@ -145,7 +147,7 @@ end)
 spec("close reaches an owner that waits for its nested job", function()
   local task, pids = owner()
   task:close()
-  T.failure(table.pack(task:await(5000)), "closed")
+  T.failure(pack(task:await(5000)), "closed")
   for _, pid in ipairs(pids) do T.gone(pid, "process of the nested job") end
 end)
 

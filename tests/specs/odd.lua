@@ -4,14 +4,15 @@ local llib = require "llib"
 local thread = llib.thread
 local T = dofile((arg[0]:match("^(.*/)") or "./") .. "support.lua")
 local spec, equal = T.spec, T.equal
+local pack, finalizer = T.pack, T.finalizer
 
 local methods = { "await", "clean", "kill", "close", "status", "pause", "resume", "pid", "id", "name", "usage",
   "output", "getfd" }
 
 spec("a method called with a dot says what it wants", function()
-  local task <close> = thread.async(T.forever)
+  local task = T.scoped(thread.async(T.forever))
   for _, method in ipairs(methods) do
-    local call = load(("local task = ...\ntask.%s()"):format(method), "=script.lua")
+    local call = T.load(("local task = ...\ntask.%s()"):format(method), "=script.lua")
     T.raises(function() call(task) end,
       ("script.lua:2: bad argument #1 to '%s' (llib.task expected, got no value)"):format(method))
   end
@@ -19,7 +20,7 @@ spec("a method called with a dot says what it wants", function()
 end)
 
 spec("a method of wrong objects raises", function()
-  local task <close> = thread.async(T.forever)
+  local task = T.scoped(thread.async(T.forever))
   for _, method in ipairs(methods) do
     local call = task[method]
     for name, object in pairs { table = {}, string = "task", number = 5, ["nil"] = false, ["FILE*"] = io.stdout } do
@@ -57,7 +58,7 @@ spec("a worker's script may spoil res, rej, and the libraries, and its own retur
     package.loaded.llib, string.format, package = nil, nil, nil
     res(3)
   end), 3)
-  T.results(T.job(function(res) debug.sethook(function() error "hook" end, "", 1 << 30) res(4) end), 4)
+  T.results(T.job(function(res) debug.sethook(function() error "hook" end, "", 0x40000000) res(4) end), 4)
   T.results(T.job(function(res) debug.setmetatable(nil, { __index = function() return nil end }) res(nil, 5) end), nil, 5)
   T.results(T.job(function() debug.getregistry()["llib.failure"] = nil return 6 end), 6)
   T.results(T.job(function(res) setmetatable(getmetatable(res), { __gc = error }) return 7 end), 7)
@@ -88,14 +89,12 @@ end)
 
 spec("async, await and clean work in finalizers", function()
   local got
-  do
-    local _ = setmetatable({}, { __gc = function()
-      local task = thread.async(function() return "from a finalizer" end)
-      got = task:await(5000)
-      local other = thread.async(T.forever)
-      other:clean()
-    end })
-  end
+  T.finalizer(function()
+    local task = thread.async(function() return "from a finalizer" end)
+    got = task:await(5000)
+    local other = thread.async(T.forever)
+    other:clean()
+  end)
   collectgarbage()
   collectgarbage()
   equal(got, "from a finalizer", "the value")
@@ -104,13 +103,13 @@ end)
 spec("async in a finalizer while another async is sending", function()
   local ran = 0
   local function garbage()
-    setmetatable({}, { __gc = function()
+    T.finalizer(function()
       ran = ran + 1
       local task = thread.async(function() return 1 end)
       task:await(5000)
-    end })
+    end)
   end
-  local mode = collectgarbage("incremental", 100, 1000)
+  local mode = T.lua >= 5.4 and collectgarbage("incremental")
   for i = 1, 30 do
     garbage()
     local data = {}
@@ -119,13 +118,13 @@ spec("async in a finalizer while another async is sending", function()
     equal(count, 200, "the number of rows")
   end
   collectgarbage()
-  collectgarbage(mode)
+  if mode then collectgarbage(mode) end
   T.yes(ran > 0, "finalizers ran")
 end)
 
 spec("a job may end in a finalizer of the worker", function()
   T.results(T.job(function(res)
-    setmetatable({}, { __gc = function() res("gc") end })
+    finalizer(function() res("gc") end)
     for _ = 1, 3 do collectgarbage() end
     return "not reached"
   end), "gc")
@@ -140,8 +139,8 @@ spec("errors pass through pcall and xpcall with their text", function()
   equal(ok, false, "xpcall")
   T.contains(handled, "option 'nice'", "the error in the handler")
   local task = thread.async(function() return 1 end)
-  T.results(table.pack(pcall(task.await, task)), true, 1)
-  T.results(table.pack(xpcall(task.status, print, task)), true, "cleaned")
+  T.results(pack(pcall(task.await, task)), true, 1)
+  T.results(pack(xpcall(function() return task:status() end, print)), true, "cleaned")
 end)
 
 spec("200 tasks at once, awaited in reverse order", function()
@@ -163,7 +162,7 @@ spec("async during garbage collection, stopped and stepped", function()
   for i = 1, 20 do
     local t = { i, { i } }
     equal(T.values(function() return t[2][1] end), i, "the value while the collector is stopped")
-    T.yes(not collectgarbage("isrunning"), "the collector stays stopped")
+    if T.asks_collector then T.yes(not collectgarbage("isrunning"), "the collector stays stopped") end
   end
   collectgarbage("restart")
   for i = 1, 50 do
@@ -171,10 +170,12 @@ spec("async during garbage collection, stopped and stepped", function()
     local t = { i }
     equal(T.values(function() collectgarbage("step") return t end)[1], i, "the value while the collector steps")
   end
-  T.yes(collectgarbage("isrunning"), "the collector runs")
-  local mode = collectgarbage("generational")
-  for i = 1, 20 do equal(T.values(function() return i end), i, "the value in generational mode") end
-  collectgarbage(mode)
+  if T.asks_collector then T.yes(collectgarbage("isrunning"), "the collector runs") end
+  if T.lua >= 5.4 then
+    local mode = collectgarbage("generational")
+    for i = 1, 20 do equal(T.values(function() return i end), i, "the value in generational mode") end
+    collectgarbage(mode)
+  end
 end)
 
 spec("dropped tasks do not pile up", function()
@@ -196,7 +197,7 @@ spec("a debug hook in the host stays, and is called", function()
 end)
 
 spec("a hook that raises ends a blocking await", function()
-  local task <close> = T.endless()
+  local task = T.scoped(T.endless())
   local ok, problem = pcall(function()
     local rounds = 0
     debug.sethook(function() rounds = rounds + 1 if rounds > 20 then debug.sethook() error("from a hook", 0) end end, "l")
@@ -209,12 +210,17 @@ spec("a hook that raises ends a blocking await", function()
 end)
 
 spec("the host's signal handling of children is untouched", function()
-  local task <close> = thread.async(T.forever)
+  local task = T.scoped(thread.async(T.forever))
   for i = 1, 5 do
-    local ok, how, code = os.execute("exit " .. i)
-    T.results(table.pack(ok, how, code), nil, "exit", i)
-    local pipe = io.popen("exit " .. i)
-    T.results(table.pack(pipe:close()), nil, "exit", i)
+    -- Before Lua 5.2: the number that wait(2) gives; a pipe tells nothing.
+    if T.lua < 5.2 then
+      equal(os.execute("exit " .. i), i * 256, "the status")
+      io.popen("exit " .. i):close()
+    else
+      T.results(pack(os.execute("exit " .. i)), nil, "exit", i)
+      local pipe = io.popen("exit " .. i)
+      T.results(pack(pipe:close()), nil, "exit", i)
+    end
   end
   equal(task:status(), "running", "the status")
 end)

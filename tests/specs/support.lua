@@ -4,7 +4,7 @@
 --   T.spec("two and two are four", function() T.equal(2 + 2, 4, "the sum") end)
 --   T.finish()
 --
--- A spec file runs alone, in any Lua 5.4 that finds llib: `llib values.lua`, `lua5.4 values.lua`.
+-- A spec file runs alone, in any Lua that finds llib: `llib values.lua`, `luajit values.lua`.
 -- With an argument it runs the claims alone that contain it. It prints a line for each claim that fails
 -- and exits with 1 if there is one. SPEC_TIMES=1 in the environment shows how long each takes.
 
@@ -12,8 +12,47 @@ local llib = require "llib"
 local thread = llib.thread
 
 local T = {}
+
+-- ---------------------------------------------------------------- every Lua
+
+-- The version as a number. LuaJIT counts as 5.1, whose language it has.
+T.lua = tonumber(_VERSION:match("%d+%.%d+"))
+
+-- The largest integer that every number below it can be told from; twice as large as that for floats.
+T.largest = math.maxinteger or 2 ^ 53
+
+-- Whether a script can ask whether the collector runs.
+T.asks_collector = pcall(collectgarbage, "isrunning")
+
+T.pack = table.pack or function(...) return { n = select("#", ...), ... } end
+T.unpack = table.unpack or unpack
+
+-- As math.type; every number of a Lua without integers is a "number".
+T.math_type = math.type or function(x) if type(x) == "number" then return "number" end end
+
+-- The integer that a text stands for.
+T.integer = math.tointeger and function(text) return math.tointeger(tonumber(text)) end or tonumber
+
+-- As load(text, name, "bt", environment).
+function T.load(text, name, environment)
+  if T.lua >= 5.2 then return assert(environment and load(text, name, "bt", environment) or load(text, name)) end
+  local f = assert(loadstring(text, name))
+  return environment and setfenv(f, environment) or f
+end
+
+-- An object that calls `body` when it is collected. Before Lua 5.2 tables have no finalizers.
+function T.finalizer(body)
+  if newproxy then
+    local object = newproxy(true)
+    getmetatable(object).__gc = body
+    return object
+  end
+  return setmetatable({}, { __gc = body })
+end
+
+local pack, unpack = T.pack, T.unpack
 local passed, failed, skipped = 0, 0, 0
-local temporary = {}
+local temporary, scoped = {}, {}
 local helper = debug.getinfo(1, "S").short_src
 
 -- ---------------------------------------------------------------- claims
@@ -42,6 +81,10 @@ function T.spec(claim, body)
   if arg[1] and not claim:find(arg[1], 1, true) then return end
   local began = os.getenv("SPEC_TIMES") and T.now()
   local ok, problem = xpcall(body, explain)
+  while #scoped > 0 do
+    local object = table.remove(scoped)
+    if io.type(object) == "file" then object:close() elseif not io.type(object) then object:clean() end
+  end
   if began then print(("%6.2f s  %s"):format(T.now() - began, claim)) end
   if ok then
     passed = passed + 1
@@ -54,6 +97,12 @@ function T.spec(claim, body)
     print(("FAILED %s: %s: %s"):format(problem.position, claim, text))
   end
   io.stdout:flush()
+end
+
+-- A task or file that is cleaned or closed when the claim ends.
+function T.scoped(object)
+  scoped[#scoped + 1] = object
+  return object
 end
 
 -- Ends a claim that cannot be checked here.
@@ -80,7 +129,7 @@ function T.show(value)
   if type(value) == "string" then
     if #value > 400 then value = value:sub(1, 400) .. "..." end
     return (("%q"):format(value):gsub("\\\n", "\\n"))
-  elseif math.type(value) == "float" then
+  elseif T.math_type(value) == "float" then
     return ("%.17g (a float)"):format(value)
   elseif type(value) == "table" and not (getmetatable(value) or {}).__tostring then
     local parts = {}
@@ -103,7 +152,7 @@ end
 function T.identical(a, b)
   if a ~= a then return b ~= b end
   if type(a) == "number" and type(b) == "number" then
-    return a == b and math.type(a) == math.type(b) and (a ~= 0 or math.type(a) == "integer" or 1 / a == 1 / b)
+    return a == b and T.math_type(a) == T.math_type(b) and (a ~= 0 or T.math_type(a) == "integer" or 1 / a == 1 / b)
   end
   return rawequal(a, b)
 end
@@ -121,8 +170,9 @@ function T.no(value, what)
 end
 
 function T.type(value, expected, what)
-  local got = math.type(value) or type(value)
-  if got ~= expected and type(value) ~= expected then
+  local got = T.math_type(value) or type(value)
+  local whole = expected == "integer" and got == "number" and value % 1 == 0
+  if got ~= expected and type(value) ~= expected and not whole then
     differs(what, "a value of type " .. expected, T.show(value) .. " of type " .. got)
   end
   return value
@@ -160,7 +210,7 @@ end
 
 -- The packed results are exactly these values.
 function T.results(packed, ...)
-  local expected = table.pack(...)
+  local expected = pack(...)
   if packed.n ~= expected.n then
     local first = packed[1] == nil and packed[2] ~= nil and " (" .. tostring(packed[2]) .. ")" or ""
     differs("the number of values", expected.n, tostring(packed.n) .. first)
@@ -215,7 +265,7 @@ end
 -- Runs a job, at most 10 seconds, and packs what await gives.
 function T.job(f, options)
   local task = thread.async(f, options)
-  local packed = table.pack(task:await(10000))
+  local packed = pack(task:await(10000))
   if task:status() ~= "cleaned" then
     task:clean()
     differs("the job", "an end within 10 s", "none")
@@ -229,15 +279,17 @@ function T.values(f, options)
   if packed.n == 2 and packed[1] == nil and type(packed[2]) == "table" and packed[2].kind then
     differs("the job", "values", tostring(packed[2]) .. "\n" .. tostring(packed[2].traceback))
   end
-  return table.unpack(packed, 1, packed.n)
+  return unpack(packed, 1, packed.n)
 end
 
 -- ---------------------------------------------------------------- waiting, files, processes
 
 -- Seconds, with a grain of 10 ms.
 function T.now()
-  local file <close> = assert(io.open("/proc/uptime"))
-  return file:read("n")
+  local file = assert(io.open("/proc/uptime"))
+  local seconds = file:read("*n")
+  file:close()
+  return seconds
 end
 
 -- Waits for `condition` to hold, at most 5 s; returns what it returned.
@@ -261,13 +313,17 @@ end
 
 -- The content, or nil where there is no such file.
 function T.read(path)
-  local file <close> = io.open(path, "rb")
-  return file and file:read("a")
+  local file = io.open(path, "rb")
+  if not file then return nil end
+  local text = file:read("*a")
+  file:close()
+  return text
 end
 
 function T.write(path, text)
-  local file <close> = assert(io.open(path, "wb"))
+  local file = assert(io.open(path, "wb"))
   assert(file:write(text))
+  file:close()
 end
 
 -- Waits for a whole line in a file, which some process is about to write.
@@ -298,8 +354,10 @@ end
 
 -- Output of a shell command, without the last line end.
 function T.shell(command)
-  local pipe <close> = assert(io.popen(command, "r"))
-  return (pipe:read("a"):gsub("\n$", ""))
+  local pipe = assert(io.popen(command, "r"))
+  local output = pipe:read("*a")
+  pipe:close()
+  return (output:gsub("\n$", ""))
 end
 
 local interpreter
@@ -312,11 +370,13 @@ function T.script(source, ...)
   T.write(path, source)
   local words = { interpreter, path, ... }
   for i, word in ipairs(words) do words[i] = "'" .. word:gsub("'", "'\\''") .. "'" end
-  local pipe = assert(io.popen("exec 2>&1; " .. table.concat(words, " "), "r"))
-  local output = pipe:read("a")
-  local _, how, code = pipe:close()
-  if how == "signal" then return output, nil, code end
-  return output, code
+  -- Lua before 5.2 does not tell how a pipe's command ended. The shell adds 128 to the number of a signal.
+  local pipe = assert(io.popen("exec 2>&1; " .. table.concat(words, " ") .. "; echo \" $?\"", "r"))
+  local output, status = pipe:read("*a"):match("^(.*) (%d+)\n$")
+  pipe:close()
+  status = T.integer(status)
+  if status > 128 then return output, nil, status - 128 end
+  return output, status
 end
 
 -- Blocks a job until it is killed; it can be interrupted everywhere.

@@ -4,8 +4,9 @@ local llib = require "llib"
 local thread = llib.thread
 local T = dofile((arg[0]:match("^(.*/)") or "./") .. "support.lua")
 local spec, equal = T.spec, T.equal
+local pack, finalizer = T.pack, T.finalizer
 
-local function await(task, ...) return table.pack(task:await(...)) end
+local function await(task, ...) return pack(task:await(...)) end
 
 -- ---------------------------------------------------------------- kill
 
@@ -26,10 +27,10 @@ spec("kill ends code that never stops, blocks, or ignores", function()
   local jobs = {
     loop = function() while true do end end,
     pcall = function() while true do pcall(error) end end,
-    matching = function() return (("a"):rep(1 << 20)):find(("a-"):rep(30) .. "b") end,
-    reading = function() io.popen("sleep 600"):read("a") end,
+    matching = function() return (("a"):rep(0x100000)):find(("a-"):rep(30) .. "b") end,
+    reading = function() io.popen("sleep 600"):read("*a") end,
     child = function() os.execute("sleep 600") end,
-    gc = function() setmetatable({}, { __gc = function() while true do end end }) collectgarbage() end,
+    gc = function() finalizer(function() while true do end end) for _ = 1, 3 do collectgarbage() end end,
   }
   for name, job in pairs(jobs) do
     local task = thread.async(job)
@@ -51,7 +52,7 @@ spec("kill ends whatever the job started, also in sessions and groups of its own
   task:kill()
   T.no(T.exists(task:pid()), "the worker exists")
   for pid in T.read(path):gmatch("%d+") do
-    T.no(T.exists(math.tointeger(tonumber(pid))), "a process that the job started exists")
+    T.no(T.exists(T.integer(pid)), "a process that the job started exists")
   end
   task:clean()
 end)
@@ -70,12 +71,12 @@ spec("kill takes names with and without SIG, in any case, and numbers", function
 end)
 
 spec("kill refuses signals that do not exist, naming what it got", function()
-  local task <close> = T.endless()
+  local task = T.scoped(T.endless())
   for _, name in ipairs { "FOO", "", "SIG", "SIGSIGKILL", "KILL ", "9", "KILL\0" } do
     T.raises_here(function() task:kill(name) end, "bad argument #1 to 'kill' (", "signal")
   end
-  for _, number in ipairs { 0, -1, -9, 65, 9999, math.maxinteger, math.mininteger, (1 << 32) + 9 } do
-    T.raises_here(function() task:kill(number) end, "bad argument #1 to 'kill' (", tostring(number))
+  for _, number in ipairs { 0, -1, -9, 65, 9999, T.largest, -T.largest, 0x100000009 } do
+    T.raises_here(function() task:kill(number) end, "bad argument #1 to 'kill' (", ("%d"):format(number))
   end
   for _, value in ipairs { {}, true, print, io.stdout } do
     T.raises_here(function() task:kill(value) end, "bad argument #1 to 'kill' (signal name or number expected, got ")
@@ -89,7 +90,7 @@ spec("kill refuses signals that do not exist, naming what it got", function()
 end)
 
 spec("a signal that the job survives leaves it running", function()
-  local task <close> = T.endless()
+  local task = T.scoped(T.endless())
   task:kill("CHLD")
   task:kill("URG")
   task:kill("WINCH")
@@ -195,7 +196,7 @@ spec("close ends the job at its next testclose", function()
     local file = io.open(path, "w")
     file:write("begun\n")
     file:close()
-    for _ = 1, 1 << 40 do res:testclose() end
+    for _ = 1, 0x10000000000 do res:testclose() end
     return "never"
   end)
   T.line(path)
@@ -228,7 +229,7 @@ spec("testclose works with the global res, in coroutines, and pcall does not cat
   for _, job in ipairs(jobs) do
     for _, wait in ipairs { 0, 20 } do
       -- Both a job that is asked before it begins, and one that is under way.
-      local task <close> = thread.async(job)
+      local task = T.scoped(thread.async(job))
       thread.sleep(wait)
       task:close()
       T.failure(await(task, 5000), "closed")
@@ -266,12 +267,13 @@ for name, job in pairs {
 } do
   spec("close ends a job under autoclose at any instruction: " .. name, function()
     local path = T.path()
-    local task <close> = thread.async(function(res)
+    local task = T.scoped(thread.async(function(res)
       job(res, function()
-        local file <close> = io.open(path, "w")
+        local file = io.open(path, "w")
         file:write("begun\n")
+        file:close()
       end)
-    end)
+    end))
     T.line(path)
     equal(task:status(), "running", "the status before close")
     task:close()
@@ -349,7 +351,7 @@ spec("status has its word in every state", function()
     rej = function(_, rej) rej() end,
     exit = function() os.exit(0) end,
     signal = function() os.execute("kill -SEGV $PPID") end,
-    encode = function() return coroutine.create(print) end,
+    encode = function() return coroutine.create(function() end) end,
   } do
     task = thread.async(job)
     T.wait(function() return task:status() ~= "running" end, "the job's end")
@@ -361,7 +363,7 @@ end)
 
 spec("status never blocks, also for a job that is stopped or has no process yet", function()
   local start = T.now()
-  local task <close> = thread.async(T.forever)
+  local task = T.scoped(thread.async(T.forever))
   for _ = 1, 10000 do task:status() end
   task:pause()
   for _ = 1, 1000 do equal(task:status(), "paused", "the status") end
@@ -403,8 +405,8 @@ end)
 
 spec("pause stops what the job started as well", function()
   local path = T.path()
-  local task <close> = thread.async(function() os.execute("echo $$ > " .. path .. "; exec sleep 600") end)
-  local child = math.tointeger(tonumber(T.line(path)))
+  local task = T.scoped(thread.async(function() os.execute("echo $$ > " .. path .. "; exec sleep 600") end))
+  local child = T.integer(T.line(path))
   task:pause()
   T.wait(function() return T.state(child) == "T" end, "the child stops")
   task:resume()
@@ -492,7 +494,7 @@ spec("usage gives wall and CPU time and memory, of a running and of an ended job
   local task = thread.async(function()
     local start = os.clock()
     while os.clock() - start < 0.1 do end
-    local big = ("x"):rep(32 << 20)
+    local big = ("x"):rep(0x2000000)
     return #big
   end)
   local running = task:usage()
@@ -505,13 +507,13 @@ spec("usage gives wall and CPU time and memory, of a running and of an ended job
   local ended = task:usage()
   T.yes(ended.user + ended.system >= 90, "CPU time of 100 ms of work: " .. ended.user + ended.system)
   T.yes(ended.wall >= 90, "wall time of 100 ms of work: " .. ended.wall)
-  T.yes(ended.maxrss >= 32 << 20, "maxrss with 32 MiB allocated: " .. ended.maxrss)
+  T.yes(ended.maxrss >= 0x2000000, "maxrss with 32 MiB allocated: " .. ended.maxrss)
   thread.sleep(30)
   equal(task:usage().wall, ended.wall, "the wall time of a done job stands still")
   task:kill()
   local gone = task:usage()
   T.yes(gone.user + gone.system >= 90, "CPU time when the process is gone: " .. gone.user + gone.system)
-  T.yes(gone.maxrss >= 32 << 20, "maxrss when the process is gone: " .. gone.maxrss)
+  T.yes(gone.maxrss >= 0x2000000, "maxrss when the process is gone: " .. gone.maxrss)
   equal(gone.wall, ended.wall, "the wall time when the process is gone")
   task:clean()
 end)
@@ -522,7 +524,7 @@ spec("usage of a job starts from zero, though workers are forked beforehand", fu
   -- The best of some: the machine may be busy.
   local wall, cpu = math.huge, math.huge
   for _ = 1, 5 do
-    local task <close> = thread.async(function() return 1 end)
+    local task = T.scoped(thread.async(function() return 1 end))
     task:await(5000, true)
     local usage = task:usage()
     wall, cpu = math.min(wall, usage.wall), math.min(cpu, usage.user + usage.system)
@@ -543,7 +545,7 @@ poll = select.poll()
 poll.register(copy, select.POLLIN)
 print("readable" if any(event & select.POLLIN for _, event in poll.poll(time)) else "silent")
 ]]
-local own = math.tointeger(tonumber(T.shell("echo $PPID")))
+local own = T.integer(T.shell("echo $PPID"))
 
 -- Whether a descriptor of this process polls readable within some milliseconds.
 local function readable(fd, time)
@@ -625,7 +627,7 @@ spec("tostring gives name, status and process id", function()
 end)
 
 spec("a task is a userdata whose metatable is out of reach", function()
-  local task <close> = thread.async(function() end)
+  local task = T.scoped(thread.async(function() end))
   equal(type(task), "userdata", "its type")
   T.no(type(getmetatable(task)) == "table", "getmetatable gives the metatable")
   T.raises(function() setmetatable(task, {}) end, "bad argument #1 to 'setmetatable'")
@@ -637,18 +639,14 @@ end)
 -- ---------------------------------------------------------------- the end of a handle
 
 spec("__close is clean", function()
+  if T.lua < 5.4 then T.skip("there is no __close before Lua 5.4") end
   local pid, kept
-  do
-    local task <close> = T.endless()
-    pid, kept = task:pid(), task
-  end
+  local function look(task) pid, kept = task:pid(), task end
+  T.load("local endless, look = ... local task <close> = endless() look(task)")(T.endless, look)
   equal(kept:status(), "cleaned", "the status after the block")
   T.gone(pid)
-  local ok = pcall(function()
-    local task <close> = T.endless()
-    pid = task:pid()
-    error "x"
-  end)
+  local raising = T.load("local endless, look = ... local task <close> = endless() look(task) error 'x'")
+  local ok = pcall(raising, T.endless, look)
   equal(ok, false, "the block's error")
   T.gone(pid, "after an error in the block, the process")
 end)
@@ -660,8 +658,9 @@ spec("a running job whose handle was collected runs on, and is freed when it end
   thread.async(function()
     io.open(begun, "w"):close()
     while not io.open(go) do require "llib".thread.sleep(1) end
-    local file <close> = io.open(done, "w")
+    local file = io.open(done, "w")
     file:write(tostring(res.pid), "\n")
+    file:close()
     return ("result that nobody wants"):rep(1000)
   end)
   collectgarbage()
@@ -669,7 +668,7 @@ spec("a running job whose handle was collected runs on, and is freed when it end
   T.wait(function() return io.open(begun) end, "the job begins after its handle is gone")
   equal(thread.stats().jobs >= 1, true, "the job is counted")
   T.write(go, "")
-  local pid = math.tointeger(tonumber(T.line(done)))
+  local pid = T.integer(T.line(done))
   T.gone(pid, "the process of an ended job without a handle")
   T.jobs(0)
 end)
@@ -683,7 +682,7 @@ spec("jobs without handles are freed however they end", function()
     function(_, rej) rej(1) end,
     function() os.exit(1) end,
     function() os.execute("kill -SEGV $PPID") end,
-    function() require "llib".thread.sleep(30) return ("x"):rep(1 << 20) end,
+    function() require "llib".thread.sleep(30) return ("x"):rep(0x100000) end,
   } do
     for _ = 1, 5 do thread.async(job) end
     thread.async(job, { stdout = "capture" })
@@ -697,7 +696,7 @@ end)
 spec("a collected handle of an ended job is cleaned", function()
   collectgarbage()
   T.jobs(0)
-  local task = thread.async(function() return ("x"):rep(1 << 20) end)
+  local task = thread.async(function() return ("x"):rep(0x100000) end)
   local pid = task:pid()
   T.wait(function() return task:status() == "done" end, "the job's end")
   task = nil
@@ -716,7 +715,7 @@ spec("a paused job whose handle was collected does not stay for ever beyond the 
     task = nil
     collectgarbage()
   ]]
-  T.gone(math.tointeger(tonumber(output:match("^%d+"))))
+  T.gone(T.integer(output:match("^%d+")))
 end)
 
 T.finish()

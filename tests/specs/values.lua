@@ -4,41 +4,44 @@ local llib = require "llib"
 local thread = llib.thread
 local T = dofile((arg[0]:match("^(.*/)") or "./") .. "support.lua")
 local spec, equal = T.spec, T.equal
+local pack, unpack, math_type = T.pack, T.unpack, T.math_type
 
 -- There and back.
 local function echo(...)
-  return T.values(function(_, _, ...) return ... end, { args = table.pack(...) })
+  return T.values(function(_, _, ...) return ... end, { args = pack(...) })
 end
 
 -- There, looked at by `look`, which gives its findings.
 local function there(look, ...)
-  return T.values(function(_, _, ...) return look(...) end, { args = table.pack(...) })
+  return T.values(function(_, _, ...) return look(...) end, { args = pack(...) })
 end
 
 -- ---------------------------------------------------------------- plain values
 
 spec("nil, booleans and numbers come exactly", function()
-  local values = table.pack(nil, true, false, 0, -1, 1, 127, 128, -128, -129, 255, 65536, 2 ^ 31 // 1 | 0,
-    math.maxinteger, math.mininteger, 0.0, -0.0, 1.0, 0.1, 1e308, 5e-324, -1e-308, math.pi, math.huge, -math.huge,
+  -- Lua 5.1 takes 0 and -0.0 for the same constant.
+  local values = pack(nil, true, false, 0, -1, 1, 127, 128, -128, -129, 255, 65536, 2147483648,
+    T.largest, -T.largest, 0.0, -1 / math.huge, 1.0, 0.1, 1e308, 5e-324, -1e-308, math.pi, math.huge, -math.huge,
     0 / 0, -(0 / 0), 2 ^ 53, 2 ^ 63, nil)
-  local got = table.pack(echo(table.unpack(values, 1, values.n)))
-  T.results(got, table.unpack(values, 1, values.n))
+  local got = pack(echo(unpack(values, 1, values.n)))
+  T.results(got, unpack(values, 1, values.n))
 end)
 
 spec("the worker sees the same numbers", function()
-  T.results(table.pack(there(function(i, f, nan, inf, zero)
-    return math.type(i), math.type(f), nan ~= nan, inf == math.huge, 1 / zero, i == f
-  end, 3, 3.0, 0 / 0, math.huge, -0.0)), "integer", "float", true, true, -math.huge, true)
+  T.results(pack(there(function(i, f, nan, inf, zero)
+    return math_type(i), math_type(f), nan ~= nan, inf == math.huge, 1 / zero, i == f
+  end, 3, 3.0, 0 / 0, math.huge, -1 / math.huge)), math_type(3), math_type(3.0), true, true, -math.huge, true)
 end)
 
 spec("numbers as keys and values of tables keep their type", function()
-  local t = echo({ 1, 2.0, [2 ^ 53] = "big", [-1] = -0.0, [0.5] = math.mininteger })
+  local zero = -1 / math.huge
+  local t = echo({ 1, 2.0, [2 ^ 53] = "big", [-1] = zero, [0.5] = -T.largest })
   equal(t[1], 1, "[1]")
   equal(t[2], 2.0, "[2]")
   equal(t[2 ^ 53], "big", "[2^53]")
-  equal(t[-1], -0.0, "[-1]")
-  equal(t[0.5], math.mininteger, "[0.5]")
-  for key in pairs(t) do if key == 2 ^ 53 then equal(math.type(key), "integer", "the key 2^53") end end
+  equal(t[-1], zero, "[-1]")
+  equal(t[0.5], -T.largest, "[0.5]")
+  for key in pairs(t) do if key == 2 ^ 53 then equal(math_type(key), math_type(9007199254740992), "the key 2^53") end end
 end)
 
 spec("strings come exactly, of any bytes and length", function()
@@ -56,9 +59,9 @@ spec("strings come exactly, of any bytes and length", function()
 end)
 
 spec("strings of 16 MiB travel in both directions", function()
-  local text = ("0123456789abcdef"):rep(1 << 20)
+  local text = ("0123456789abcdef"):rep(0x100000)
   local length, last, back = T.values(function(_, _, s) return #s, s:sub(-3), s end, { args = { text } })
-  equal(length, 16 << 20, "the length there")
+  equal(length, 0x1000000, "the length there")
   equal(last, "def", "the end there")
   T.yes(back == text, "the string is the same")
 end)
@@ -101,7 +104,7 @@ spec("the array part keeps its length, with holes where they were", function()
     for i = 1, length do t[i] = i end
     equal(#echo(t), length, "the length")
   end
-  local packed = echo(table.pack(nil, 2, nil, nil, 5, nil))
+  local packed = echo(pack(nil, 2, nil, nil, 5, nil))
   equal(packed.n, 6, "field n")
   T.same(packed, { nil, 2, nil, nil, 5, n = 6 }, "a table with holes")
   T.same(echo({ [1000000] = "far" }), { [1000000] = "far" }, "a sparse table")
@@ -114,10 +117,10 @@ spec("metatables are copied and kept shared, with their metamethods", function()
   Class.__add = function(a, b) return setmetatable({ n = a.n + b.n }, Class) end
   Class.__len = function() return 77 end
   local a, b = setmetatable({ n = 1 }, Class), setmetatable({ n = 2 }, Class)
-  T.results(table.pack(there(function(x, y)
+  T.results(pack(there(function(x, y)
     local sum = x + y
     return getmetatable(x) == getmetatable(y), getmetatable(sum) == getmetatable(x), sum:double(), #x, tostring(x):match("^%a+")
-  end, a, b)), true, true, 6, 77, "Class")
+  end, a, b)), true, true, 6, #a, tostring(a):match("^%a+"))
   local c, d = echo(a, b)
   T.yes(getmetatable(c) == getmetatable(d), "the two have one metatable")
   equal((c + d):double(), 6, "the class works here")
@@ -129,30 +132,31 @@ spec("metamethods are not run by sending", function()
   local function touch() touched = true end
   local t = setmetatable({ 1, x = 2 }, { __index = touch, __pairs = touch, __len = touch, __newindex = touch,
     __eq = touch, __tostring = touch, __gc = nil, __metatable = "hidden" })
-  local values = table.pack(there(function(u) return rawlen(u), rawget(u, "x"), getmetatable(u) end, t))
+  local values = pack(there(function(u) return rawget(u, 1), rawget(u, "x"), getmetatable(u) end, t))
   T.results(values, 1, 2, "hidden")
   equal(touched, false, "a metamethod ran")
 end)
 
 spec("weak tables stay weak", function()
   local weak = setmetatable({ {}, "string" }, { __mode = "v" })
-  T.results(table.pack(there(function(w)
+  T.results(pack(there(function(w)
     collectgarbage()
     return w[1], w[2], getmetatable(w).__mode
   end, weak)), nil, "string", "v")
 end)
 
 spec("__close and __gc of objects that were sent work there", function()
+  if T.lua < 5.4 then T.skip("there is no __close before Lua 5.4") end
   local closed, collected = T.path(), T.path()
+  local close = T.load "local o <close> = ..."
   -- The original is collected too, but only the worker's copy leaves a mark.
   local function mark(path) if thread.self() then io.open(path, "w"):close() end end
   local object = setmetatable({}, {
     __close = function() mark(closed) end,
     __gc = function() mark(collected) end,
   })
-  T.results(table.pack(T.values(function(_, _, o)
-    local function close() local _ <close> = o end
-    close()
+  T.results(pack(T.values(function(_, _, o)
+    close(o)
     local before = io.open(collected)
     o = nil
     collectgarbage()
@@ -228,16 +232,16 @@ spec("a function whose first upvalue is not the globals keeps its upvalues", fun
   equal(a, "first upvalue", "an upvalue before the globals")
   equal(b, print, "a global")
   local environment = { x = 5 }
-  local h = load("return x", "chunk", "t", environment)
+  local h = T.load("return x", "chunk", environment)
   equal(echo(h)(), 5, "a function with globals of its own")
   T.no(rawequal(echo(h), h), "the function is a copy")
 end)
 
 spec("a function's debug information comes along, and a stripped one works", function()
-  local err = T.failure(T.job(load("local function inner() error 'x' end\n\ninner()", "=named.lua")), "error")
+  local err = T.failure(T.job(T.load("local function inner() error 'x' end\n\ninner()", "=named.lua")), "error")
   T.contains(err.message, "named.lua:1: x", "the message")
   T.contains(err.traceback, "named.lua:3:", "the traceback")
-  local stripped = load(string.dump(function(_, _, a) return a + 1 end, true), "s", "b")
+  local stripped = T.load(string.dump(function(_, _, a) return a + 1 end, true), "s")
   equal(T.values(stripped, { args = { 1 } }), 2, "a stripped function")
 end)
 
@@ -254,17 +258,17 @@ end)
 
 spec("a function with many upvalues travels", function()
   local names = {}
-  for i = 1, 120 do names[i] = "u" .. i end
+  for i = 1, 60 do names[i] = "u" .. i end
   local source = "local " .. table.concat(names, ",") .. " = ...\nreturn function() return " .. table.concat(names, "+") .. " end"
   local values = {}
-  for i = 1, 120 do values[i] = i end
-  local f = load(source)(table.unpack(values))
-  equal(T.values(f), 7260, "the sum of 120 upvalues")
+  for i = 1, 60 do values[i] = i end
+  local f = T.load(source)(unpack(values))
+  equal(T.values(f), 1830, "the sum of 60 upvalues")
 end)
 
 spec("C functions travel by name", function()
-  local t = echo({ print, string.format, table.concat, math.floor, io.open, os.time, coroutine.wrap, utf8.char, ipairs })
-  T.same(t, { print, string.format, table.concat, math.floor, io.open, os.time, coroutine.wrap, utf8.char, ipairs }, "t")
+  local t = echo({ print, string.format, table.concat, math.floor, io.open, os.time, coroutine.wrap, ipairs })
+  T.same(t, { print, string.format, table.concat, math.floor, io.open, os.time, coroutine.wrap, ipairs }, "t")
   equal(there(function(f) return f == string.rep and f("ab", 2) end, string.rep), "abab", "string.rep there")
   local rep = string.rep
   equal(T.values(function() return rep("x", 3) end), "xxx", "a C function as an upvalue")
@@ -279,7 +283,7 @@ spec("functions of llib travel by name, also under other names", function()
 end)
 
 spec("module tables travel by name", function()
-  local got = table.pack(echo(string, math, io, os, table, coroutine, debug, utf8, package, llib, thread))
+  local got = pack(echo(string, math, io, os, table, coroutine, debug, utf8, package, llib, thread))
   T.results(got, string, math, io, os, table, coroutine, debug, utf8, package, llib, thread)
   equal(there(function(m) return m == string end, string), true, "string there")
 end)
@@ -292,7 +296,7 @@ spec("_G is the worker's globals table there, and the host's back here", functio
 end)
 
 spec("standard files travel by name", function()
-  T.results(table.pack(there(function(a, b, c) return a == io.stdout, b == io.stderr, c == io.stdin end,
+  T.results(pack(there(function(a, b, c) return a == io.stdout, b == io.stderr, c == io.stdin end,
     io.stdout, io.stderr, io.stdin)), true, true, true)
   equal(echo(io.stderr), io.stderr, "io.stderr there and back")
 end)
@@ -377,6 +381,7 @@ end)
 spec("light userdata of a C module other than NULL is refused", function()
   local cjson = T.optional "cjson"
   equal(echo({ cjson.null, n = cjson.null }).n, cjson.null, "NULL in a table")
+  if not debug.upvalueid then T.skip("nothing here makes another one") end
   local key = debug.upvalueid(function() return cjson end, 1)
   T.raises_here(function() thread.async(T.forever, { args = { key } }) end, "argument 1")
 end)
@@ -384,7 +389,7 @@ end)
 -- ---------------------------------------------------------------- what cannot travel
 
 spec("a coroutine raises, naming the path", function()
-  local co = coroutine.create(print)
+  local co = coroutine.create(function() end)
   T.raises_here(function() thread.async(function() return co end) end, "cannot send upvalue 'co': ", "coroutine")
   local t = { list = { 1, { co = co } } }
   T.raises_here(function() thread.async(function() return t end) end,
@@ -400,14 +405,14 @@ spec("a coroutine raises, naming the path", function()
 end)
 
 spec("an open file raises, naming the path and its type", function()
-  local file <close> = io.open("/dev/null")
+  local file = T.scoped(io.open("/dev/null"))
   local pg = { sock = file }
   T.raises_here(function() thread.async(function() return pg end) end,
     "cannot send upvalue 'pg' → field 'sock': userdata 'FILE*' has no __clone")
 end)
 
 spec("a task raises: a job cannot be handed to another process", function()
-  local task <close> = thread.async(function() return 1 end)
+  local task = T.scoped(thread.async(function() return 1 end))
   T.raises_here(function() thread.async(function() return task end) end, "upvalue 'task'", "llib.task")
 end)
 
@@ -419,7 +424,7 @@ spec("a C function without a name raises", function()
 end)
 
 spec("a refused value leaves nothing behind: the next job is sent as ever", function()
-  local co = coroutine.create(print)
+  local co = coroutine.create(function() end)
   for _ = 1, 50 do pcall(thread.async, function() return co end) end
   equal(T.values(function() return "fine" end), "fine", "the next job")
   T.jobs(0)
@@ -427,7 +432,7 @@ end)
 
 spec("a global that cannot travel raises its reason when it is used, and not before", function()
   g_file = io.open("/dev/null")
-  g_table = { deep = { co = coroutine.create(print) } }
+  g_table = { deep = { co = coroutine.create(function() end) } }
   g_fine = "fine"
   equal(T.values(function(_, _, use) if use then return g_file, g_table end return g_fine end), "fine", "without use")
   local err = T.failure(T.job(function(_, _, use) if use then return g_file:read() end end, { args = { true } }), "error")
@@ -490,9 +495,9 @@ end)
 -- The only userdata that plain Lua can make are files, so these get a __clone for a while.
 local function with_clone(clone, body)
   local metatable = getmetatable(io.stdout)
-  local file <close> = assert(io.open("/dev/null"))
+  local file = T.scoped(assert(io.open("/dev/null")))
   metatable.__clone = clone
-  local ok, problem = xpcall(body, function(e) return e end, file)
+  local ok, problem = xpcall(function() body(file) end, function(e) return e end)
   metatable.__clone = nil
   if not ok then error(problem, 0) end
 end
@@ -510,7 +515,7 @@ end)
 spec("__clone gets the userdata, and is called once for each", function()
   local calls, same = 0, nil
   with_clone(function(f) calls = calls + 1 same = f return { "one" } end, function(file)
-    T.results(table.pack(there(function(a, b, t) return a == b, a == t.x end, file, file, { x = file })), true, true)
+    T.results(pack(there(function(a, b, t) return a == b, a == t.x end, file, file, { x = file })), true, true)
     equal(same, file, "the argument of __clone")
   end)
   equal(calls, 1, "the number of calls")
@@ -520,10 +525,10 @@ spec("__clone may return a constructor and its arguments, called on arrival", fu
   local path = T.path()
   T.write(path, "content of the file")
   with_clone(function() return "io.open", path, "r" end, function(file)
-    T.results(table.pack(there(function(f) return io.type(f), f:read("a") end, file)), "file", "content of the file")
+    T.results(pack(there(function(f) return io.type(f), f:read("*a") end, file)), "file", "content of the file")
   end)
   with_clone(function() return io.open, path end, function(file)
-    equal(there(function(f) return f:read("a") end, file), "content of the file", "by a C function")
+    equal(there(function(f) return f:read("*a") end, file), "content of the file", "by a C function")
   end)
   with_clone(function() return function(a, b) return { sum = a + b, pid = require "llib".thread.self().pid } end, 2, 3 end,
     function(file)
@@ -544,7 +549,7 @@ spec("a __clone that fails, or is no function, raises with the path", function()
   with_clone(function(f) return f end, function(file)
     T.raises_here(function() thread.async(T.forever, { args = { file } }) end, "cannot send argument 1")
   end)
-  with_clone(function() return coroutine.create(print) end, function(file)
+  with_clone(function() return coroutine.create(function() end) end, function(file)
     T.raises_here(function() thread.async(T.forever, { args = { file } }) end, "cannot send argument 1", "coroutine")
   end)
 end)
@@ -575,7 +580,7 @@ end)
 spec("math.random differs between workers", function()
   local seen = {}
   for _ = 1, 20 do
-    local n = T.values(function() return math.random(0) end)
+    local n = T.values(function() return math.random(2147483647) end)
     T.no(seen[n], "two workers drew " .. n)
     seen[n] = true
   end

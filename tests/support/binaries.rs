@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use crate::version;
+
 /// The directory of `llib`, `llib-worker` and `libllib.so`: `LLIB_TEST_BIN_DIR`, or else what is built here.
 pub fn directory() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
@@ -27,11 +29,12 @@ pub fn llib() -> PathBuf {
 pub fn stock_lua() -> Option<PathBuf> {
     static PATH: OnceLock<Option<PathBuf>> = OnceLock::new();
     PATH.get_or_init(|| {
-        let found = find_program("lua5.4");
+        let name = version::stock();
+        let found = find_program(&name);
         if found.is_none() {
             let required = std::env::var("LLIB_TEST_REQUIRE_STOCK_LUA").is_ok_and(|value| value == "1");
-            assert!(!required, "LLIB_TEST_REQUIRE_STOCK_LUA=1, but there is no lua5.4 on the search path");
-            eprintln!("skipped: there is no lua5.4 on the search path, so no test runs in it");
+            assert!(!required, "LLIB_TEST_REQUIRE_STOCK_LUA=1, but there is no {name} on the search path");
+            eprintln!("skipped: there is no {name} on the search path, so no test runs in it");
         }
         found
     })
@@ -56,6 +59,7 @@ fn build() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet", "--workspace", "--lib", "--bins"]);
+    command.args(["--no-default-features", "--features", version::FEATURE]);
     command.arg("--manifest-path").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
     command.arg("--target-dir").arg(target);
     if let Some(triple) = triple {

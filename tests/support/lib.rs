@@ -9,6 +9,7 @@
 //! | [`session`] | a host that runs, line by line, and its end: [`Session`], [`Outcome`] |
 //! | [`process`] | the process table, by /proc |
 //! | [`shm`] | the files of shared memory |
+//! | [`version`] | which Lua it is |
 //! | [`wait`] | waiting for an event, with a deadline |
 //!
 //! Nothing here claims anything about llib's behaviour; that is what the tests do.
@@ -19,6 +20,7 @@ pub mod scratch;
 pub mod script;
 pub mod session;
 pub mod shm;
+pub mod version;
 pub mod wait;
 
 pub use process::Process;

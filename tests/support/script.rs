@@ -10,14 +10,14 @@ use std::time::Duration;
 use crate::scratch::unique;
 use crate::session::{Outcome, Session};
 use crate::shm::Shm;
-use crate::{Scratch, binaries, process, shm, until};
+use crate::{Scratch, binaries, process, shm, until, version};
 
 /// Who runs a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interpreter {
     /// The command `llib`.
     Builtin,
-    /// `lua5.4` as the system has it, with the module.
+    /// Lua as the system has it, with the module.
     Stock,
 }
 
@@ -41,7 +41,7 @@ impl Interpreter {
 /// not even a zombie; `wait(condition)`, with a deadline.
 const PRELUDE: &str = "local llib = require 'llib' local thread = llib.thread \
     local function say(...) print(...) io.stdout:flush() end \
-    local function hear() return io.read('l') end \
+    local function hear() return io.read('*l') end \
     local function gone(pid) local f = io.open('/proc/' .. pid .. '/stat') if f then f:close() end return not f end \
     local function wait(condition) for _ = 1, 5000 do local x = condition() if x then return x end thread.sleep(1) end \
     error('waited 5 s in vain', 2) end ";
@@ -161,7 +161,7 @@ impl Script {
         let mut command = Command::new(&line[0]);
         command.args(&line[1..]).current_dir(self.directory.as_deref().unwrap_or(scratch.path()));
         for name in ["LUA_INIT", "LUA_PATH", "LUA_CPATH", "LLIB_WORKER"] {
-            command.env_remove(name).env_remove(format!("{name}_5_4"));
+            command.env_remove(name).env_remove(format!("{name}{}", version::suffix()));
         }
         if self.interpreter == Interpreter::Stock {
             command.env("LUA_CPATH", format!("{}/lib?.so;;", binaries::directory().display()));

@@ -7,10 +7,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use llib::lua::ffi::lua_State;
 use llib::shm::{Go, Mailbox, Segment, Stream, Tree};
 use llib::sync::Owner;
 use llib::sys::futex;
-use mlua::ffi::lua_State;
 use nix::sys::signal::SigSet;
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal,

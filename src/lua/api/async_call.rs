@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use super::options::{self, Options};
 use super::task::{self, Facts};

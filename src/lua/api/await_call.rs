@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 use std::rc::Rc;
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use super::failure;
 use super::task::{self, Facts};

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_int};
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use crate::crypto::{Algorithm, Hash};
 use crate::lua::call::{Outcome, push_bytes};

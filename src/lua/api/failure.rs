@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use crate::dispatch::Output;
 use crate::lua::call::{Outcome, bytes, push_bytes, push_text};

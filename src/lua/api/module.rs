@@ -4,13 +4,14 @@ use std::ffi::{CStr, c_int};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use super::{async_call, crypto, failure, sleep, task};
 use crate::dispatch::Session;
 use crate::lua::call::{Outcome, Raise, push_text};
 use crate::lua::convert::remember_names;
 use crate::lua::types;
+use crate::lua::version::state;
 use crate::lua_function;
 
 /// Where a worker keeps the job's `res`, for `thread.self()`.
@@ -38,6 +39,7 @@ pub unsafe fn open(lua: *mut lua_State) -> Outcome {
     ];
     // SAFETY: Lua's state; a C function has at least 20 free stack slots.
     unsafe {
+        state::note_main_thread(lua);
         failure::register(lua);
         task::register(lua);
         note_state(lua);

@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 use std::time::Duration;
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use crate::lua::call::{Raise, bytes, duration, type_name};
 use crate::lua::convert::GlobalMode;

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use mlua::ffi::lua_State;
+use crate::lua::ffi::lua_State;
 
 use crate::lua::call::{Outcome, Raise, milliseconds};
 use crate::lua::hooks;

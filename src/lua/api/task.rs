@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use super::await_call::{self, cleaned};
 use super::failure;

@@ -5,7 +5,7 @@
 
 use std::ffi::{CStr, c_int};
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use crate::lua::types::BY_VALUE;
 

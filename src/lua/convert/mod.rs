@@ -19,8 +19,6 @@
 //! - The Lua stack holds a bounded part of the nesting; see `stack`.
 
 mod by_value;
-mod bytecode;
-mod collector;
 mod decode;
 mod encode;
 mod error;
@@ -36,7 +34,6 @@ mod tests;
 mod text;
 
 pub use by_value::ByValue;
-pub use collector::Pause;
 pub use decode::{Field, MEMORY_FACTOR, decode, decode_field, fuzz_decode};
 pub use encode::encode;
 pub use error::{DecodeError, EncodeError};

@@ -7,8 +7,9 @@
 //! for another table (also for one that got the address of a dead module), never "no" for a module.
 
 use std::ffi::c_int;
+use std::os::unix::ffi::OsStrExt;
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use super::error::EncodeError;
 use super::protect::{FIRST, Protected, protected, string};
@@ -395,12 +396,18 @@ unsafe fn on_disk(lua: *mut lua_State, name: c_int) -> bool {
         for (path, root) in [("path", false), ("cpath", false), ("cpath", true)] {
             lua_settop(lua, package);
             push(lua, "searchpath");
-            if lua_rawget(lua, package) != LUA_TFUNCTION {
-                found = true;
-                break;
-            }
+            let searches = lua_rawget(lua, package) == LUA_TFUNCTION;
             let whole = string(lua, name);
             let part = if root { whole.split(|&b| b == b'.').next().unwrap_or(whole) } else { whole };
+            if !searches {
+                // Lua 5.1, or a script took it away.
+                push(lua, path);
+                if lua_rawget(lua, package) == LUA_TSTRING && search(part, string(lua, -1)) {
+                    found = true;
+                    break;
+                }
+                continue;
+            }
             lua_pushlstring(lua, part.as_ptr().cast(), part.len());
             push(lua, path);
             if lua_rawget(lua, package) == LUA_TSTRING
@@ -414,6 +421,15 @@ unsafe fn on_disk(lua: *mut lua_State, name: c_int) -> bool {
         lua_settop(lua, top);
         found
     }
+}
+
+/// Does what `package.searchpath` does: whether a module of this name is a file on this path.
+fn search(module: &[u8], path: &[u8]) -> bool {
+    let file: Vec<u8> = module.iter().map(|&byte| if byte == b'.' { b'/' } else { byte }).collect();
+    path.split(|&byte| byte == b';').any(|template| {
+        let name = template.split(|&byte| byte == b'?').collect::<Vec<_>>().join(&file[..]);
+        std::fs::File::open(std::ffi::OsStr::from_bytes(&name)).is_ok()
+    })
 }
 
 /// Pushes `package.loaded` as the registry knows it.

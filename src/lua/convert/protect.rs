@@ -2,10 +2,11 @@
 
 use std::any::Any;
 use std::ffi::{c_int, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice;
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
+use crate::lua::version::state;
+use crate::lua::version::unwind::catch_panic;
 
 /// Why a protected call ended early.
 pub(super) enum Failure {
@@ -36,12 +37,12 @@ struct Call<P> {
 
 unsafe extern "C-unwind" fn enter<P: Protected>(lua: *mut lua_State) -> c_int {
     // SAFETY: the first argument is the address of the `Call` on the frame of `protected`, which waits for
-    // this function. Neither this frame nor `catch_unwind` holds anything that a longjmp would have to
+    // this function. Neither this frame nor `catch_panic` holds anything that a longjmp would have to
     // drop; the latter is only a landing pad and keeps no state while nothing panics.
     unsafe {
         let call = lua_touserdata(lua, 1).cast::<Call<P>>();
         let body = (*call).body;
-        match catch_unwind(AssertUnwindSafe(|| (*body).run(lua))) {
+        match catch_panic(|| (*body).run(lua)) {
             Ok(results) => results,
             Err(panic) => {
                 (*call).panic = Some(panic);
@@ -64,11 +65,13 @@ pub(super) unsafe fn protected<P: Protected>(
     results: c_int,
 ) -> Result<(), Failure> {
     let mut call = Call { body, panic: None };
-    // SAFETY: the stack has room as demanded. `call` outlives the call; the pushes do not raise in 5.4,
-    // where C functions without upvalues are plain values.
+    // SAFETY: the stack has room as demanded. `call` outlives the call; the pushes do not raise.
     unsafe {
         let top = lua_gettop(lua);
-        lua_pushcfunction(lua, enter::<P>);
+        if state::push_function(lua, enter::<P>) != LUA_OK {
+            lua_settop(lua, top);
+            return Err(Failure::Memory);
+        }
         lua_pushlightuserdata(lua, (&raw mut call).cast::<c_void>());
         let count = arguments();
         let status = lua_pcall(lua, 1 + count, results, 0);

@@ -8,7 +8,7 @@
 
 use std::ffi::c_int;
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 /// Slots moved at a time. The room for them is part of what every small message costs, so few.
 const STEP: c_int = 32;

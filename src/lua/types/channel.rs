@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 use std::time::Duration;
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use super::value::{DISTRUSTED, Load, decode_plain, decode_trusted, encode_for};
 use super::{handle, outcome};

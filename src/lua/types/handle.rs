@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::ffi::{CStr, c_int};
 use std::sync::Arc;
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use crate::lua::call::{Outcome, Raise, wrong_type};
 use crate::lua::convert::{Handles, Message};
 use crate::lua::hooks;
+use crate::lua::version::collector;
 use crate::lua_function;
 use crate::shared::{Content, Guard, Kind, LockError, MOST_HANDLES, Object, ObjectError, attach, tail};
 use crate::sys::clock;
@@ -199,8 +200,8 @@ pub(super) fn end_of(time: Option<std::time::Duration>) -> Option<u64> {
 pub(super) unsafe fn create(lua: *mut lua_State, kind: Kind) -> Result<Arc<Object>, Raise> {
     let created = crate::shared::create(kind).or_else(|error| match error {
         ObjectError::Tree(crate::shm::TreeError::Memory(_)) => {
-            // SAFETY: as demanded; finalizers that raise only warn.
-            unsafe { lua_gc(lua, LUA_GCCOLLECT) };
+            // SAFETY: as demanded.
+            unsafe { collector::collect(lua) };
             crate::shared::create(kind)
         }
         error => Err(error),

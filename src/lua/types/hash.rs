@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_int, c_void};
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use crate::crypto::{Algorithm, Hash};
 use crate::lua::call::{Outcome, Raise, push_bytes, push_text, wrong_type};

@@ -1,6 +1,6 @@
 //! `thread.lock` and `thread.unlock`: locks by number.
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use super::{handle, outcome};
 use crate::lua::call::{Outcome, Raise, milliseconds, wrong_type};

@@ -1,6 +1,6 @@
 //! The mutex object.
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use super::{handle, outcome};
 use crate::lua::call::{Outcome, Raise, milliseconds, wrong_type};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use super::handle;
 use crate::lua::api::failure;

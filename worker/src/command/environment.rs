@@ -6,9 +6,8 @@ use std::os::unix::ffi::OsStringExt;
 
 use crate::search_path::SearchPath;
 
-/// Lua's version as directories name it, and as its variables do.
-pub(crate) const VERSION: &str = "5.4";
-const SUFFIX: &str = "_5_4";
+/// Lua's version as directories name it.
+pub(crate) use llib::lua::version::NUMBER as VERSION;
 
 /// The environment of one run.
 pub(crate) struct Environment {
@@ -34,10 +33,12 @@ impl Environment {
     }
 
     fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
-        // The name with the version wins, also when its value is empty.
+        // The name with the version wins, also when its value is empty. Lua 5.1 knows no such names.
+        let suffix = (VERSION != "5.1").then(|| format!("_{}", VERSION.replace('.', "_")));
         let versioned = |name: &str| {
-            [format!("{name}{SUFFIX}"), name.to_owned()]
+            [suffix.as_ref().map(|suffix| format!("{name}{suffix}")), Some(name.to_owned())]
                 .into_iter()
+                .flatten()
                 .find_map(|name| lookup(&name).map(|value| (name, value.into_vec())))
         };
         let value = |name: &str| versioned(name).map(|(_, value)| value);
@@ -59,7 +60,7 @@ fn init(name: &str, value: &[u8]) -> Init {
 
 #[cfg(test)]
 mod tests {
-    use super::{Environment, Init};
+    use super::{Environment, Init, VERSION};
     use std::ffi::OsString;
 
     fn init(variables: &[(&str, &str)]) -> Option<Init> {
@@ -76,7 +77,11 @@ mod tests {
             name: name.to_owned(),
         };
         assert_eq!(init(&[("LUA_INIT", "x=1")]), Some(code(c"x=1", c"=LUA_INIT")));
-        assert_eq!(init(&[("LUA_INIT", "x=1"), ("LUA_INIT_5_4", "")]), Some(code(c"", c"=LUA_INIT_5_4")));
         assert_eq!(init(&[("LUA_INIT", "@a.lua")]), Some(Init::File(c"a.lua".to_owned())));
+        let versioned = format!("LUA_INIT_{}", VERSION.replace('.', "_"));
+        if VERSION != "5.1" {
+            let name = std::ffi::CString::new(format!("={versioned}")).unwrap();
+            assert_eq!(init(&[("LUA_INIT", "x=1"), (&versioned, "")]), Some(code(c"", &name)));
+        }
     }
 }

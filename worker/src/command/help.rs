@@ -1,14 +1,20 @@
 //! The texts that teach the command.
 
+use llib::lua::version;
+
 /// What follows the message about a wrong option.
 pub(crate) const USAGE: &str = "usage: llib [options] [script.lua [args]]
 (llib --help tells more)
 ";
 
 /// The answer to `--help`, and to a command that has nothing to run.
-pub(crate) const HELP: &str = r#"usage: llib [options] [script.lua [args]]
+pub(crate) fn help() -> String {
+    HELP.replace("{LUA}", version::NAME)
+}
 
-Runs a Lua 5.4 script with the interpreter built in; require "llib" is ready in it.
+const HELP: &str = r#"usage: llib [options] [script.lua [args]]
+
+Runs a {LUA} script with the interpreter built in; require "llib" is ready in it.
 
   llib script.lua a b    run a file; the script finds its arguments in ... and in arg
   llib - a b             run what comes on standard input

@@ -56,7 +56,7 @@ fn command(argv: &[CString]) -> c_int {
         Err(error) => return refuse(argv, &error),
     };
     match request {
-        Request::Help => print(help::HELP.as_bytes()),
+        Request::Help => print(help::help().as_bytes()),
         Request::Version => {
             print(concat!("llib ", env!("CARGO_PKG_VERSION"), "\n").as_bytes());
             print(&interpreter::version_line());
@@ -81,7 +81,7 @@ fn refuse(argv: &[CString], error: &UsageError) -> c_int {
     let program = arguments::program(argv).to_string_lossy();
     // Nothing is left to tell the error to when standard error is gone.
     let _ = match error {
-        UsageError::NothingToRun => io::stderr().write_all(help::HELP.as_bytes()),
+        UsageError::NothingToRun => io::stderr().write_all(help::help().as_bytes()),
         error => write!(io::stderr(), "{program}: {error}\n{}", help::USAGE),
     };
     EXIT_USAGE

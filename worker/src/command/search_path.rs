@@ -97,7 +97,7 @@ fn resolve(variable: Option<&[u8]>, default: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{default_cpath, default_path, resolve};
+    use super::{VERSION, default_cpath, default_path, resolve};
 
     #[test]
     fn two_semicolons_stand_for_the_default() {
@@ -121,7 +121,7 @@ mod tests {
     fn lib64_joins_only_where_it_exists() {
         for path in [default_path, default_cpath] {
             assert!(!path(false).contains("lib64"));
-            assert!(path(true).contains(";/usr/lib64/lua/5.4/?."));
+            assert!(path(true).contains(&format!(";/usr/lib64/lua/{VERSION}/?.")));
         }
     }
 

@@ -6,12 +6,13 @@ use std::path::Path;
 
 use llib::lua::api;
 use llib::lua::call::{Outcome, bytes, push_bytes, push_description, push_text, type_name};
-use llib::lua::convert::{DecodeError, DecodeOptions, MEMORY_FACTOR, Pause, Source, decode};
+use llib::lua::convert::{DecodeError, DecodeOptions, MEMORY_FACTOR, Source, decode};
+use llib::lua::ffi::*;
 use llib::lua::types::{Objects, Sent};
+use llib::lua::version::collector::{self, Pause};
 use llib::lua_function;
 use llib::wire::kind::Kind;
 use llib::wire::settings::Stdio;
-use mlua::ffi::*;
 
 use super::outcome::{
     VALUES, code, exhausted, finish, finish_failure, heap_exhausted, is_memory_error, send, tell,
@@ -68,10 +69,10 @@ fn apply_settings(job: &Job) {
 unsafe fn unhurried<T>(lua: *mut lua_State, len: usize, decode: impl FnOnce() -> T) -> T {
     // SAFETY: the job's state; the calls count and raise nothing.
     unsafe {
-        let before = lua_gc(lua, LUA_GCCOUNT);
+        let before = collector::count(lua);
         let pause = Pause::new(lua, len.saturating_mul(MEMORY_FACTOR));
         let decoded = decode();
-        let made = lua_gc(lua, LUA_GCCOUNT) - before;
+        let made = collector::count(lua) - before;
         pause.end_keeping(made.saturating_mul(2));
         decoded
     }

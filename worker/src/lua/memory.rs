@@ -20,7 +20,9 @@
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
-use mlua::ffi::{LUA_GCCOUNT, LUA_GCCOUNTB, lua_State, lua_gc, lua_getallocf, lua_setallocf};
+use llib::lua::ffi::{lua_State, lua_getallocf};
+use llib::lua::version;
+use llib::lua::version::collector;
 
 use crate::sys;
 
@@ -136,56 +138,54 @@ fn class(len: usize) -> usize {
     len.div_ceil(GRAIN)
 }
 
-/// Makes this the allocator of a state that has none but the C library's small blocks yet.
-///
-/// # Safety
-/// `lua` is a fresh state of `luaL_newstate`.
-pub(super) unsafe fn install(lua: *mut lua_State) {
+/// A new state that gets its memory here, or where its version allows no other source, from there; null if there
+/// is none.
+pub(super) fn new_state() -> *mut lua_State {
     // The state needs it until the process ends.
     let arena = Box::leak(Box::new(Arena::new()));
-    // SAFETY: blocks that the state has already end up in the right place too: the C library's small ones are
-    // as good for a free list as any, since their room is a multiple of the grain, and larger ones are freed
-    // as what they are.
+    // SAFETY: the allocator serves any request. Blocks that come from the C library, before it was there, end up in
+    // the right place too: small ones are as good for a free list as any, since their room is a multiple of the
+    // grain, and larger ones are freed as what they are.
     unsafe {
-        arena.used = held(lua);
-        lua_setallocf(lua, allocate, (&raw mut *arena).cast());
+        let lua = version::state::new(allocate, (&raw mut *arena).cast());
+        if !lua.is_null() {
+            arena.used = collector::bytes(lua);
+        }
+        lua
     }
 }
 
-/// Bytes that a state holds.
-unsafe fn held(lua: *mut lua_State) -> usize {
-    // SAFETY: the callers' state; the calls count and raise nothing.
-    let (kilobytes, rest) = unsafe { (lua_gc(lua, LUA_GCCOUNT), lua_gc(lua, LUA_GCCOUNTB)) };
-    kilobytes.unsigned_abs() as usize * 1024 + rest.unsigned_abs() as usize
-}
-
-/// The arena of a state.
-unsafe fn arena<'a>(lua: *mut lua_State) -> &'a mut Arena {
+/// The arena of a state; none where its version has a source of its own for memory.
+unsafe fn arena<'a>(lua: *mut lua_State) -> Option<&'a mut Arena> {
     let mut arena = null_mut();
-    // SAFETY: every state here is one that `install` was called for, and callers run while no call of the
-    // allocator does.
+    // SAFETY: every state here comes from `new_state`, and callers run while no call of the allocator does.
     unsafe {
         lua_getallocf(lua, &mut arena);
-        &mut *arena.cast::<Arena>()
+        version::TAKES_ALLOCATOR.then(|| &mut *arena.cast::<Arena>())
     }
 }
 
 /// Sets how many bytes the state may hold from now on. It may hold more already; then it gets no more.
 ///
 /// # Safety
-/// `lua` is a state of [`install`].
+/// `lua` is a state of [`new_state`].
 pub(super) unsafe fn limit(lua: *mut lua_State, bytes: u64) {
     // SAFETY: as demanded.
-    unsafe { arena(lua) }.limit = usize::try_from(bytes).unwrap_or(usize::MAX);
+    if let Some(arena) = unsafe { arena(lua) } {
+        arena.limit = usize::try_from(bytes).unwrap_or(usize::MAX);
+    }
 }
 
 /// How the state stands to its limit.
 ///
 /// # Safety
-/// `lua` is a state of [`install`].
+/// `lua` is a state of [`new_state`].
 pub(super) unsafe fn standing(lua: *mut lua_State) -> Standing {
     // SAFETY: as demanded.
-    let arena = unsafe { arena(lua) };
+    let Some(arena) = (unsafe { arena(lua) }) else {
+        // SAFETY: as demanded.
+        return Standing { used: unsafe { collector::bytes(lua) }, limit: None, refused: None };
+    };
     let some = |value: usize, none: usize| Some(value).filter(|value| *value != none);
     Standing { used: arena.used, limit: some(arena.limit, usize::MAX), refused: some(arena.refused, 0) }
 }

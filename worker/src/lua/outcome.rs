@@ -6,10 +6,10 @@ use std::io::Write;
 use llib::dispatch::Payload;
 use llib::lua::call::bytes;
 use llib::lua::convert::{EncodeError, EncodeOptions, GlobalMode, Message, Roots, encode, write_text};
+use llib::lua::ffi::*;
 use llib::lua::types::{Objects, Sent};
 use llib::shm::Mailbox;
 use llib::wire::kind::Kind;
-use mlua::ffi::*;
 
 use super::memory::{self, Standing};
 use crate::job::{self, Job};

@@ -4,9 +4,10 @@ use std::ffi::c_int;
 use std::sync::atomic::Ordering;
 
 use llib::lua::call::{Outcome, push_description, push_text};
+use llib::lua::ffi::*;
+use llib::lua::version::state;
 use llib::lua_function;
 use llib::wire::kind::Kind;
-use mlua::ffi::*;
 
 use super::outcome::{VALUES, code, finish, finish_failure};
 use crate::job::{self, Job};
@@ -81,9 +82,9 @@ unsafe fn autoclose_body(lua: *mut lua_State) -> Outcome {
         close_if_asked(lua);
         // Hooks belong to a coroutine; later ones inherit them. For what these two miss the host has the job
         // killed.
+        state::make_hooks_reliable(lua);
         lua_sethook(lua, Some(on_count), LUA_MASKCOUNT, STRIDE);
-        lua_rawgeti(lua, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-        lua_sethook(lua_tothread(lua, -1), Some(on_count), LUA_MASKCOUNT, STRIDE);
+        lua_sethook(state::main_thread(lua), Some(on_count), LUA_MASKCOUNT, STRIDE);
     }
     Ok(0)
 }

@@ -5,10 +5,11 @@ use std::ffi::CStr;
 use llib::dispatch::Payload;
 use llib::lua::call::{Outcome, Raise};
 use llib::lua::convert::{EncodeOptions, GlobalMode, NoHandles, encode};
+use llib::lua::ffi::*;
+use llib::lua::version::{collector, state};
 use llib::lua::{api, hooks};
 use llib::lua_function;
 use llib::wire::settings::Settings;
-use mlua::ffi::*;
 
 use super::job::job_main;
 use super::memory;
@@ -24,11 +25,10 @@ pub(crate) fn bytecode(lua: *mut lua_State) -> Vec<u8> {
 pub(crate) fn prepare() -> Result<(*mut lua_State, Vec<u8>), String> {
     // SAFETY: a fresh state; everything that can fail in it runs below lua_pcall.
     unsafe {
-        let lua = luaL_newstate();
+        let lua = memory::new_state();
         if lua.is_null() {
             return Err("not enough memory for a Lua state".to_owned());
         }
-        memory::install(lua);
         lua_pushcfunction(lua, open_libraries);
         if lua_pcall(lua, 0, 1, 0) != LUA_OK {
             return Err("failed to open the Lua libraries".to_owned());
@@ -43,7 +43,7 @@ pub(crate) fn prepare() -> Result<(*mut lua_State, Vec<u8>), String> {
         });
         lua_settop(lua, 0);
         // What is garbage now would be copied into every worker that collects it.
-        lua_gc(lua, LUA_GCCOLLECT, 0);
+        collector::collect(lua);
         hooks::on_pause(close_if_asked);
         rehearsal.map(|bytes| (lua, bytes)).map_err(|error| error.to_string())
     }
@@ -58,9 +58,8 @@ unsafe fn open_libraries_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: Lua's state below lua_pcall.
     unsafe {
         luaL_openlibs(lua);
-        luaL_requiref(lua, c"llib".as_ptr(), llib::luaopen_llib, 0);
-        lua_pop(lua, 1);
-        lua_gc(lua, LUA_GCGEN, 0, 0);
+        state::load_library(lua, c"llib", llib::luaopen_llib);
+        collector::usual_mode(lua);
         if luaL_loadstring(lua, REHEARSAL.as_ptr()) != LUA_OK {
             return Err(Raise::Object);
         }
@@ -75,14 +74,12 @@ pub(crate) fn reseed(lua: *mut lua_State) {
     if rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).is_err() {
         bytes[..4].copy_from_slice(&std::process::id().to_ne_bytes());
     }
-    let half = |at: usize| lua_Integer::from_ne_bytes(std::array::from_fn(|i| bytes[at + i]));
     // SAFETY: the worker's state, idle; nothing of a job has run, so `math` is the library.
     unsafe {
         lua_getglobal(lua, c"math".as_ptr());
         lua_getfield(lua, -1, c"randomseed".as_ptr());
-        lua_pushinteger(lua, half(0));
-        lua_pushinteger(lua, half(8));
-        lua_pcall(lua, 2, 0, 0);
+        let arguments = state::push_seed(lua, bytes);
+        lua_pcall(lua, arguments, 0, 0);
         lua_settop(lua, 0);
     }
 }

@@ -19,12 +19,12 @@ use std::time::Duration;
 
 use ipc_channel::TryRecvError;
 use ipc_channel::ipc::IpcReceiver;
+use llib::lua::ffi::lua_State;
 use llib::shm::{Registrar, SLOTS, Segment, SessionLock, State};
 use llib::sys::ring::{Ring, Rung};
 use llib::sys::{clock, futex};
 use llib::wire::cause::Cause;
 use llib::wire::control::{Action, Command, JobRef};
-use mlua::ffi::lua_State;
 use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Rlimit;

@@ -1,9 +1,10 @@
 //! Functions: code and upvalues.
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use super::super::protect::error_text;
 use super::*;
+use crate::lua::version::upvalue;
 
 impl Decoder<'_> {
     pub(super) unsafe fn function(&mut self, tag: u8, shared: bool, offset: usize) -> Step<bool> {
@@ -46,7 +47,7 @@ impl Decoder<'_> {
             if shared {
                 self.record(offset);
             }
-            self.open(Frame::Upvalues { index: 0 })?;
+            self.open(Frame::Upvalues { index: upvalue::FIRST - 1 })?;
         }
         Ok(true)
     }
@@ -56,7 +57,7 @@ impl Decoder<'_> {
     /// Every upvalue is set: Lua puts the globals table into the first one of a loaded chunk, whatever that is.
     pub(super) unsafe fn upvalues(&mut self, mut index: c_int) -> Step {
         let lua = self.lua;
-        // SAFETY: `function` is on top. `lua_setupvalue` checks the index.
+        // SAFETY: `function` is on top. `upvalue::set` checks the index.
         unsafe {
             loop {
                 let offset = self.cursor.at;
@@ -69,7 +70,7 @@ impl Decoder<'_> {
                         if self.tagged(tag, offset)? {
                             return Ok(());
                         }
-                        if lua_setupvalue(lua, -2, index + 1).is_null() {
+                        if !upvalue::set(lua, -2, index + 1) {
                             return self.corrupt("more upvalues than the function has");
                         }
                     }
@@ -85,30 +86,18 @@ impl Decoder<'_> {
     /// Makes upvalue `index` of the function on top the same variable as an upvalue that came before.
     unsafe fn shared_upvalue(&mut self, index: c_int) -> Step {
         let lua = self.lua;
-        // SAFETY: both functions are Lua functions and both upvalues exist: `lua_upvaluejoin` itself does
-        // not check that.
+        // SAFETY: both functions are Lua functions and both upvalues exist.
         unsafe {
             self.reference()?;
             let read = self.cursor.byte();
             let number = c_int::from(self.read(read)?);
             let function = lua_type(lua, -1) == LUA_TFUNCTION && lua_iscfunction(lua, -1) == 0;
-            if !function || !has_upvalue(lua, -1, number) || !has_upvalue(lua, -2, index) {
+            if !function || !upvalue::exists(lua, -1, number) || !upvalue::exists(lua, -2, index) {
                 return self.corrupt("a shared upvalue that does not exist");
             }
-            lua_upvaluejoin(lua, -2, index, -1, number);
+            upvalue::join(lua, -2, index, -1, number);
             lua_settop(lua, -2);
         }
         Ok(())
-    }
-}
-
-unsafe fn has_upvalue(lua: *mut lua_State, function: c_int, index: c_int) -> bool {
-    // SAFETY: the value is a Lua function; an index out of range gives NULL and pushes nothing.
-    unsafe {
-        let exists = !lua_getupvalue(lua, function, index).is_null();
-        if exists {
-            lua_settop(lua, -2);
-        }
-        exists
     }
 }

@@ -1,6 +1,6 @@
 //! Globals that came along, and those that could not.
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use super::super::names::push;
 use super::*;

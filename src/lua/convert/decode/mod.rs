@@ -22,15 +22,15 @@ mod value;
 
 use std::ffi::c_int;
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
-use super::collector::Pause;
 use super::error::DecodeError;
 use super::format::*;
 use super::options::{DecodeOptions, Handles};
 use super::protect::{FIRST, Protected, protected};
 use super::source::{Cursor, Read, Source};
 use super::stack::{ROOM, Stack};
+use crate::lua::version::{collector::Pause, upvalue};
 pub use field::{Field, decode_field};
 pub use fuzz::fuzz_decode;
 use scalar::Scalar;
@@ -316,7 +316,7 @@ impl Decoder<'_> {
                     Frame::Upvalues { index } => {
                         *index += 1;
                         let index = *index;
-                        if lua_setupvalue(lua, -2, index).is_null() {
+                        if !upvalue::set(lua, -2, index) {
                             return self.corrupt("more upvalues than the function has");
                         }
                     }

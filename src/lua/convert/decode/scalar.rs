@@ -3,13 +3,13 @@
 
 use std::ffi::c_int;
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
-use super::super::bytecode::HASHED_STRING;
 use super::super::error::DecodeError;
 use super::super::format::*;
 use super::super::protect::{Protected, protected};
 use super::super::source::{Cursor, Piece, Read};
+use crate::lua::version::chunk::HASHED_STRING;
 
 #[derive(Clone, Copy)]
 pub(super) enum Scalar {
@@ -96,17 +96,24 @@ impl Protected for Piece {
 /// Pushes a part of the message as a string.
 ///
 /// # Safety
-/// Below `lua_pcall` with a free slot.
+/// Below `lua_pcall` with two free slots.
 #[inline]
 pub(super) unsafe fn push_string(lua: *mut lua_State, piece: Piece) {
+    /// Strings up to this length are copied to the C stack.
+    const SMALL: usize = 40;
     let len = piece.len();
-    // SAFETY: the piece can be read. Lua reads a short string twice (hash, then copy), so it gets a private
-    // copy; the array has no destructor, as a Lua error may skip it.
+    // SAFETY: the piece can be read. Lua reads a short string twice (hash, then copy), some versions any string, so it
+    // gets a private copy; array and userdata have no destructor, as a Lua error may skip it.
     unsafe {
-        if len <= HASHED_STRING {
-            let mut copy = [0u8; HASHED_STRING];
+        if len <= SMALL {
+            let mut copy = [0u8; SMALL];
             std::ptr::copy_nonoverlapping(piece.start(), copy.as_mut_ptr(), len);
             lua_pushlstring(lua, copy.as_ptr().cast(), len);
+        } else if len <= HASHED_STRING {
+            let copy = lua_newuserdatauv(lua, len, 0);
+            std::ptr::copy_nonoverlapping(piece.start(), copy.cast::<u8>(), len);
+            lua_pushlstring(lua, copy.cast_const().cast(), len);
+            lua_remove(lua, -2);
         } else {
             lua_pushlstring(lua, piece.start().cast(), len);
         }

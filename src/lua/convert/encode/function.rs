@@ -3,11 +3,11 @@
 use std::ffi::c_void;
 use std::hash::Hasher;
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 use rustc_hash::FxHasher;
 
-use super::super::bytecode;
 use super::*;
+use crate::lua::version::{chunk, upvalue};
 
 /// `lua_Writer` that appends to the vector `target` points to. It raises nothing, and Lua's writer runs
 /// between two Lua API calls of ours, so no borrow of the vector is alive.
@@ -17,6 +17,10 @@ unsafe extern "C-unwind" fn append(
     len: usize,
     target: *mut c_void,
 ) -> c_int {
+    if len == 0 {
+        // Lua 5.5 ends a chunk with a piece that is none.
+        return 0;
+    }
     // SAFETY: `lua_dump` below passes the vector's address and valid bytes.
     unsafe { (*target.cast::<Vec<u8>>()).extend_from_slice(slice::from_raw_parts(bytes.cast(), len)) };
     0
@@ -48,7 +52,7 @@ impl Encoder<'_> {
             let offset = self.buffers.sink.at();
             self.buffers.seen.insert(address, offset);
             self.code();
-            self.open(At::Upvalue { offset, index: 1 }, 0)?;
+            self.open(At::Upvalue { offset, index: upvalue::FIRST }, 0)?;
             Ok(true)
         }
     }
@@ -78,7 +82,7 @@ impl Encoder<'_> {
         sink.counted(chunk);
         let chunk: *const [u8] = &raw const **chunk;
         // SAFETY: the chunk is not touched while its names are looked up.
-        bytecode::identifiers(unsafe { &*chunk }, |name| unsafe { self.found_name(name) });
+        chunk::identifiers(unsafe { &*chunk }, |name| unsafe { self.found_name(name) });
     }
 
     /// Continues with upvalue `index`.
@@ -86,9 +90,9 @@ impl Encoder<'_> {
         let lua = self.lua;
         // SAFETY: `function` is on top, a Lua function. An index past its last upvalue gives NULL.
         unsafe {
-            while !lua_getupvalue(lua, -1, index).is_null() {
-                let cell = lua_upvalueid(lua, -2, index) as usize;
-                if let Some(&(owner, number)) = self.buffers.cells.get(&cell) {
+            while !upvalue::get(lua, -1, index).is_null() {
+                let cell = upvalue::identity(lua, -2, index);
+                if let Some(&(owner, number)) = cell.and_then(|cell| self.buffers.cells.get(&cell)) {
                     let sink = &mut self.buffers.sink;
                     sink.mark_shared(owner);
                     sink.byte(CELL);
@@ -98,7 +102,9 @@ impl Encoder<'_> {
                     index += 1;
                     continue;
                 }
-                self.buffers.cells.insert(cell, (offset, index));
+                if let Some(cell) = cell {
+                    self.buffers.cells.insert(cell, (offset, index));
+                }
                 index += 1;
                 self.continue_at(At::Upvalue { offset, index });
                 if self.value()? {

@@ -16,7 +16,7 @@ use std::cell::Cell;
 use std::ffi::c_int;
 use std::slice;
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::error::EncodeError;
@@ -26,6 +26,7 @@ use super::options::{EncodeOptions, GlobalMode, Handles};
 use super::protect::{FIRST, Protected, protected};
 use super::sink::{Message, Sink};
 use super::stack::{ROOM, Stack};
+use crate::lua::version::collector;
 use seen::Seen;
 
 /// Slots of the protected function: values that must stay reachable, the names' table, moved stack slots,
@@ -192,7 +193,7 @@ pub unsafe fn encode<R>(
     unsafe {
         let top = lua_gettop(lua);
         let outcome = if lua_checkstack(lua, count + 8) == 0 {
-            Err(EncodeError::Memory)
+            Err(no_stack(count))
         } else {
             let arguments = || {
                 lua_settop(lua, lua_gettop(lua) + VALUES - FIRST);
@@ -204,7 +205,7 @@ pub unsafe fn encode<R>(
             protected(lua, &mut encoder, arguments, 1).map_err(EncodeError::from)
         };
         if encoder.collector == Some(true) {
-            lua_gc(lua, LUA_GCRESTART);
+            collector::restart(lua);
         }
         let outcome = match encoder.error.take() {
             Some(error) => Err(error),
@@ -222,6 +223,16 @@ pub unsafe fn encode<R>(
         encoder.buffers.reset();
         SPARE.set(Some(encoder.buffers));
         outcome
+    }
+}
+
+/// Why the stack cannot grow for so many values: some versions allow a few thousand.
+#[cold]
+fn no_stack(count: c_int) -> EncodeError {
+    if count > 1000 {
+        EncodeError::Lua(format!("{count} are too many for the Lua stack"))
+    } else {
+        EncodeError::Memory
     }
 }
 

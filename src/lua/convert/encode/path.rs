@@ -1,10 +1,11 @@
 //! Where in the values an unsendable one was found.
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use super::super::options::Roots;
 use super::super::protect::{text, type_name};
 use super::*;
+use crate::lua::version::upvalue;
 
 /// Segments shown at either end of a long path.
 const SHOWN: usize = 8;
@@ -57,7 +58,7 @@ impl Encoder<'_> {
                 At::Meta => "metatable".to_owned(),
                 At::Upvalue { index, .. } => {
                     self.stack.push(frame.slot);
-                    let name = lua_getupvalue(lua, -1, index - 1);
+                    let name = upvalue::get(lua, -1, index - 1);
                     let name = if name.is_null() { c"?".as_ptr() } else { name };
                     let name = std::ffi::CStr::from_ptr(name).to_string_lossy().into_owned();
                     lua_settop(lua, -3);

@@ -1,6 +1,6 @@
 //! Tables: items, pairs, metatable.
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use super::super::protect::string;
 use super::*;

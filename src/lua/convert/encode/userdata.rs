@@ -7,11 +7,12 @@
 //! - one value (or none, which is nil) that is no function: a stand-in, sent in place of the userdata. A
 //!   string alone is such a value: `"socket.tcp"` with no argument has to be sent as the function itself.
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use super::super::by_value::ByValue;
 use super::super::protect::{error_text, text, type_name};
 use super::*;
+use crate::lua::version::state;
 
 /// How often `__clone` may return another userdata with `__clone`.
 const MAX_CLONES: usize = 16;
@@ -86,15 +87,10 @@ impl Encoder<'_> {
     unsafe fn type_text(&self) -> String {
         // SAFETY: a userdata is on top; raw access only, and no string exists while it is pushed.
         unsafe {
-            let kind = luaL_getmetafield(self.lua, -1, c"__name".as_ptr());
-            if kind == LUA_TNIL {
+            if !state::push_type_name(self.lua, -1) {
                 return "userdata".to_owned();
             }
-            let name = if kind == LUA_TSTRING {
-                format!("userdata '{}'", text(self.lua, -1))
-            } else {
-                "userdata".to_owned()
-            };
+            let name = format!("userdata '{}'", text(self.lua, -1));
             lua_settop(self.lua, -2);
             name
         }
@@ -105,8 +101,7 @@ impl Encoder<'_> {
         let lua = self.lua;
         // SAFETY: a userdata is on top; its block has `lua_rawlen` bytes.
         unsafe {
-            let kind = luaL_getmetafield(lua, -1, c"__name".as_ptr());
-            if kind != LUA_TSTRING {
+            if !state::push_type_name(lua, -1) {
                 return self.unsendable("a userdata with __memcpy needs a __name");
             }
             let sink = &mut self.buffers.sink;
@@ -135,8 +130,11 @@ impl Encoder<'_> {
             }
             if self.collector.is_none() {
                 // What `__clone` makes must not get the address of something that was met before and died.
-                self.collector = Some(lua_gc(lua, LUA_GCISRUNNING) == 1);
-                lua_gc(lua, LUA_GCSTOP);
+                let running = collector::is_running(lua);
+                self.collector = Some(running == Some(true));
+                if running == Some(true) {
+                    collector::stop(lua);
+                }
             }
             let base = lua_gettop(lua) - 1;
             lua_pushvalue(lua, base);

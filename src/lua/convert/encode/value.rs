@@ -1,6 +1,6 @@
 //! One value: the kinds without content, and the way to the others.
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use super::super::error::EncodeError;
 use super::super::protect::type_name;

@@ -44,6 +44,10 @@ fn a_replaced_global_goes_along() {
 
 #[test]
 fn names_without_access_to_globals_do_not_matter() {
+    if HAS_ENVIRONMENTS {
+        // Every function has access.
+        return;
+    }
     trip(
         "field = {1} return function(t) return t.field end",
         "assert((...){field = 3} == 3 or true) assert(field == nil)",
@@ -53,7 +57,7 @@ fn names_without_access_to_globals_do_not_matter() {
 #[test]
 fn an_unsendable_global_says_why_when_it_is_used() {
     trip(
-        "conn = {sock = coroutine.create(print)} other = {f = function() return conn end} plain = 1 co = coroutine.create(print)
+        "conn = {sock = coroutine.create(function() end)} other = {f = function() return conn end} plain = 1 co = coroutine.create(function() end)
         return function() return plain, function() return conn end, function() return co end, other end",
         "local one, conn, co = (...)() assert(one == 1)
         local ok, e = pcall(conn)
@@ -69,7 +73,7 @@ fn an_unsendable_global_says_why_when_it_is_used() {
 fn what_a_failed_global_contained_is_sent_anew_elsewhere() {
     trip(
         "local t = {1, 2} local function f() return late end late = t
-        bad = {t, f, function() return only_in_bad end, coroutine.create(print)} only_in_bad = 1 good = {t, f}
+        bad = {t, f, function() return only_in_bad end, coroutine.create(function() end)} only_in_bad = 1 good = {t, f}
         return function() return bad, good end",
         "local ok = pcall((...)) assert(not ok and good[1][2] == 2 and good[2]() == good[1] and only_in_bad == nil)",
     );
@@ -84,7 +88,7 @@ fn an_index_metamethod_of_the_globals_is_kept() {
         trip_between(
             &sender,
             &receiver,
-            "co = coroutine.create(print) return function() return co end",
+            "co = coroutine.create(function() end) return function() return co end",
             "assert(not pcall((...))) assert(anything == 'anything!' and getmetatable(_G).__name == 'kept')",
         );
     }

@@ -13,10 +13,29 @@ mod values;
 
 use std::ffi::{CStr, c_int};
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use super::protect::error_text;
 use super::*;
+
+/// Whether this Lua tells integers from floats.
+const HAS_INTEGERS: bool = cfg!(any(feature = "lua53", feature = "lua54", feature = "lua55"));
+/// Whether the globals of a function are its environment, not an upvalue.
+const HAS_ENVIRONMENTS: bool = cfg!(any(feature = "lua51", feature = "luajit"));
+/// Whether tables have finalizers.
+const TABLES_HAVE_FINALIZERS: bool = !cfg!(any(feature = "lua51", feature = "luajit"));
+
+/// `debug.upvalueid`, which Lua 5.1 lacks.
+#[cfg(feature = "lua51")]
+unsafe extern "C-unwind" fn upvalueid(lua: *mut lua_State) -> c_int {
+    // SAFETY: called with a function and the number of one of its upvalues.
+    unsafe {
+        let number = luaL_checkinteger(lua, 2) as c_int;
+        let identity = crate::lua::version::upvalue::identity(lua, 1, number).unwrap();
+        lua_pushlightuserdata(lua, std::ptr::with_exposed_provenance_mut(identity));
+    }
+    1
+}
 
 /// A Lua state with the standard libraries.
 pub(super) struct State(pub(super) *mut lua_State);
@@ -29,8 +48,28 @@ impl State {
             assert!(!lua.is_null());
             luaL_openlibs(lua);
             remember_names(lua).unwrap();
-            Self(lua)
+            let state = Self(lua);
+            state.complete();
+            state
         }
+    }
+
+    /// Adds what the tests use and older versions lack.
+    fn complete(&self) {
+        #[cfg(feature = "lua51")]
+        self.library(c"debug", c"upvalueid", upvalueid);
+        self.run(
+            "if not table.unpack then table.unpack = unpack end
+            if not table.pack then function table.pack(...) return {n = select('#', ...), ...} end end
+            if not rawlen then function rawlen(t) return #t end end
+            if not math.type then
+                function math.type(x) return type(x) == 'number' and (x % 1 == 0 and 'integer' or 'float') or nil end
+            end
+            if not table.move then
+                function table.move(a, f, e, t, b) for i = f, e do b[t + i - f] = a[i] end return b end
+            end",
+            0,
+        );
     }
 
     /// Runs `code` with the top `arguments` values as `...`; all results stay on the stack.

@@ -11,7 +11,7 @@ pub(super) fn step() -> impl Strategy<Value = String> {
     let scalar = prop_oneof![
         any::<i64>().prop_map(|i| format!(
             "({})",
-            if i == i64::MIN { "math.mininteger".into() } else { i.to_string() }
+            if i == i64::MIN { "-9223372036854775807 - 1".into() } else { i.to_string() }
         )),
         any::<f64>().prop_filter("a key", |f| f.is_finite()).prop_map(|f| format!("({f:e})")),
         any::<bool>().prop_map(|b| b.to_string()),
@@ -55,7 +55,7 @@ local function describe(...)
     local out, seen, count, todo = {}, {}, 0, {}
     local function scalar(x)
         local t = type(x)
-        if t == 'number' then return math.type(x) .. string.format(math.type(x) == 'integer' and '%d' or '%a', x) end
+        if t == 'number' then return math.type(x) .. string.format(math.maxinteger and math.type(x) == 'integer' and '%d' or '%.17g', x) end
         if t == 'string' then return string.format('%q', x) end
         if t == 'boolean' or t == 'nil' then return tostring(x) end
         if x == print then return '<print>' elseif x == string then return '<string>' elseif x == _G then return '<G>' end
@@ -66,7 +66,7 @@ local function describe(...)
         if not seen[x] then count = count + 1 seen[x] = count todo[#todo + 1] = x end
         return type(x) .. '#' .. seen[x]
     end
-    local roots = table.pack(...)
+    local roots = {n = select('#', ...), ...}
     for i = 1, roots.n do out[#out + 1] = ref(roots[i]) end
     local at = 1
     while todo[at] do

@@ -5,22 +5,29 @@ use super::*;
 #[test]
 fn scalars_arrive_exactly() {
     trip(
-        "return nil, true, false, 0, -16, -17, 111, 112, math.maxinteger, math.mininteger, 1.0, 0.1, -0.0, 1/0, -1/0, 0/0",
+        "local inf = 1/0 return nil, true, false, 0, -16, -17, 111, 112, 9007199254740993, -9007199254740991, 1.0, 0.1, -1/inf, 1/0, -1/0, 0/0",
         "local v = table.pack(...)
         assert(v.n == 16 and v[1] == nil and v[2] == true and v[3] == false)
-        local want = {[4]=0, [5]=-16, [6]=-17, [7]=111, [8]=112, [9]=math.maxinteger, [10]=math.mininteger}
+        local want = {[4]=0, [5]=-16, [6]=-17, [7]=111, [8]=112, [9]=9007199254740993, [10]=-9007199254740991}
         for i, w in pairs(want) do assert(v[i] == w and math.type(v[i]) == 'integer', i) end
-        assert(math.type(v[11]) == 'float' and v[11] == 1 and v[12] == 0.1)
+        assert(v[11] == 1 and v[12] == 0.1)
         assert(v[13] == 0 and 1/v[13] == -1/0 and v[14] == 1/0 and v[15] == -1/0 and v[16] ~= v[16])",
     );
+    if HAS_INTEGERS {
+        trip(
+            "return math.maxinteger, math.mininteger, 1.0, 2^53",
+            "local a, b, c, d = ... assert(a == math.maxinteger and b == math.mininteger and math.type(a) == 'integer')
+            assert(math.type(c) == 'float' and math.type(d) == 'float')",
+        );
+    }
 }
 
 #[test]
 fn no_values_and_many_values_arrive() {
     trip("return", "assert(select('#', ...) == 0)");
     trip(
-        "local t = {} for i = 1, 5000 do t[i] = i end return table.unpack(t)",
-        "assert(select('#', ...) == 5000 and select(-1, ...) == 5000)",
+        "local t = {} for i = 1, 3000 do t[i] = i end return table.unpack(t)",
+        "assert(select('#', ...) == 3000 and select(-1, ...) == 3000)",
     );
 }
 
@@ -28,11 +35,11 @@ fn no_values_and_many_values_arrive() {
 fn strings_of_every_length_and_any_bytes_arrive() {
     trip(
         "local t = {} for i = 0, 300 do t[i] = string.rep('\\0\\255x', i):sub(1, i) end
-        t.big = string.rep('b', 1 << 20) t.edge = string.rep('e', 32768) t.below = string.rep('f', 32767)
+        t.big = string.rep('b', 2 ^ 20) t.edge = string.rep('e', 32768) t.below = string.rep('f', 32767)
         return t, t.big, t.edge",
         "local t, big, edge = ...
         for i = 0, 300 do assert(t[i] == string.rep('\\0\\255x', i):sub(1, i)) end
-        assert(big == string.rep('b', 1 << 20) and t.big == big and edge == string.rep('e', 32768))
+        assert(big == string.rep('b', 2 ^ 20) and t.big == big and edge == string.rep('e', 32768))
         assert(t.edge == edge and t.below == string.rep('f', 32767))",
     );
 }
@@ -40,7 +47,7 @@ fn strings_of_every_length_and_any_bytes_arrive() {
 #[test]
 fn a_long_string_is_sent_once() {
     let bytes =
-        encoded("local s = string.rep('x', 1 << 20) local t = {} for i = 1, 1000 do t[i] = s end return t");
+        encoded("local s = string.rep('x', 2 ^ 20) local t = {} for i = 1, 1000 do t[i] = s end return t");
     assert!(bytes.len() < (1 << 20) + 5000, "{}", bytes.len());
 }
 
@@ -53,13 +60,13 @@ fn an_integer_takes_a_byte_beside_the_frame_of_the_message() {
 fn tables_keep_items_pairs_and_holes() {
     trip(
         "local holes = {1, nil, 3, nil, nil, 6}
-        local sparse = {} for i = 0, 40 do sparse[1 << i] = i end
+        local sparse = {} for i = 0, 40 do sparse[2 ^ i] = i end
         local backwards = {} for i = 100, 1, -1 do backwards[i] = i end
         local keys = {[1.5] = 'f', [true] = 't', [-1] = 'n', [0] = 'z', [''] = 'e', [2^53] = 'b'}
         return holes, sparse, backwards, keys, {}, {n = 3, nil, nil, 7}, {{}, {{}}}",
         "local holes, sparse, backwards, keys, empty, packed, nested = ...
-        assert(holes[1] == 1 and holes[2] == nil and holes[3] == 3 and holes[6] == 6 and #holes == 6)
-        local n = 0 for k, v in pairs(sparse) do assert(k == 1 << v) n = n + 1 end assert(n == 41)
+        assert(holes[1] == 1 and holes[2] == nil and holes[3] == 3 and holes[6] == 6 and (#holes == 6 or jit))
+        local n = 0 for k, v in pairs(sparse) do assert(k == 2 ^ v) n = n + 1 end assert(n == 41)
         assert(#backwards == 100) for i = 1, 100 do assert(backwards[i] == i) end
         assert(keys[1.5] == 'f' and keys[true] == 't' and keys[-1] == 'n' and keys[0] == 'z' and keys[''] == 'e')
         assert(keys[2^53] == 'b' and next(empty) == nil and packed.n == 3 and packed[3] == 7)
@@ -110,6 +117,9 @@ fn no_metamethod_runs_on_the_way() {
 
 #[test]
 fn a_finalizer_meets_a_complete_object() {
+    if !TABLES_HAVE_FINALIZERS {
+        return;
+    }
     trip(
         "local t = setmetatable({}, {__gc = function(t) seen = t.later.x end}) t.later = {x = 5} return t",
         "local t = ... t = nil return",
@@ -172,6 +182,10 @@ fn null_travels_and_other_light_userdata_does_not() {
 
 #[test]
 fn the_collector_keeps_its_state() {
+    if cfg!(any(feature = "lua51", feature = "luajit")) {
+        // Scripts cannot ask.
+        return;
+    }
     let (sender, receiver) = (State::new(), State::new());
     trip_between(&sender, &receiver, "return {}", "assert(collectgarbage('isrunning'))");
     sender.run("collectgarbage('stop')", 0);

@@ -6,7 +6,7 @@ mod store;
 
 use std::ffi::CStr;
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use super::handle;
 use crate::lua::call::{Outcome, Raise, bytes, wrong_type};

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_int};
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use super::{located, store};
 use crate::lua::call::{Outcome, Raise, type_name};

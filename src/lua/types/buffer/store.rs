@@ -2,12 +2,13 @@
 
 use std::ffi::c_int;
 
-use mlua::ffi::*;
+use crate::lua::ffi::*;
 
 use crate::lua::call::Raise;
-use crate::lua::convert::{DecodeError, DecodeOptions, Field, MEMORY_FACTOR, Pause, Source, decode_field};
+use crate::lua::convert::{DecodeError, DecodeOptions, Field, MEMORY_FACTOR, Source, decode_field};
 use crate::lua::types::handle::{self, Objects, Sent};
 use crate::lua::types::value::{DISTRUSTED, Load, decode_plain, decode_trusted, encode_for};
+use crate::lua::version::collector::Pause;
 use crate::shared::buffer::{self, WriteError};
 use crate::shared::{Change, Guard, Object, attach};
 

@@ -1,6 +1,7 @@
 //! What a script finds in its state: Lua's libraries, the search paths, llib itself.
 
-use mlua::ffi::{self, lua_CFunction, lua_State};
+use llib::lua::ffi::{self, lua_CFunction, lua_State};
+use llib::lua::version;
 
 use super::Session;
 
@@ -32,7 +33,7 @@ pub(super) unsafe fn open(state: *mut lua_State, session: &Session<'_>) {
         ffi::lua_setfield(state, -2, c"cpath".as_ptr());
         ffi::lua_pop(state, 1);
 
-        ffi::luaL_getsubtable(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_PRELOAD_TABLE);
+        version::state::push_preload(state);
         ffi::lua_pushcfunction(state, OPEN_LLIB);
         ffi::lua_setfield(state, -2, c"llib".as_ptr());
         ffi::lua_pop(state, 1);

@@ -12,10 +12,11 @@ mod libraries;
 mod script;
 mod stdio;
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, c_int};
 use std::ptr;
 
-use mlua::ffi::{self, lua_State};
+use llib::lua::ffi::{self, lua_State};
+use llib::lua::version::{self, collector};
 
 use crate::arguments::{self, Invocation};
 use crate::environment::Environment;
@@ -42,7 +43,7 @@ pub(crate) fn run(invocation: &Invocation, environment: &Environment) -> c_int {
     // call that gets its address. `state` is closed last and not used again.
     unsafe {
         // The collector is stopped until the libraries are in place; `main` restarts it.
-        ffi::lua_gc(state, ffi::LUA_GCSTOP);
+        collector::stop(state);
         ffi::lua_pushcfunction(state, main);
         ffi::lua_pushlightuserdata(state, ptr::from_ref(&session).cast_mut().cast());
         let status = ffi::lua_pcall(state, 1, 1, 0);
@@ -64,8 +65,8 @@ unsafe extern "C-unwind" fn main(state: *mut lua_State) -> c_int {
     unsafe {
         libraries::open(state, session);
         script::create_arg(state, session.invocation);
-        ffi::lua_gc(state, ffi::LUA_GCRESTART);
-        ffi::lua_gc(state, ffi::LUA_GCGEN, 0 as c_int, 0 as c_int);
+        collector::restart(state);
+        collector::usual_mode(state);
         if script::run_all(state, session) != ffi::LUA_OK {
             return 0;
         }
@@ -76,13 +77,10 @@ unsafe extern "C-unwind" fn main(state: *mut lua_State) -> c_int {
 
 /// The line that stock Lua prints as its version, from the Lua that is linked in.
 pub(crate) fn version_line() -> Vec<u8> {
-    unsafe extern "C" {
-        static lua_ident: c_char;
-    }
-    // SAFETY: Lua defines `lua_ident` as a constant, NUL-terminated array of char.
-    let ident = unsafe { CStr::from_ptr(&raw const lua_ident) }.to_bytes();
-    // "$LuaVersion: Lua 5.4.0  Copyright (C) … $$LuaAuthors: … $"
-    let line = ident.strip_prefix(b"$LuaVersion: ").unwrap_or(ident).split(|byte| *byte == b'$').next();
+    let ident = version::state::ident();
+    // "$LuaVersion: Lua 5.4.0  Copyright (C) … $$LuaAuthors: … $", and "$Lua: " in Lua 5.1
+    let start = ident.iter().position(|byte| *byte == b' ').map_or(0, |space| space + 1);
+    let line = ident[start..].split(|byte| *byte == b'$').next();
     let mut line = line.unwrap_or_default().trim_ascii_end().to_vec();
     line.push(b'\n');
     line

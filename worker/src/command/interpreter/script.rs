@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_int};
 use std::ptr;
 
-use mlua::ffi::{self, lua_State};
+use llib::lua::ffi::{self, lua_State};
 
 use super::{Session, call};
 use crate::arguments::{Chunk, Invocation, Step};

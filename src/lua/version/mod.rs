@@ -1,0 +1,77 @@
+//! The one room that knows which Lua this is.
+//!
+//! llib is built for one Lua at a time, chosen by a feature. The rest of the code is written against one C API:
+//! that of Lua 5.4, as [`ffi`] has it for every version, and the words of this room for what that API cannot
+//! say or what versions do differently. What scripts notice of it is in `docs/lua-versions.md`.
+//!
+//! | file | owns |
+//! |---|---|
+//! | [`ffi`] | Lua's C API; what older versions lack is filled in |
+//! | [`chunk`] | the form of precompiled chunks |
+//! | [`collector`] | holding the garbage collector back |
+//! | [`upvalue`] | variables of functions: upvalues, and environments before Lua 5.2 |
+//! | [`state`] | main thread, loading a library, random numbers, the JIT compiler |
+//! | [`unwind`] | panics beside Lua's own way of raising errors |
+
+mod chosen;
+pub mod chunk;
+#[cfg(feature = "lua51")]
+mod closure;
+pub mod collector;
+pub mod ffi;
+pub mod state;
+pub mod unwind;
+pub mod upvalue;
+
+/// The version as people say it.
+pub const NAME: &str = if cfg!(feature = "lua55") {
+    "Lua 5.5"
+} else if cfg!(feature = "lua54") {
+    "Lua 5.4"
+} else if cfg!(feature = "lua53") {
+    "Lua 5.3"
+} else if cfg!(feature = "lua52") {
+    "Lua 5.2"
+} else if cfg!(feature = "lua51") {
+    "Lua 5.1"
+} else {
+    "LuaJIT"
+};
+
+/// The version as directories and environment variables name it. LuaJIT shares them with Lua 5.1.
+pub const NUMBER: &str = if cfg!(feature = "lua55") {
+    "5.5"
+} else if cfg!(feature = "lua54") {
+    "5.4"
+} else if cfg!(feature = "lua53") {
+    "5.3"
+} else if cfg!(feature = "lua52") {
+    "5.2"
+} else {
+    "5.1"
+};
+
+/// The name of the stock interpreter's program where several are installed.
+pub const PROGRAM: &str = if cfg!(feature = "lua55") {
+    "lua5.5"
+} else if cfg!(feature = "lua54") {
+    "lua5.4"
+} else if cfg!(feature = "lua53") {
+    "lua5.3"
+} else if cfg!(feature = "lua52") {
+    "lua5.2"
+} else if cfg!(feature = "lua51") {
+    "lua5.1"
+} else {
+    "luajit"
+};
+
+/// Whether this is LuaJIT.
+pub const IS_JIT: bool = cfg!(feature = "luajit");
+
+/// Whether a state gets its memory from an allocator of ours. LuaJIT has 47 bits for an address, and a source of its own
+/// that keeps to them; only on this machine every address has no more.
+pub const TAKES_ALLOCATOR: bool = !IS_JIT || cfg!(target_arch = "x86_64");
+
+/// Whether collecting starts in generational mode in the stock interpreter.
+pub const IS_GENERATIONAL: bool = cfg!(any(feature = "lua54", feature = "lua55"));

@@ -163,7 +163,11 @@ fn check(host: &Host, ready: Ready) -> Result<(Segment, Ready), StartError> {
         return Err(StartError::Protocol { program: program.clone(), theirs: ready.protocol });
     }
     if ready.bytecode != host.bytecode {
-        let (theirs, ours) = (lua_name(&ready.bytecode), lua_name(&host.bytecode));
+        let ours = lua_name(&host.bytecode);
+        let mut theirs = lua_name(&ready.bytecode);
+        if theirs == ours {
+            theirs.push_str(" with other number formats");
+        }
         return Err(StartError::Bytecode { program: program.to_path_buf(), theirs, ours });
     }
     let segment = Segment::open(&ready.segment).map_err(StartError::Memory)?;
@@ -174,6 +178,8 @@ fn check(host: &Host, ready: Ready) -> Result<(Segment, Ready), StartError> {
 fn lua_name(header: &[u8]) -> String {
     match header {
         [0x1b, b'L', b'u', b'a', version, ..] => format!("Lua {}.{}", version >> 4, version & 15),
+        // Its fifth byte holds flags (lj_bcdump.h): 8 is the layout of frames that came with GC64.
+        [0x1b, b'L', b'J', _, flags, ..] if flags & 8 == 0 => "LuaJIT without GC64".to_owned(),
         [0x1b, b'L', b'J', ..] => "LuaJIT".to_owned(),
         _ => "an unknown Lua".to_owned(),
     }
@@ -204,7 +210,8 @@ mod tests {
     #[test]
     fn a_chunk_header_is_named_by_its_version() {
         assert_eq!(lua_name(b"\x1bLua\x54\0"), "Lua 5.4");
-        assert_eq!(lua_name(b"\x1bLJ\x02"), "LuaJIT");
+        assert_eq!(lua_name(b"\x1bLJ\x02\x08"), "LuaJIT");
+        assert_eq!(lua_name(b"\x1bLJ\x02\x00"), "LuaJIT without GC64");
         assert_eq!(lua_name(b""), "an unknown Lua");
     }
 

@@ -1,4 +1,4 @@
-//! The command `llib` behaves as the stock `lua5.4` does: same output, same messages, same exit status.
+//! The command `llib` behaves as the stock `lua` does: same output, same messages, same exit status.
 //!
 //! Each case records what has to come out and is also run by the stock interpreter, where one is
 //! installed, so that the record itself cannot be wrong. Both are started under the name `lua`, which
@@ -11,8 +11,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::Scratch;
 use support::binaries::{llib, stock_lua};
+use support::{Scratch, version};
 
 /// A run that takes longer is killed, and its test fails.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -30,6 +30,15 @@ struct Outcome {
 }
 
 impl Outcome {
+    /// What all releases of a version agree on.
+    fn essence(mut self) -> Self {
+        if let Some(at) = self.stderr.find("\nstack traceback:") {
+            self.stderr.truncate(at);
+        }
+        self.stderr.truncate(self.stderr.trim_end().len());
+        self
+    }
+
     fn of(code: i32, stdout: &str, stderr: &str) -> Self {
         Self { code: Some(code), signal: None, stdout: stdout.to_owned(), stderr: stderr.to_owned() }
     }
@@ -40,7 +49,7 @@ fn command(program: &Path, folder: &Path, line: &[&str], env: &[(&str, &str)]) -
     let mut command = Command::new(program);
     command.arg0(NAME).args(line).current_dir(folder);
     for name in ["LUA_INIT", "LUA_PATH", "LUA_CPATH"] {
-        command.env_remove(name).env_remove(format!("{name}_5_4"));
+        command.env_remove(name).env_remove(format!("{name}{}", version::suffix()));
     }
     command.envs(env.iter().copied());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -83,17 +92,23 @@ struct Case {
     env: &'static [(&'static str, &'static str)],
     stdin: &'static str,
     expected: Outcome,
+    /// The first version with what the case is about; the command has 5.4's options in every version.
+    since: &'static str,
 }
 
 impl Case {
     fn new(claim: &'static str, script: &'static str) -> Self {
         let expected = Outcome::of(0, "", "");
-        Self { claim, script, line: &["script.lua"], env: &[], stdin: "", expected }
+        Self { claim, script, line: &["script.lua"], env: &[], stdin: "", expected, since: "5.1" }
     }
 
     /// The command line, in place of `script.lua` alone.
     fn line(self, line: &'static [&'static str]) -> Self {
         Self { line, ..self }
+    }
+
+    fn since(self, since: &'static str) -> Self {
+        Self { since, ..self }
     }
 
     fn env(self, env: &'static [(&'static str, &'static str)]) -> Self {
@@ -142,9 +157,21 @@ impl Case {
 }
 
 /// Runs each case by the command, and by the stock interpreter where there is one.
+///
+/// The records are those of Lua 5.4. In another version the command has to do what that version's stock
+/// interpreter does: the same output, exit status and message; tracebacks differ from release to release.
 fn check(cases: &[Case]) {
     let (llib, stock) = (llib(), stock_lua());
     for case in cases {
+        if case.since > version::NUMBER {
+            continue;
+        }
+        if version::FEATURE != "lua54" {
+            if let Some(stock) = &stock {
+                assert_eq!(case.run(&llib).essence(), case.run(stock).essence(), "{}", case.claim);
+            }
+            continue;
+        }
         if let Some(stock) = &stock {
             assert_eq!(case.run(stock), case.expected, "{}: the record is wrong", case.claim);
         }
@@ -170,6 +197,7 @@ fn arguments_reach_the_script() {
             .line(&["-e", "arg = {10, 20}", "script.lua", "a"])
             .prints("10\t20\n"),
         Case::new("arg may not be anything else", "")
+            .since("5.3")
             .line(&["-e", "arg = 1", "script.lua"])
             .fails("lua: 'arg' is not a table\n"),
     ]);
@@ -178,7 +206,7 @@ fn arguments_reach_the_script() {
 #[test]
 fn standard_input_is_a_script_too() {
     check(&[
-        Case::new("without arguments", "").line(&[]).stdin("print(arg[0], ...)").prints("lua\n"),
+        Case::new("without arguments", "").since("5.3").line(&[]).stdin("print(arg[0], ...)").prints("lua\n"),
         Case::new("as a dash", "").line(&["-", "a"]).stdin("print(arg[0], ...)").prints("-\ta\n"),
         Case::new("its errors name it", "").line(&["-"]).stdin("\n\nerror('boom', 1)").fails(
             "lua: stdin:3: boom\nstack traceback:\n\t[C]: in function 'error'\n\tstdin:3: in main chunk\n\t[C]: in ?\n",
@@ -203,18 +231,20 @@ fn errors_are_reported_as_by_stock_lua() {
         Case::new("a missing file", "")
             .line(&["nowhere.lua"])
             .fails("lua: cannot open nowhere.lua: No such file or directory\n"),
-        Case::new("a table", "error({})").raises("lua: (error object is a table value)"),
-        Case::new("nil", "error()").raises("lua: (error object is a nil value)"),
+        Case::new("a table", "error({})").since("5.3").raises("lua: (error object is a table value)"),
+        Case::new("nil", "error()").since("5.3").raises("lua: (error object is a nil value)"),
         Case::new("a number is a message", "error(42)").raises("lua: 42"),
         Case::new(
             "an object says what it is, without a traceback",
             "error(setmetatable({}, {__tostring = function() return 'own words' end}))",
         )
+        .since("5.2")
         .fails("lua: own words\n"),
         Case::new(
             "an object whose __tostring gives no string",
             "error(setmetatable({}, {__tostring = function() return {} end}))",
         )
+        .since("5.3")
         .raises("lua: (error object is a table value)"),
         Case::new("a message ends at a NUL byte", "error('a\\0b', 0)").raises("lua: a"),
         Case::new(
@@ -281,6 +311,7 @@ fn options_run_code_and_load_modules() {
             .line(&["-e", "x x", "script.lua"])
             .fails("lua: (command line):1: syntax error near 'x'\n"),
         Case::new("-l", "")
+            .since("5.4")
             .line(&[
                 "-e",
                 "package.preload.m = function() return 'loaded' end",
@@ -291,8 +322,10 @@ fn options_run_code_and_load_modules() {
                 "print(m, g)",
             ])
             .prints("loaded\tloaded\n"),
-        Case::new("warnings are off", "warn('lost') warn('@on') warn('seen')").warns("Lua warning: seen\n"),
-        Case::new("-W", "warn('seen')").line(&["-W", "script.lua"]).warns("Lua warning: seen\n"),
+        Case::new("warnings are off", "warn('lost') warn('@on') warn('seen')")
+            .since("5.4")
+            .warns("Lua warning: seen\n"),
+        Case::new("-W", "warn('seen')").since("5.4").line(&["-W", "script.lua"]).warns("Lua warning: seen\n"),
         Case::new("the collector is generational", "print(collectgarbage('incremental'))")
             .prints("generational\n"),
     ]);
@@ -323,6 +356,7 @@ fn the_environment_is_honoured() {
             .env(&[("LUA_PATH", "?.a;;?.b"), ("LUA_CPATH", "c")])
             .prints("?.a;\t;?.b\ttrue\tc\n"),
         Case::new("-E ignores all of it", "print(x, package.path ~= 'p')")
+            .since("5.2")
             .line(&["-E", "script.lua"])
             .env(&[("LUA_INIT", "x = 1"), ("LUA_PATH", "p")])
             .prints("nil\ttrue\n"),
@@ -361,7 +395,9 @@ fn assert_interrupted(who: &str, outcome: &Outcome) {
     let (message, traceback) = outcome.stderr.split_once('\n').unwrap();
     assert!(message.starts_with("lua: ") && message.ends_with("interrupted!"), "{who}: {outcome:?}");
     assert!(traceback.starts_with("stack traceback:\n\t"), "{who}: {outcome:?}");
-    assert!(traceback.ends_with(": in main chunk\n\t[C]: in ?\n"), "{who}: {outcome:?}");
+    // Lua 5.1 ends its tracebacks without "in".
+    let end = traceback.replace("[C]: ?", "[C]: in ?");
+    assert!(end.ends_with(": in main chunk\n\t[C]: in ?\n"), "{who}: {outcome:?}");
 }
 
 #[test]
@@ -371,7 +407,13 @@ fn sigint_interrupts_a_script_with_an_error() {
         ("in a blocking read", "io.write('ready\\n') io.flush()\nprint(io.read())"),
     ];
     for (claim, script) in scripts {
-        for program in stock_lua().iter().chain([&llib()]) {
+        if claim == "in a busy loop" && version::FEATURE == "luajit" {
+            // Compiled code does not look for hooks, in the stock interpreter neither.
+            continue;
+        }
+        // Before Lua 5.3 a read in the stock interpreter goes on after the signal.
+        let stock = stock_lua().filter(|_| claim == "in a busy loop" || version::NUMBER >= "5.3");
+        for program in stock.iter().chain([&llib()]) {
             assert_interrupted(&format!("{claim}: {}", program.display()), &interrupt(program, script));
         }
     }
@@ -379,6 +421,10 @@ fn sigint_interrupts_a_script_with_an_error() {
 
 #[test]
 fn the_second_sigint_is_deadly() {
+    if version::FEATURE == "luajit" {
+        // The first one is not seen by compiled code, which this script soon is.
+        return;
+    }
     let script =
         "local function spin() io.write('ready\\n') io.flush() while true do end end\npcall(spin)\nspin()";
     let expected =
@@ -429,7 +475,8 @@ fn modules_are_found_where_the_stock_interpreter_finds_them() {
     let ours = templates(&llib());
     for template in templates(&stock) {
         let folder = template.split('?').next().unwrap();
-        if Path::new(folder).is_dir() {
+        // LuaJIT's own modules fit the release that they came with alone.
+        if Path::new(folder).is_dir() && !folder.contains("/luajit-2") {
             assert!(ours.contains(&template), "{template} is not among {ours:?}");
         }
     }
@@ -456,10 +503,15 @@ fn help_and_version_are_answers_not_errors() {
     assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""));
     assert!(help.stdout.starts_with("usage: llib ") && help.stdout.contains("--version"), "{help:?}");
 
-    let version = Case::new("", "").line(&["--version"]).run(&llib());
-    assert_eq!((version.code, version.stderr.as_str()), (Some(0), ""));
-    assert!(version.stdout.starts_with("llib ") && version.stdout.contains("\nLua 5.4."), "{version:?}");
+    let answer = Case::new("", "").line(&["--version"]).run(&llib());
+    assert_eq!((answer.code, answer.stderr.as_str()), (Some(0), ""));
+    let lua = if version::FEATURE == "luajit" {
+        "LuaJIT 2.1".to_owned()
+    } else {
+        format!("Lua {}.", version::NUMBER)
+    };
+    assert!(answer.stdout.starts_with("llib ") && answer.stdout.contains(&format!("\n{lua}")), "{answer:?}");
 
     let both = Case::new("", "print('then the script')").line(&["-v", "script.lua"]).run(&llib());
-    assert!(both.stdout.starts_with("Lua 5.4.") && both.stdout.ends_with("\nthen the script\n"), "{both:?}");
+    assert!(both.stdout.starts_with(&lua) && both.stdout.ends_with("\nthen the script\n"), "{both:?}");
 }

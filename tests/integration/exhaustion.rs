@@ -59,7 +59,7 @@ fn jobs_go_on_without_descriptors_and_large_results_say_why_not() {
         let script = format!(
             r#"{FILL}
             assert(thread.async(function() return 1 end):await() == 1)
-            local large = thread.async(function() return ("x"):rep(1 << 20) end)
+            local large = thread.async(function() return ("x"):rep(0x100000) end)
             wait(function() return large:status() == "done" end)
             local killed = thread.async(function() while true do end end)
             fill(0)
@@ -68,13 +68,13 @@ fn jobs_go_on_without_descriptors_and_large_results_say_why_not() {
             assert(select(2, killed:await()).kind == "killed")
             local value, err = large:await(nil, true)
             assert(value == nil and err.kind == "encode" and err.message:find("Too many open files"), tostring(err))
-            local ok, problem = pcall(thread.async, function(_, _, text) return #text end, {{ args = {{ ("x"):rep(1 << 20) }} }})
+            local ok, problem = pcall(thread.async, function(_, _, text) return #text end, {{ args = {{ ("x"):rep(0x100000) }} }})
             assert(not ok and problem:find("Too many open files"), problem)
             ok, problem = pcall(function() return killed.getfd(thread.async(function() end)) end)
             assert(not ok and tostring(problem):find("Too many open files"), problem)
             release()
-            assert(#large:await() == 1 << 20)
-            assert(thread.async(function(_, _, text) return #text end, {{ args = {{ ("x"):rep(1 << 20) }} }}):await() == 1 << 20)
+            assert(#large:await() == 0x100000)
+            assert(thread.async(function(_, _, text) return #text end, {{ args = {{ ("x"):rep(0x100000) }} }}):await() == 0x100000)
             say("done")
             "#
         );
@@ -231,10 +231,10 @@ fn arguments_and_results_beyond_shared_memory_are_errors_and_later_ones_pass() {
         r#"
         local function give(size) return thread.async(function(_, _, text) return #text end, { args = { ("x"):rep(size) } }) end
         local function take(size) return thread.async(function() return ("y"):rep(size) end) end
-        assert(give(1 << 20):await() == 1 << 20 and #take(1 << 20):await() == 1 << 20)
+        assert(give(0x100000):await() == 0x100000 and #take(0x100000):await() == 0x100000)
         say("ready")
         hear()
-        for _, size in ipairs { 30000, 1 << 17, 1 << 20, 16 << 20 } do
+        for _, size in ipairs { 30000, 0x20000, 0x100000, 0x1000000 } do
             local ok, err = pcall(give, size)
             assert(not ok and err:find("no space left in shared memory (/dev/shm)", 1, true), err)
             local started, task = pcall(take, size)
@@ -254,7 +254,7 @@ fn arguments_and_results_beyond_shared_memory_are_errors_and_later_ones_pass() {
         end)
         say("refused")
         hear()
-        for _, size in ipairs { 30000, 1 << 17, 1 << 20, 16 << 20 } do
+        for _, size in ipairs { 30000, 0x20000, 0x100000, 0x1000000 } do
             assert(give(size):await() == size and #take(size):await() == size)
         end
         say("done")
@@ -289,7 +289,7 @@ fn a_thousand_live_jobs_fit_into_64_mib() {
         for i = 1, 1000 do assert(select(2, tasks[i]:await()).kind == "killed") end
         tasks = nil
         collectgarbage()
-        assert(#thread.async(function() return ("x"):rep(16 << 20) end):await() == 16 << 20)
+        assert(#thread.async(function() return ("x"):rep(0x1000000) end):await() == 0x1000000)
         say("done")
         hear()
         "#,
@@ -326,8 +326,8 @@ fn a_crowd_that_is_gone_keeps_no_shared_memory() {
                 task:clean()
                 tasks[i] = nil
             end
-            local value, err = thread.async(function() return ("x"):rep(16 << 20) end):await()
-            say(value and #value == 16 << 20 or tostring(err))
+            local value, err = thread.async(function() return ("x"):rep(0x1000000) end):await()
+            say(value and #value == 0x1000000 or tostring(err))
         end
         hear()
         "#,
@@ -373,11 +373,11 @@ fn jobs_beyond_shared_memory_are_refused_one_by_one_and_the_space_comes_back() {
         end
         local refused = crowd(60000)
         say("small ones", refused)
-        refused = crowd(1 << 20)
+        refused = crowd(0x100000)
         assert(refused > 0)
         say("large ones")
         collectgarbage()
-        local size = 16 << 20
+        local size = 0x1000000
         local value, err = thread.async(function() return ("x"):rep(size) end):await()
         say(value and #value == size or tostring(err))
         hear()

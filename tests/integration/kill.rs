@@ -62,7 +62,7 @@ fn what_the_job_started_is_gone_when_kill_returns() {
         r#"
         for way in pairs(ways) do
             local task = spawn(way)
-            local child = wait(function() local f = io.open(file) if f then return f:read("n") end end)
+            local child = wait(function() local f = io.open(file) if f then return f:read("*n") end end)
             assert(not gone(child), way .. " ran")
             task:kill()
             assert(gone(child), way .. " is gone")
@@ -275,7 +275,7 @@ fn a_signal_with_grace_comes_first_and_sigkill_after_it() {
     let session = with_spawn(
         r#"
         local task = spawn("deaf")
-        local child = wait(function() local f = io.open(file) if f then return f:read("n") end end)
+        local child = wait(function() local f = io.open(file) if f then return f:read("*n") end end)
         say(task:pid())
         say(child)
         hear()
@@ -326,7 +326,7 @@ fn the_mark_finds_what_a_session_started() {
     let session = with_spawn(
         r#"
         local task = spawn("daemon")
-        local child = wait(function() local f = io.open(file) if f then return f:read("n") end end)
+        local child = wait(function() local f = io.open(file) if f then return f:read("*n") end end)
         say(child)
         hear()
         "#,

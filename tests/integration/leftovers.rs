@@ -20,11 +20,11 @@ const BUSY: &str = r#"
         for _ = 1, 4 do start(function() while true do end end) end
         start(function() thread.sleep(1e9) end):pause()
         start(function() os.execute("sleep 1000 & sleep 1001") end)
-        start(function() return ("x"):rep(1 << 20) end):await(nil, true)
+        start(function() return ("x"):rep(0x100000) end):await(nil, true)
         start(function() return 1 end):await(nil, true)
         start(function() os.exit(3) end)
         thread.async(function() while true do end end, { stdout = "capture" })
-        thread.async(function(...) while true do end end, { args = { ("y"):rep(1 << 20) } })
+        thread.async(function(...) while true do end end, { args = { ("y"):rep(0x100000) } })
         start(function()
             os.execute("setsid sh -c '(sh " .. file .. ".sh &)' >/dev/null 2>&1 &")
             while true do end
@@ -51,7 +51,7 @@ fn start_busy(interpreter: Interpreter) -> Session {
 fn ten_thousand_jobs_leave_nothing() {
     let session = Script::new(
         r#"
-        local long = ("x"):rep(1 << 20)
+        local long = ("x"):rep(0x100000)
         local kinds = {
             { f = function(res, rej, i) return i end, check = function(i, value) return value == i end },
             { f = function() error("oops") end, check = function(_, _, err) return err.kind == "error" end },
@@ -60,7 +60,7 @@ fn ten_thousand_jobs_leave_nothing() {
             { f = function() return ("y"):rep(20000) end, check = function(_, value) return #value == 20000 end },
         }
         local rare = {
-            { f = function() return ("x"):rep(1 << 20) end, check = function(_, value) return value == long end },
+            { f = function() return ("x"):rep(0x100000) end, check = function(_, value) return value == long end },
             { f = function(_, _, _, text) return #text end, long = true, check = function(_, value) return value == #long end },
             { f = function() while true do end end, timeout = 1, check = function(_, _, err) return err.kind == "deadline" end },
             { f = function() print("hello") return 1 end, stdout = "capture", check = function(_, value) return value == 1 end },
@@ -69,13 +69,13 @@ fn ten_thousand_jobs_leave_nothing() {
         local function run(count)
             local waiting = {}
             for i = 1, count do
-                local kind = i % 50 == 0 and rare[i // 50 % #rare + 1] or kinds[i % #kinds + 1]
+                local kind = i % 50 == 0 and rare[math.floor(i / 50) % #rare + 1] or kinds[i % #kinds + 1]
                 local options = { args = { i, kind.long and long or nil, n = 2 }, timeout = kind.timeout, stdout = kind.stdout }
                 local task = thread.async(kind.f, options)
                 if not kind.detached then waiting[#waiting + 1] = { i, kind, task } end
                 if #waiting == 8 or i == count then
                     for _, each in ipairs(waiting) do
-                        local i, kind, task = table.unpack(each)
+                        local i, kind, task = (table.unpack or unpack)(each)
                         assert(kind.check(i, task:await()), i)
                     end
                     waiting = {}
@@ -229,7 +229,7 @@ fn after_the_death_of_host_and_both_supervisors_the_next_host_sweeps() {
             local thread = require("llib").thread
             local tasks = {}
             for i = 1, 5 do tasks[i] = thread.async(function() while true do end end) end
-            tasks[6] = thread.async(function() return ("x"):rep(1 << 20) end)
+            tasks[6] = thread.async(function() return ("x"):rep(0x100000) end)
             tasks[6]:await(nil, true)
             print("ready")
             io.stdout:flush()
@@ -270,7 +270,7 @@ fn after_the_death_of_host_and_both_supervisors_the_next_host_sweeps() {
 #[test]
 fn a_live_session_is_not_swept_by_another() {
     let session =
-        busy("populate() say('busy') hear() say(tasks[7]:await() == ('x'):rep(1 << 20)) hear()").start();
+        busy("populate() say('busy') hear() say(tasks[7]:await() == ('x'):rep(0x100000)) hear()").start();
     session.expect("busy");
     let before = session.shm_files();
     // Only in everybody's shared memory could the other meet it, so that is where this one must be.

@@ -10,3 +10,4 @@ mod refused;
 mod specs;
 mod supervisors;
 mod timeouts;
+mod versions;

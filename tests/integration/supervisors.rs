@@ -126,7 +126,7 @@ fn a_reply_that_nobody_read_is_kept_or_lost_but_never_something_else() {
         let session = Script::new(
             r#"
             local small = thread.async(function() return "small", 1, 2 end)
-            local large = thread.async(function() return ("x"):rep(1 << 20) end)
+            local large = thread.async(function() return ("x"):rep(0x100000) end)
             local failed = thread.async(function() error("oops") end)
             local exited = thread.async(function() os.exit(3) end)
             for _, task in ipairs { small, large, failed, exited } do task:await(nil, true) end
@@ -139,7 +139,7 @@ fn a_reply_that_nobody_read_is_kept_or_lost_but_never_something_else() {
             show(failed:await())
             show(exited:await())
             local value, err = large:await()
-            say(value and #value == 1 << 20 or err.kind == "lost", err and err.message)
+            say(value and #value == 0x100000 or err.kind == "lost", err and err.message)
             "#,
         )
         .start();
@@ -299,16 +299,21 @@ fn the_host_gets_no_thread_and_no_signal_handler() {
 fn the_hosts_other_children_are_its_own() {
     for interpreter in Interpreter::all() {
         let script = r#"
+            -- Lua 5.1 tells the number of wait(2), and nothing of a pipe.
+            local function check(how, code, first, ...)
+                if ... then
+                    assert(... == how and select(2, ...) == code, table.concat({ how, code, ... }, " "))
+                else
+                    assert(first == true or first == (how == "exit" and code * 256 or code), tostring(first))
+                end
+            end
             for i = 1, 30 do
                 local task = thread.async(function() os.exit(7) end)
                 local pipe = io.popen("read x; exit 5")
-                local _, how, code = os.execute("exit 3")
-                assert(how == "exit" and code == 3)
+                check("exit", 3, os.execute("exit 3"))
                 assert(select(2, task:await()).kind == "exit")
-                _, how, code = pipe:close()
-                assert(how == "exit" and code == 5, tostring(how) .. tostring(code))
-                _, how, code = os.execute("kill -9 $$")
-                assert(how == "signal" and code == 9)
+                check("exit", 5, pipe:close())
+                check("signal", 9, os.execute("kill -9 $$"))
             end
             say("done")
         "#;
@@ -322,7 +327,7 @@ fn the_hosts_other_children_inherit_nothing_of_llib() {
         let script = r#"
             local function descriptors()
                 local pipe = io.popen("ls -l /proc/self/fd")
-                local text = pipe:read("a"):gsub("[^\n]*/proc/[^\n]*\n", "")
+                local text = pipe:read("*a"):gsub("[^\n]*/proc/[^\n]*\n", "")
                 pipe:close()
                 return select(2, text:gsub("\n", "")) , text
             end
@@ -330,7 +335,7 @@ fn the_hosts_other_children_inherit_nothing_of_llib() {
             local task = thread.async(function() thread.sleep(1e9) end)
             task:getfd()
             task:pid()
-            thread.async(function() return ("x"):rep(1 << 20) end):await(nil, true)
+            thread.async(function() return ("x"):rep(0x100000) end):await(nil, true)
             local now, text = descriptors()
             assert(now == before, text)
             say("done")
@@ -353,7 +358,7 @@ fn a_host_that_is_waited_for_by_a_pipe_is_not_kept_open_by_its_workers() {
         ]])
         file:close()
         local pipe = io.popen("{} " .. first)
-        say(pipe:read("a"))
+        say(pipe:read("*a"))
         "#,
         support::binaries::llib().display()
     );

@@ -26,7 +26,7 @@ pub const HEADER: usize = if cfg!(feature = "lua55") {
 
 /// Longest string that Lua hashes (and compares) before it copies it: the bytes are read twice.
 pub const HASHED_STRING: usize =
-    if cfg!(any(feature = "lua51", feature = "luajit")) { usize::MAX } else { 40 };
+    if cfg!(any(feature = "lua51", feature = "luajit")) { isize::MAX as usize } else { 40 };
 
 /// Longest name looked for.
 const MAX_NAME: usize = 200;

@@ -51,21 +51,6 @@ pub const NUMBER: &str = if cfg!(feature = "lua55") {
     "5.1"
 };
 
-/// The name of the stock interpreter's program where several are installed.
-pub const PROGRAM: &str = if cfg!(feature = "lua55") {
-    "lua5.5"
-} else if cfg!(feature = "lua54") {
-    "lua5.4"
-} else if cfg!(feature = "lua53") {
-    "lua5.3"
-} else if cfg!(feature = "lua52") {
-    "lua5.2"
-} else if cfg!(feature = "lua51") {
-    "lua5.1"
-} else {
-    "luajit"
-};
-
 /// Whether this is LuaJIT.
 pub const IS_JIT: bool = cfg!(feature = "luajit");
 
@@ -73,5 +58,6 @@ pub const IS_JIT: bool = cfg!(feature = "luajit");
 /// that keeps to them; only on this machine every address has no more.
 pub const TAKES_ALLOCATOR: bool = !IS_JIT || cfg!(target_arch = "x86_64");
 
-/// Whether collecting starts in generational mode in the stock interpreter.
-pub const IS_GENERATIONAL: bool = cfg!(any(feature = "lua54", feature = "lua55"));
+/// Whether the stock interpreter makes the global `arg` before it runs anything, and calls the script with what is in it
+/// then; otherwise it makes it for the script.
+pub const ARG_COMES_FIRST: bool = cfg!(not(any(feature = "lua51", feature = "lua52")));

@@ -64,7 +64,9 @@ unsafe extern "C-unwind" fn main(state: *mut lua_State) -> c_int {
     // function leaves the stack as it found it.
     unsafe {
         libraries::open(state, session);
-        script::create_arg(state, session.invocation);
+        if version::ARG_COMES_FIRST {
+            script::create_arg(state, session.invocation);
+        }
         collector::restart(state);
         collector::usual_mode(state);
         if script::run_all(state, session) != ffi::LUA_OK {

@@ -4,6 +4,7 @@ use std::ffi::{CStr, c_int};
 use std::ptr;
 
 use llib::lua::ffi::{self, lua_State};
+use llib::lua::version;
 
 use super::{Session, call};
 use crate::arguments::{Chunk, Invocation, Step};
@@ -69,6 +70,9 @@ unsafe fn main_chunk(state: *mut lua_State, session: &Session<'_>) -> c_int {
     let invocation = session.invocation;
     // SAFETY: see `run_all`. A loaded function is on top of the stack when its arguments are pushed.
     unsafe {
+        if !version::ARG_COMES_FIRST && matches!(invocation.chunk, Chunk::Stdin | Chunk::File) {
+            create_arg(state, invocation);
+        }
         let loaded = match invocation.chunk {
             Chunk::None => return ffi::LUA_OK,
             Chunk::BareStdin => return chunk(state, session, load_file(state, None)),

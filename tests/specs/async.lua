@@ -36,7 +36,7 @@ end)
 
 spec("a syntax error in a string is raised at once, with the chunk's name and line", function()
   T.raises(function() thread.async("x = = 1") end, '[string "x = = 1"]:1:', "near '='")
-  T.raises(function() thread.async("\n\nfor", { name = "job" }) end, "job:3:", "near <eof>")
+  T.raises(function() thread.async("\n\nfor", { name = "job" }) end, "job:3:", "near ", "<eof>")
 end)
 
 spec("precompiled code is refused as an argument", function()

@@ -196,7 +196,7 @@ end)
 
 spec("os.exit cannot be caught, and works in coroutines", function()
   equal(T.failure(T.job(function() pcall(os.exit, 5) return 1 end), "exit").code, 5, "err.code")
-  equal(T.failure(T.job(function() coroutine.wrap(os.exit)(6) return 1 end), "exit").code, 6, "err.code")
+  equal(T.failure(T.job(function() coroutine.wrap(function() os.exit(6) end)() return 1 end), "exit").code, 6, "err.code")
 end)
 
 spec("os.exit that closes the state runs finalizers, and one that calls res counts", function()
@@ -317,7 +317,7 @@ end)
 spec("err says as a text what it is", function()
   local err = T.failure(T.job(function() error("broken", 0) end), "error")
   equal(tostring(err), "error: broken", "tostring(err)")
-  equal(("%s"):format(err), "error: broken", "err in a format")
+  if T.lua >= 5.2 then equal(("%s"):format(err), "error: broken", "err in a format") end
   local ok, problem = pcall(error, err)
   equal(problem, err, "err thrown again")
   equal(ok, false, "the call")

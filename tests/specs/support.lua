@@ -171,8 +171,9 @@ end
 
 function T.type(value, expected, what)
   local got = T.math_type(value) or type(value)
-  local whole = expected == "integer" and got == "number" and value % 1 == 0
-  if got ~= expected and type(value) ~= expected and not whole then
+  -- Where there are no integers a number is what its value is.
+  local suits = got == "number" and (expected == "float" or expected == "integer" and value % 1 == 0)
+  if got ~= expected and type(value) ~= expected and not suits then
     differs(what, "a value of type " .. expected, T.show(value) .. " of type " .. got)
   end
   return value

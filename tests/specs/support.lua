@@ -263,13 +263,13 @@ function T.jobs(count)
   T.wait(function() return thread.stats().jobs == count end, "the number of jobs is " .. count)
 end
 
--- Runs a job, at most 10 seconds, and packs what await gives.
+-- Runs a job, at most 60 seconds, and packs what await gives.
 function T.job(f, options)
   local task = thread.async(f, options)
-  local packed = pack(task:await(10000))
+  local packed = pack(task:await(60000))
   if task:status() ~= "cleaned" then
     task:clean()
-    differs("the job", "an end within 10 s", "none")
+    differs("the job", "an end within 60 s", "none")
   end
   return packed
 end

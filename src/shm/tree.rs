@@ -138,6 +138,14 @@ impl Tree {
         self.confined.load(std::sync::atomic::Ordering::SeqCst)
     }
 
+    /// Leaves the locks of this thread as its process's death would. For a process whose work is over.
+    pub fn abandon_locks(&self) {
+        // Without the table no lock was ever taken.
+        if let (Some(owners), Some(me)) = (self.owners.get(), self.me) {
+            crate::sync::abandon_all(owners, me);
+        }
+    }
+
     /// The table of owners.
     pub fn owners(&self) -> Result<&Owners, TreeError> {
         self.part(&self.owners, |file| Owners::map(file))

@@ -90,7 +90,19 @@ pub fn holds(word: &AtomicU64) -> bool {
 }
 
 fn address(word: &AtomicU64) -> usize {
-    std::ptr::from_ref(word).addr()
+    std::ptr::from_ref(word).expose_provenance()
+}
+
+/// Leaves all locks of this thread as its process's death would: whoever takes one hears that it was abandoned. For a
+/// process whose work is over, but which lives on for a while.
+pub fn abandon_all<O: OwnerCheck>(owners: &O, me: Owner) {
+    let held = HELD.with(|held| held.locks.take());
+    for holding in held {
+        // SAFETY: the word of a lock that is held stays mapped: an object gives its lock back before its memory goes,
+        // the table of numbered locks is never unmapped. It is an atomic.
+        let word = unsafe { &*std::ptr::with_exposed_provenance::<AtomicU64>(holding.address) };
+        never(lock::abandon(&FutexGround::new(word, owners, me), me));
+    }
 }
 
 fn never<T>(result: Result<T, Infallible>) -> T {
@@ -299,6 +311,25 @@ mod tests {
             assert_eq!(lock.release(), Unlocked::Yes);
             assert_eq!(word.load(Ordering::SeqCst) >> 2, 0);
         }
+    }
+
+    #[test]
+    fn who_abandons_its_locks_leaves_them_as_if_it_had_died() {
+        let (table, words) = (table(), [AtomicU64::new(0), AtomicU64::new(0)]);
+        for word in &words {
+            assert_eq!(LockRef::new(word, &table, B).acquire(None, &mut || true), Acquired::Yes);
+        }
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let lock = LockRef::new(&words[0], &table, A);
+                (lock.acquire(None, &mut || true), lock.release())
+            });
+            abandon_all(&table, B);
+            assert_eq!(waiter.join().unwrap(), (Acquired::Abandoned, Unlocked::Yes));
+        });
+        assert!(!holds(&words[0]) && !holds(&words[1]));
+        let lock = LockRef::new(&words[1], &table, A);
+        assert_eq!((lock.acquire(None, &mut || true), lock.release()), (Acquired::Abandoned, Unlocked::Yes));
     }
 
     #[test]

@@ -160,3 +160,16 @@ pub(super) fn give_back<G: Ground>(ground: &G, me: Owner) -> Result<bool, G::Sto
     }
     Ok(true)
 }
+
+/// Leaves the lock as the owner's death would, for an owner that lives on.
+pub(super) fn abandon<G: Ground>(ground: &G, me: Owner) -> Result<(), G::Stop> {
+    let mut word = ground.load()?;
+    while owner(word) == Some(me) {
+        match ground.exchange(word, me.predecessor().bits() | flags(word))? {
+            // Nobody wakes those that wait for the predecessor.
+            Ok(()) => return ground.wake_one(),
+            Err(other) => word = other,
+        }
+    }
+    Ok(())
+}

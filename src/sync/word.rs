@@ -48,6 +48,11 @@ impl Owner {
         debug_assert!(usize::from(self.index) < OWNERS && self.generation != 0);
         u64::from(self.generation) << 32 | HELD | u64::from(self.index) << INDEX_AT
     }
+
+    /// The process that had this place before, which is dead. The generations of those that live are odd.
+    pub(super) fn predecessor(self) -> Owner {
+        Owner { generation: self.generation.wrapping_sub(2) | 1, ..self }
+    }
 }
 
 /// Who holds the lock, as far as the word says.

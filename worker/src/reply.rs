@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use llib::dispatch::Payload;
 use llib::shared::{Object, retain};
-use llib::shm::{Go, Mailbox, Region, RegionError, Spot, handles};
+use llib::shm::{Go, Mailbox, Region, RegionError, Spot, Tree, handles};
 use llib::sys::{clock, futex};
 
 use crate::job::Job;
@@ -50,6 +50,10 @@ pub(crate) fn publish(
     if !objects.is_empty() {
         objects.iter().for_each(|object| retain(object));
         job.mailbox.handles().store(handles::REPLY, Ordering::SeqCst);
+    }
+    if let Some(tree) = Tree::joined() {
+        // This process lives on until the host frees the job: nobody should wait that long for what it holds.
+        tree.abandon_locks();
     }
     job.mailbox.publish_reply(code, length, clock::now());
     job.mailbox.ring();

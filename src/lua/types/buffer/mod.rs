@@ -15,7 +15,7 @@ use crate::shared::Kind;
 
 /// The methods that win over fields of the value.
 const METHODS: [(&CStr, lua_CFunction); 4] =
-    [(c"clean", clean), (c"get", get), (c"mod", modify), (c"set", set)];
+    [(c"clean", clean), (c"get", get), (c"mod", mod_entry), (c"set", set)];
 
 /// Completes the metatable on top.
 pub(super) unsafe fn add_methods(lua: *mut lua_State) {
@@ -55,7 +55,7 @@ pub unsafe fn new(lua: *mut lua_State) -> Outcome {
 unsafe fn located(lua: *mut lua_State) -> Raise {
     // SAFETY: as demanded; the text is copied.
     match unsafe { bytes(lua, -1) } {
-        Some(text) if text.starts_with(b"attempt to ") => {
+        Some(text) if text.starts_with(b"attempt to ") || text.starts_with(b"number") => {
             Raise::Message(String::from_utf8_lossy(text).into_owned())
         }
         _ => Raise::Object,
@@ -64,7 +64,7 @@ unsafe fn located(lua: *mut lua_State) -> Raise {
 
 lua_function!(clean => clean_body);
 lua_function!(get => get_body);
-lua_function!(modify => modify_body);
+lua_function!(mod_entry => modify_body);
 lua_function!(set => set_body);
 
 // Every body below is called by Lua with its state: that is the SAFETY argument of each.

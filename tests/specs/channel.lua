@@ -1,4 +1,5 @@
 -- thread.channel: a queue that several processes share.
+-- Needs Lua 5.4.
 
 local llib = require "llib"
 local thread = llib.thread
@@ -362,7 +363,13 @@ spec("an item keeps what it has handles of, and lets it go with the channel", fu
     local tree = T.read("/proc/self/maps"):match("llib%-tree%-%x+")
     return tonumber(T.shell("ls /dev/shm | grep -c '^" .. tree .. "[.]'"))
   end
-  local before = segments()
+  -- Processes of the jobs before may still be on their way out.
+  local before, since = segments(), T.now()
+  while T.now() - since < 0.1 do
+    thread.sleep(5)
+    local now = segments()
+    if now ~= before then before, since = now, T.now() end
+  end
   local c = thread.channel()
   for i = 1, 20 do c:push(thread.buffer(i)) end
   equal(segments(), before + 21)

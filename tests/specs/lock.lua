@@ -1,4 +1,5 @@
 -- thread.lock, thread.unlock and thread.mutex.
+-- Needs Lua 5.4.
 
 local llib = require "llib"
 local thread = llib.thread

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::object::{clear_bit, end_if_unused, end_unfinished, name_of, release, with_header};
+use super::object::{clear_bit, end_if_unused, name_of, release, with_header};
 use super::parcel;
 use crate::shm::{self, Mailbox, Segment, Slot, Spot, handles, names, open_named};
 use crate::sync::Owner;
@@ -19,7 +19,6 @@ pub fn bury_holdings(tree: &str, mailbox: Mailbox<'_>, owner: Owner) {
         let id = held.swap(0, Ordering::SeqCst);
         if id != 0 {
             take_off(id);
-            end_unfinished(tree, id);
         }
     }
     if mailbox.held_more().swap(0, Ordering::SeqCst) != 0 {

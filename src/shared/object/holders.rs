@@ -24,8 +24,8 @@ const ONE: u64 = 1;
 const MADE: u64 = 1 << 32;
 const COUNT: u64 = MADE - 1;
 
-/// Notes in this process's mailbox, if it is a worker, that it holds the object, or is about to create it.
-pub(super) fn note(tree: &Tree, id: u64) {
+/// Notes that this process holds the object.
+pub(super) fn hold(tree: &Tree, id: u64, header: &Header, me: Owner) {
     if let Some(mailbox) = tree.journal() {
         let free = mailbox.held().iter().find(|held| held.load(Ordering::SeqCst) == 0);
         match free {
@@ -33,29 +33,20 @@ pub(super) fn note(tree: &Tree, id: u64) {
             None => mailbox.held_more().store(1, Ordering::SeqCst),
         }
     }
+    let (word, bit) = place(me);
+    header.holders[word].fetch_or(bit, Ordering::SeqCst);
 }
 
-/// The reverse of [`note`].
-pub(super) fn forget(tree: &Tree, id: u64) {
+/// The reverse of [`hold`]. Returns the handles that the object contained, if it has ended.
+pub(super) fn let_go(tree: &Tree, id: u64, header: &Header, me: Owner) -> Vec<u64> {
+    clear_bit(header, me);
+    let contained = end_if_unused(tree.name(), id, header);
     if let Some(mailbox) = tree.journal() {
         let noted = mailbox.held().iter().find(|held| held.load(Ordering::SeqCst) == id);
         if let Some(held) = noted {
             held.store(0, Ordering::SeqCst);
         }
     }
-}
-
-/// Enters this process, which has noted the object, among those that hold it.
-pub(super) fn hold(header: &Header, me: Owner) {
-    let (word, bit) = place(me);
-    header.holders[word].fetch_or(bit, Ordering::SeqCst);
-}
-
-/// The reverse of both. Returns the handles that the object contained, if it has ended.
-pub(super) fn let_go(tree: &Tree, id: u64, header: &Header, me: Owner) -> Vec<u64> {
-    clear_bit(header, me);
-    let contained = end_if_unused(tree.name(), id, header);
-    forget(tree, id);
     contained
 }
 
@@ -103,15 +94,6 @@ pub(in crate::shared) fn with_header(tree: &str, id: u64, use_header: impl FnOnc
     if let Some(Ok(mapping)) = mapping {
         // SAFETY: a page is mapped and exists; the header is made of atomics.
         use_header(unsafe { &*mapping.start().cast::<Header>() });
-    }
-}
-
-/// Removes a segment whose creator died before there was an object in it. Others may be creating theirs: this is
-/// for ids that the dead process noted.
-pub(in crate::shared) fn end_unfinished(tree: &str, id: u64) {
-    let name = name_of(tree, id);
-    if open_named(&name).is_ok_and(|file| fstat(&file).is_ok_and(|about| about.st_blocks == 0)) {
-        unlink_named(&name);
     }
 }
 

@@ -138,18 +138,10 @@ pub fn create(kind: Kind) -> Result<Arc<Object>, ObjectError> {
         };
         random.map_err(failed)?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR;
-        // Before there is anything: a death in between must not leave a segment that nobody knows.
-        holders::note(tree, id);
         let file = match rustix::shm::open(&name, flags, Mode::RUSR | Mode::WUSR) {
             Ok(file) => file,
-            Err(Errno::EXIST) => {
-                holders::forget(tree, id);
-                continue;
-            }
-            Err(error) => {
-                holders::forget(tree, id);
-                return Err(failed(error).into());
-            }
+            Err(Errno::EXIST) => continue,
+            Err(error) => return Err(failed(error).into()),
         };
         let built = (|| {
             ftruncate(&file, allowed_length() as u64).map_err(failed)?;
@@ -163,11 +155,10 @@ pub fn create(kind: Kind) -> Result<Arc<Object>, ObjectError> {
             Ok(object) => Arc::new(object),
             Err(error) => {
                 unlink_named(&name);
-                holders::forget(tree, id);
                 return Err(error);
             }
         };
-        holders::hold(object.header(), me);
+        holders::hold(tree, id, object.header(), me);
         attached().get_or_insert_default().insert(id, Arc::downgrade(&object));
         return Ok(object);
     }
@@ -189,8 +180,7 @@ pub fn attach(id: u64) -> Result<Arc<Object>, ObjectError> {
     tree.owners()?;
     let file = open_named(&name_of(tree.name(), id)).map_err(|_| ObjectError::Gone)?;
     let object = map(tree, me, id, None, &file)?;
-    holders::note(tree, id);
-    holders::hold(object.header(), me);
+    holders::hold(tree, id, object.header(), me);
     let object = Arc::new(object);
     attached.insert(id, Arc::downgrade(&object));
     Ok(object)

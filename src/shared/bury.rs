@@ -2,30 +2,52 @@
 
 use std::sync::atomic::Ordering;
 
-use super::object::{clear_bit, end_if_unused, name_of, release, with_header};
+use super::object::{clear_bit, end_creation, end_if_unused, name_of, release, with_header};
 use super::parcel;
-use crate::shm::{self, Mailbox, Segment, Slot, Spot, handles, names, open_named};
+use crate::shm::{self, Mailbox, Registrar, Segment, Slot, Spot, handles, names, open_named};
 use crate::sync::Owner;
 
+/// Lets others have the locks of a slot's worker, which is dead, and drops its handles.
+///
+/// The supervisor that does this may be killed meanwhile. Then the next one does all of it again: the slot forgets
+/// the worker last, and until then nobody else gets the worker's place, under which its handles are noted.
+pub fn bury(registrar: &Registrar, tree: &str, slot: Slot<'_>, owner: Owner) {
+    registrar.bury(owner);
+    bury_holdings(tree, slot.mailbox, owner);
+    slot.entry.set_owner(None);
+    registrar.vacate(owner);
+}
+
 /// Takes a dead worker off every object that it held. `mailbox` was its own.
-pub fn bury_holdings(tree: &str, mailbox: Mailbox<'_>, owner: Owner) {
-    let take_off = |id: u64| {
+fn bury_holdings(tree: &str, mailbox: Mailbox<'_>, owner: Owner) {
+    let take_off = |id: u64, noted: bool| {
         with_header(tree, id, |header| {
-            clear_bit(header, owner);
-            release(tree, end_if_unused(tree, id, header));
+            // Of those that it did not note, one that it did not hold may be one that somebody else is creating,
+            // and nobody holds yet.
+            if clear_bit(header, owner) || noted {
+                release(tree, end_if_unused(tree, id, header));
+            }
         });
     };
+    let created = mailbox.creating().load(Ordering::SeqCst);
+    if created != 0 {
+        take_off(created, true);
+        end_creation(tree, created);
+        mailbox.creating().store(0, Ordering::SeqCst);
+    }
     for held in mailbox.held() {
-        let id = held.swap(0, Ordering::SeqCst);
+        let id = held.load(Ordering::SeqCst);
         if id != 0 {
-            take_off(id);
+            take_off(id, true);
+            held.store(0, Ordering::SeqCst);
         }
     }
-    if mailbox.held_more().swap(0, Ordering::SeqCst) != 0 {
+    if mailbox.held_more().load(Ordering::SeqCst) != 0 {
         let prefix = name_of(tree, 0);
         let prefix = &prefix[..prefix.len() - 16];
         let ids = names().filter_map(|name| u64::from_str_radix(name.strip_prefix(prefix)?, 16).ok());
-        ids.for_each(take_off);
+        ids.for_each(|id| take_off(id, false));
+        mailbox.held_more().store(0, Ordering::SeqCst);
     }
 }
 
@@ -69,9 +91,7 @@ pub fn bury_session(segment: &Segment) {
     for index in 0..shm::SLOTS as u32 {
         let slot = segment.slot(index);
         if let Some(owner) = slot.entry.owner() {
-            slot.entry.set_owner(None);
-            registrar.bury(owner);
-            bury_holdings(&segment.tree_name(), slot.mailbox, owner);
+            bury(&registrar, &segment.tree_name(), slot, owner);
         }
         if slot.entry.reserved.load(Ordering::SeqCst) != 0 {
             discard_undelivered(segment, slot);

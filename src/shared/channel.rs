@@ -7,11 +7,13 @@
 //! the lock. A killed waiter counts on, which costs others a needless wake-up call and nothing else; one that
 //! was woken and killed leaves its turn to whoever looks next, which is why sleeps are short.
 
+use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::buffer::{Damaged, WriteError};
-use super::object::{Guard, Header, Object, half_size, retain};
+use super::object::{Guard, Header, Object, attach, half_size, retain};
 use super::parcel::{self, Parcel};
 use super::ring::{HEAD, Item, Record, item_size};
 use crate::sync::spin;
@@ -39,13 +41,20 @@ pub enum Popped {
     Closed,
 }
 
-/// An item that was taken out: its handles are the receiver's to attach, and then to release.
-#[derive(Debug)]
+/// An item that was taken out: its handles are the receiver's to release.
 pub struct Received {
     /// The value.
     pub bytes: Vec<u8>,
     /// The objects whose handles are in it.
     pub ids: Vec<u64>,
+    /// The same objects, held by this process since before the item was taken out.
+    pub held: Vec<Arc<Object>>,
+}
+
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Received").field("bytes", &self.bytes).field("ids", &self.ids).finish_non_exhaustive()
+    }
 }
 
 /// Why nothing was pushed.
@@ -232,7 +241,8 @@ impl<'a> Ring<'a> {
             bytes.truncate(len);
             ids = found;
         }
-        Some(Received { bytes, ids })
+        let held = ids.iter().filter_map(|id| attach(*id).ok()).collect();
+        Some(Received { bytes, ids, held })
     }
 
     fn read(&self, at: u64, to: &mut [u8]) {

@@ -14,7 +14,7 @@ mod parcel;
 mod place;
 mod ring;
 
-pub use bury::{bury_holdings, bury_session, discard_undelivered, sweep};
+pub use bury::{bury, bury_session, discard_undelivered, sweep};
 pub use object::{
     Change, Guard, Header, Kind, LockError, Object, ObjectError, attach, create, release, retain,
 };

@@ -15,6 +15,7 @@
 //! | `large` | host, worker | set before a payload takes more than the pages that every mailbox has, in a segment apart or in more pages, so that whoever frees the slot gives them back |
 //! | `handles` | writer of the payload; its reader clears it | [`Parcel`](crate::shared::Parcel) of objects' handles: 1 the job's payload ends with such, 2 the reply's does, and nobody has taken them yet |
 //! | `held`, `held_more` | worker | the objects that it holds, noted before it does; `held_more`: and some that found no room |
+//! | `creating` | worker | the object that it is creating, noted before that has a file |
 //! | `length` | writer of the payload | bytes of job or reply; more than [`INLINE`] lie in a segment of their own |
 //! | `replied` | worker | when, on the monotonic clock |
 //!
@@ -41,6 +42,7 @@ struct Words {
     held_more: AtomicU32,
     length: AtomicU64,
     replied: AtomicU64,
+    creating: AtomicU64,
     held: [AtomicU64; HELD],
 }
 
@@ -169,6 +171,7 @@ impl<'a> Mailbox<'a> {
         }
         words.length.store(0, Ordering::SeqCst);
         words.replied.store(0, Ordering::SeqCst);
+        words.creating.store(0, Ordering::SeqCst);
     }
 
     /// Futex of the waiting worker.
@@ -214,6 +217,11 @@ impl<'a> Mailbox<'a> {
     /// Ids of the objects that the worker holds, as it says; 0 is none.
     pub fn held(&self) -> &'a [AtomicU64] {
         &self.words().held
+    }
+
+    /// Id of the object that the worker is creating, as it says; 0 is none.
+    pub fn creating(&self) -> &'a AtomicU64 {
+        &self.words().creating
     }
 
     /// Whether it holds more than that.

@@ -5,7 +5,7 @@
 //! | word | written by | meaning |
 //! |---|---|---|
 //! | `generation` | a zygote: even → odd when it takes the place for a worker, odd → even once that is gone | odd: this process lives; 0: the place was never taken. A futex that waiters for its locks sleep on |
-//! | `pid` | the zygote after the fork | the process, for the case that nobody is left to publish its death |
+//! | `pid` | the zygote after the fork; 0 once nothing of the process is left | the process, for the case that nobody is left to publish its death. A place with one is not given away |
 //!
 //! Place 0 is the root host's, which never dies: with it ends everything. Workers and hosts map the table for
 //! reading alone, so no job can make a process look dead or alive.
@@ -85,6 +85,11 @@ impl OwnerCheck for Owners {
     }
 }
 
+/// What follows the generation of a process that is gone: even, but not zero, which is a place that nobody ever had.
+fn next(generation: u32) -> u32 {
+    generation.checked_add(1).unwrap_or(2)
+}
+
 /// The table as a zygote has it: for writing.
 pub struct Registrar {
     mapping: Mapping,
@@ -110,14 +115,13 @@ impl Registrar {
     pub fn admit(&mut self) -> Option<Owner> {
         for step in 0..OWNERS - 1 {
             let index = 1 + (self.next - 1 + step) % (OWNERS - 1);
-            if let Some(owner) = self.take(index as u16, |generation, _| generation % 2 == 0) {
+            if let Some(owner) = self.take(index as u16, |generation, pid| generation % 2 == 0 && pid == 0) {
                 self.next = 1 + index % (OWNERS - 1);
                 return Some(owner);
             }
         }
         // Some may belong to workers whose zygote was killed, so that nobody gave their places back.
-        let abandoned =
-            |generation, pid: u32| generation % 2 == 1 && pid != 0 && process::has_ended(pid.cast_signed());
+        let abandoned = |_, pid: u32| pid != 0 && process::has_ended(pid.cast_signed());
         (1..OWNERS as u16).find_map(|index| self.take(index, abandoned))
     }
 
@@ -141,14 +145,24 @@ impl Registrar {
         }
     }
 
-    /// Publishes that a process is gone, and wakes whoever waits for its locks.
+    /// Publishes that a process is gone, and wakes whoever waits for its locks. Its place stays its own until
+    /// [`vacate`](Registrar::vacate): what it held is noted under the place's number.
+    ///
+    /// Doing this again does no harm, for whoever does it may be killed and another go on.
     pub fn bury(&self, owner: Owner) {
         if let Some(entry) = entry(&self.mapping, owner.index) {
-            // Zero would be a place that nobody ever had.
-            let dead = owner.generation.checked_add(1).unwrap_or(2);
-            let _ =
-                entry.generation.compare_exchange(owner.generation, dead, Ordering::SeqCst, Ordering::SeqCst);
+            let (alive, dead) = (owner.generation, next(owner.generation));
+            let _ = entry.generation.compare_exchange(alive, dead, Ordering::SeqCst, Ordering::SeqCst);
             futex::wake_all(&entry.generation);
+        }
+    }
+
+    /// Lets others have the place of a process that was buried, and of which nothing is left.
+    pub fn vacate(&self, owner: Owner) {
+        if let Some(entry) = entry(&self.mapping, owner.index)
+            && entry.generation.load(Ordering::SeqCst) == next(owner.generation)
+        {
+            entry.pid.store(0, Ordering::SeqCst);
         }
     }
 }

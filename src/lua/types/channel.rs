@@ -12,7 +12,7 @@ use crate::lua::convert::DecodeError;
 use crate::lua::hooks;
 use crate::lua_function;
 use crate::shared::channel::{self, Popped, PushError, Pushed, Received, Waiting};
-use crate::shared::{Guard, Kind, Object, attach, release};
+use crate::shared::{Guard, Kind, Object, release};
 use crate::sys::clock;
 
 lua_function!(close => close_body);
@@ -184,9 +184,7 @@ unsafe fn take(lua: *mut lua_State, object: &Object, end: Option<u64>) -> Result
 
 /// Pushes an item's value.
 unsafe fn deliver(lua: *mut lua_State, object: &Object, received: Received) -> Result<(), Raise> {
-    let Received { bytes, ids } = received;
-    // From here on this process holds what the item held.
-    let objects: Vec<_> = ids.iter().filter_map(|id| attach(*id).ok()).collect();
+    let Received { bytes, ids, held } = received;
     if !ids.is_empty() {
         release(object.tree_name(), ids);
     }
@@ -201,7 +199,7 @@ unsafe fn deliver(lua: *mut lua_State, object: &Object, received: Received) -> R
             Ok(()) => Ok(()),
         }
     };
-    drop(objects);
+    drop(held);
     decoded
 }
 

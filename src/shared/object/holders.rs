@@ -24,6 +24,36 @@ const ONE: u64 = 1;
 const MADE: u64 = 1 << 32;
 const COUNT: u64 = MADE - 1;
 
+/// A note that this process is creating an object, until it is dropped. An object that nobody holds yet would stay
+/// for ever if its creator died.
+pub(super) struct Creation(&'static Tree);
+
+impl Creation {
+    pub(super) fn of(tree: &'static Tree, id: u64) -> Creation {
+        if let Some(mailbox) = tree.journal() {
+            mailbox.creating().store(id, Ordering::SeqCst);
+        }
+        Creation(tree)
+    }
+}
+
+impl Drop for Creation {
+    fn drop(&mut self) {
+        if let Some(mailbox) = self.0.journal() {
+            mailbox.creating().store(0, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Removes what is there of an object whose creator died before it held it.
+pub(in crate::shared) fn end_creation(tree: &str, id: u64) {
+    let Ok(file) = open_named(&name_of(tree, id)) else { return };
+    if fstat(&file).is_ok_and(|about| about.st_blocks == 0) {
+        return unlink_named(&name_of(tree, id));
+    }
+    with_header(tree, id, |header| release(tree, end_if_unused(tree, id, header)));
+}
+
 /// Notes that this process holds the object.
 pub(super) fn hold(tree: &Tree, id: u64, header: &Header, me: Owner) {
     if let Some(mailbox) = tree.journal() {
@@ -55,12 +85,10 @@ fn place(owner: Owner) -> (usize, u64) {
     (index / 64, 1 << (index % 64))
 }
 
-/// A process holds the object no more.
-pub(in crate::shared) fn clear_bit(header: &Header, owner: Owner) {
+/// A process holds the object no more. Whether it did.
+pub(in crate::shared) fn clear_bit(header: &Header, owner: Owner) -> bool {
     let (word, bit) = place(owner);
-    if let Some(word) = header.holders.get(word) {
-        word.fetch_and(!bit, Ordering::SeqCst);
-    }
+    header.holders.get(word).is_some_and(|word| word.fetch_and(!bit, Ordering::SeqCst) & bit != 0)
 }
 
 /// A message or another object is about to contain a handle of the object.
@@ -81,7 +109,8 @@ pub fn release(tree: &str, ids: Vec<u64>) {
     }
 }
 
-/// Hands over the header of an object that this process may not have mapped, if the object exists.
+/// Hands over the header of an object, if the object exists. One that this process has mapped costs no system
+/// call: between taking a handle out of a message and releasing it there is little time to be killed in.
 pub(in crate::shared) fn with_header(tree: &str, id: u64, use_header: impl FnOnce(&Header)) {
     // A process that may open nothing has what it was given.
     if let Some(object) = attached_here(id).filter(|object| object.tree_name() == tree) {

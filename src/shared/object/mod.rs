@@ -5,7 +5,7 @@ mod holders;
 mod segment;
 
 pub use header::{Header, Kind};
-pub(super) use holders::{clear_bit, end_if_unused, with_header};
+pub(super) use holders::{clear_bit, end_creation, end_if_unused, with_header};
 pub use holders::{release, retain};
 pub use segment::{Change, Guard, LockError, Object, ObjectError, attach, create};
 pub(super) use segment::{LARGEST, half_in_file, half_size, name_of};

@@ -137,6 +137,7 @@ pub fn create(kind: Kind) -> Result<Arc<Object>, ObjectError> {
             RegionError::Map { action, name, source: source.into() }
         };
         random.map_err(failed)?;
+        let _creation = holders::Creation::of(tree, id);
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR;
         let file = match rustix::shm::open(&name, flags, Mode::RUSR | Mode::WUSR) {
             Ok(file) => file,

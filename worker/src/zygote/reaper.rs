@@ -44,9 +44,7 @@ impl Zygote {
     fn bury(&self, index: u32) {
         let slot = self.segment.slot(index);
         if let Some(owner) = slot.entry.owner() {
-            slot.entry.set_owner(None);
-            self.registrar.bury(owner);
-            llib::shared::bury_holdings(&self.tree, slot.mailbox, owner);
+            llib::shared::bury(&self.registrar, &self.tree, slot, owner);
         }
     }
 

@@ -27,6 +27,11 @@ pub enum WriteError {
     },
     /// The file system of shared memory is full.
     Memory(RegionError),
+    /// The process can map no more memory.
+    Unmapped {
+        /// Bytes of the content.
+        len: usize,
+    },
 }
 
 impl fmt::Display for WriteError {
@@ -36,6 +41,9 @@ impl fmt::Display for WriteError {
                 write!(f, "the value takes {len} bytes, and there is room for {limit}")
             }
             WriteError::Memory(error) => error.fmt(f),
+            WriteError::Unmapped { len } => {
+                write!(f, "the value takes {len} bytes, and this process can map no more memory")
+            }
         }
     }
 }
@@ -85,7 +93,7 @@ pub fn write(
         }
         _ => (fitting, 0),
     };
-    let start = guard.half(pair, half, len).ok_or_else(too_long)?;
+    let start = guard.half(pair, half, len).ok_or(WriteError::Unmapped { len })?;
     guard.make_writable(pair, half, len).map_err(WriteError::Memory)?;
     // SAFETY: `len` bytes are mapped from `start` on and exist. The lock is held, so that nobody reads or writes
     // there but processes gone mad, and there is no reference to these bytes.

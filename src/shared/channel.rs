@@ -174,7 +174,7 @@ fn grow(guard: &Guard<'_>, record: Record, wanted: usize) -> Result<Record, Push
     // Offsets begin anew, so that the items stand in one piece.
     let mut larger = Record { pair, half: 0, head: 0, tail: 0, ..record };
     if used > 0 {
-        let to = Ring::new(guard, &larger).ok_or_else(too_long)?;
+        let to = Ring::new(guard, &larger).ok_or(PushError::Write(WriteError::Unmapped { len: wanted }))?;
         to.reserve(0, used).map_err(PushError::Write)?;
         // Asked for after the larger one, since that may have moved the mapping.
         let from = Ring::new(guard, &record).ok_or(PushError::Damaged)?;

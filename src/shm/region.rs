@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap};
+use rustix::process::{Resource, getrlimit};
 use rustix::shm::OFlags;
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
@@ -52,6 +53,15 @@ impl std::error::Error for RegionError {
     }
 }
 
+/// An error for a file that would be longer than this process's files may be: making it would end the process
+/// with SIGXFSZ, setrlimit(2).
+pub(super) fn check_length(length: usize) -> Result<(), Errno> {
+    match getrlimit(Resource::Fsize).current {
+        Some(limit) if limit < length as u64 => Err(Errno::FBIG),
+        _ => Ok(()),
+    }
+}
+
 /// A mapped segment. Dropping it unmaps it and, where this process created it, removes its name.
 pub struct Region {
     memory: Shmem,
@@ -66,6 +76,10 @@ unsafe impl Sync for Region {}
 impl Region {
     /// Creates a segment of `len` bytes, all zero, readable by this user alone.
     pub fn create(name: &str, len: usize) -> Result<Region, RegionError> {
+        check_length(len).map_err(|source| {
+            let source = source.into();
+            RegionError::Map { action: "create", name: name.to_owned(), source }
+        })?;
         let memory = ShmemConf::new().os_id(name).size(len).create();
         memory.map(|memory| Region { memory }).map_err(|error| map_error("create", name, error))
     }
@@ -107,6 +121,7 @@ impl Region {
             name: name.to_owned(),
             source: source.into(),
         };
+        check_length(parts.iter().map(|part| part.len()).sum()).map_err(failed)?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR;
         let file = rustix::shm::open(name, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
         write_all(&file, parts).map_err(|error| {

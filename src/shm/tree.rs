@@ -11,13 +11,12 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use rustix::fs::{FallocateFlags, Mode, fallocate, ftruncate};
 use rustix::io::Errno;
-use rustix::process::{Resource, getrlimit};
 use rustix::shm::OFlags;
 
 use super::lock_table::{self, LockTable};
 use super::mailbox::Mailbox;
 use super::owners::{self, Owners, Registrar};
-use super::region::RegionError;
+use super::region::{RegionError, check_length};
 use super::stale::{self, SessionLock};
 use crate::sync::Owner;
 use crate::sys::exit::at_exit;
@@ -235,15 +234,6 @@ fn create(name: &str) -> Result<Owner, RegionError> {
             error => named(name, error.into()),
         }
     })
-}
-
-/// An error for a file that would be longer than this process's files may be: making it would end the process
-/// with SIGXFSZ.
-fn check_length(length: usize) -> Result<(), Errno> {
-    match getrlimit(Resource::Fsize).current {
-        Some(limit) if limit < length as u64 => Err(Errno::FBIG),
-        _ => Ok(()),
-    }
 }
 
 /// At the root's exit: removes everything of its tree.

@@ -203,9 +203,10 @@ fn map(
     }
     let header = Mapping::new(file.as_fd(), 0, PAGE, true).map_err(failed)?;
     let content = Mapping::new(file.as_fd(), PAGE, FIRST, true).map_err(failed)?;
+    // Not looked at in a fresh file: it has no pages yet, and perhaps there is no room for any.
     // SAFETY: see `Object::header`.
-    let written = unsafe { &*header.start().cast::<Header>() }.kind();
-    let kind = kind.or(written).ok_or(ObjectError::Gone)?;
+    let written = || unsafe { &*header.start().cast::<Header>() }.kind();
+    let kind = kind.or_else(written).ok_or(ObjectError::Gone)?;
     Ok(Object {
         tree,
         me,
@@ -439,7 +440,12 @@ impl<'a> Guard<'a> {
             return self.make_writable(pair, half, len).ok();
         }
         let start = half_in_file(pair, half)? as u64;
-        let file = open_named(&name_of(self.object.tree.name(), self.object.id)).ok()?;
+        let file = match open_named(&name_of(self.object.tree.name(), self.object.id)) {
+            Ok(file) => file,
+            // Without descriptors there is no way to tell, and what stands there is hardly ever a lie.
+            Err(Errno::MFILE | Errno::NFILE) => return self.make_writable(pair, half, len).ok(),
+            Err(_) => return None,
+        };
         let hole = rustix::fs::seek(&file, SeekFrom::Hole(start)).ok()?;
         (hole >= start + len as u64).then_some(())
     }

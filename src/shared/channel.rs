@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::buffer::{Damaged, WriteError};
-use super::object::{Guard, Header, Object, attach, half_size, retain};
+use super::object::{Guard, Header, Object, ObjectError, attach, half_size, retain};
 use super::parcel::{self, Parcel};
 use super::ring::{HEAD, Item, Record, item_size};
 use crate::sync::spin;
@@ -65,6 +65,32 @@ pub enum PushError {
     /// See [`Damaged`].
     Damaged,
 }
+
+/// Why nothing was popped.
+#[derive(Debug)]
+pub enum PopError {
+    /// See [`Damaged`].
+    Damaged,
+    /// The item stays: a handle in it cannot be taken over now.
+    Handle(ObjectError),
+}
+
+impl From<Damaged> for PopError {
+    fn from(Damaged: Damaged) -> PopError {
+        PopError::Damaged
+    }
+}
+
+impl fmt::Display for PopError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PopError::Damaged => Damaged.fmt(f),
+            PopError::Handle(error) => write!(f, "the oldest item has a handle, and {error}"),
+        }
+    }
+}
+
+impl std::error::Error for PopError {}
 
 /// From this pair on a ring that becomes empty gives its pages back.
 const SMALL_RING: u32 = 5;
@@ -118,7 +144,7 @@ pub fn push(
 }
 
 /// Takes the oldest item out.
-pub fn pop(guard: &Guard<'_>, mut step: impl FnMut()) -> Result<Popped, Damaged> {
+pub fn pop(guard: &Guard<'_>, mut step: impl FnMut()) -> Result<Popped, PopError> {
     let header = guard.object().header();
     let mut record = Record::selected(header).ok_or(Damaged)?;
     if record.count == 0 {
@@ -126,7 +152,7 @@ pub fn pop(guard: &Guard<'_>, mut step: impl FnMut()) -> Result<Popped, Damaged>
     }
     let ring = Ring::new(guard, &record).ok_or(Damaged)?;
     let item = ring.item(record.head).ok_or(Damaged)?;
-    let received = ring.receive(item).ok_or(Damaged)?;
+    let received = ring.receive(item)?;
     let old = record.pair;
     record.head = item.next;
     record.count -= 1;
@@ -227,9 +253,9 @@ impl<'a> Ring<'a> {
         self.record.item(at, head)
     }
 
-    fn receive(&self, item: Item) -> Option<Received> {
+    fn receive(&self, item: Item) -> Result<Received, PopError> {
         let mut bytes = Vec::new();
-        bytes.try_reserve_exact(item.len).ok()?;
+        bytes.try_reserve_exact(item.len).map_err(|_| Damaged)?;
         bytes.resize(item.len, 0);
         self.read(item.at, &mut bytes);
         let mut ids = Vec::new();
@@ -237,12 +263,20 @@ impl<'a> Ring<'a> {
             let from = |at: usize, to: &mut [u8]| {
                 bytes.get(at..at + to.len()).map(|from| to.copy_from_slice(from)).is_some()
             };
-            let (len, found) = parcel::split(item.len, from)?;
+            let (len, found) = parcel::split(item.len, from).ok_or(Damaged)?;
             bytes.truncate(len);
             ids = found;
         }
-        let held = ids.iter().filter_map(|id| attach(*id).ok()).collect();
-        Some(Received { bytes, ids, held })
+        let mut held = Vec::with_capacity(ids.len());
+        for id in &ids {
+            match attach(*id) {
+                Ok(object) => held.push(object),
+                // Its memory was damaged, or the item's.
+                Err(ObjectError::Gone) => {}
+                Err(error) => return Err(PopError::Handle(error)),
+            }
+        }
+        Ok(Received { bytes, ids, held })
     }
 
     fn read(&self, at: u64, to: &mut [u8]) {

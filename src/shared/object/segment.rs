@@ -179,7 +179,11 @@ pub fn attach(id: u64) -> Result<Arc<Object>, ObjectError> {
         return Err(TreeError::Confined.into());
     }
     tree.owners()?;
-    let file = open_named(&name_of(tree.name(), id)).map_err(|_| ObjectError::Gone)?;
+    let name = name_of(tree.name(), id);
+    let file = open_named(&name).map_err(|error| match error {
+        Errno::NOENT => ObjectError::Gone,
+        error => RegionError::Map { action: "open", name, source: error.into() }.into(),
+    })?;
     let object = map(tree, me, id, None, &file)?;
     holders::hold(tree, id, object.header(), me);
     let object = Arc::new(object);

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::buffer::{Damaged, WriteError};
-use super::object::{Guard, Header, Object, ObjectError, attach, half_size, retain};
+use super::object::{Guard, Header, Object, ObjectError, attach, half_size, release_held, retain};
 use super::parcel::{self, Parcel};
 use super::ring::{HEAD, Item, Record, item_size};
 use crate::sync::spin;
@@ -41,19 +41,17 @@ pub enum Popped {
     Closed,
 }
 
-/// An item that was taken out: its handles are the receiver's to release.
+/// An item that was taken out.
 pub struct Received {
     /// The value.
     pub bytes: Vec<u8>,
-    /// The objects whose handles are in it.
-    pub ids: Vec<u64>,
-    /// The same objects, held by this process since before the item was taken out.
+    /// The objects whose handles are in it, held by this process since before the item was taken out.
     pub held: Vec<Arc<Object>>,
 }
 
 impl fmt::Debug for Received {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Received").field("bytes", &self.bytes).field("ids", &self.ids).finish_non_exhaustive()
+        f.debug_struct("Received").field("bytes", &self.bytes).finish_non_exhaustive()
     }
 }
 
@@ -164,6 +162,8 @@ pub fn pop(guard: &Guard<'_>, mut step: impl FnMut()) -> Result<Popped, PopError
         }
     }
     record.select(header, &mut step);
+    // At once: who is killed before this leaves objects that nobody has, until the tree ends.
+    received.held.iter().for_each(|object| release_held(object));
     if record.pair != old {
         guard.release_pair(old);
     }
@@ -276,7 +276,7 @@ impl<'a> Ring<'a> {
                 Err(error) => return Err(PopError::Handle(error)),
             }
         }
-        Ok(Received { bytes, ids, held })
+        Ok(Received { bytes, held })
     }
 
     fn read(&self, at: u64, to: &mut [u8]) {

@@ -9,12 +9,14 @@ pub mod buffer;
 mod bury;
 pub mod channel;
 mod contained;
+mod delivery;
 mod object;
 mod parcel;
 mod place;
 mod ring;
 
 pub use bury::{bury, bury_session, discard_undelivered, sweep};
+pub use delivery::take_over;
 pub use object::{
     Change, Guard, Header, Kind, LockError, Object, ObjectError, attach, create, release, retain,
 };

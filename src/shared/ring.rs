@@ -66,6 +66,7 @@ impl Record {
         let record = Record { pair, half, head, tail, count, capacity, closed: closed != 0 };
         let makes_sense = pair <= LARGEST
             && head <= tail
+            && tail <= u64::MAX / 2
             && tail - head <= half_size(pair) as u64
             && head.is_multiple_of(8)
             && tail.is_multiple_of(8)

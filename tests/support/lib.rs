@@ -7,6 +7,7 @@
 //! | [`scratch`] | directories that vanish with their test |
 //! | [`script`] | what to run, and how: [`Script`] |
 //! | [`session`] | a host that runs, line by line, and its end: [`Session`], [`Outcome`] |
+//! | `filter` | a kernel that lacks a system call |
 //! | [`process`] | the process table, by /proc |
 //! | [`shm`] | the files of shared memory |
 //! | [`version`] | which Lua it is |
@@ -15,6 +16,7 @@
 //! Nothing here claims anything about llib's behaviour; that is what the tests do.
 
 pub mod binaries;
+mod filter;
 pub mod process;
 pub mod scratch;
 pub mod script;

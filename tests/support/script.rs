@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::scratch::unique;
 use crate::session::{Outcome, Session};
 use crate::shm::Shm;
-use crate::{Scratch, binaries, process, shm, until, version};
+use crate::{Scratch, binaries, filter, process, shm, until, version};
 
 /// Who runs a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +59,7 @@ pub struct Script {
     arguments: Vec<String>,
     directory: Option<PathBuf>,
     own_group: bool,
+    missing: Option<u32>,
 }
 
 impl Script {
@@ -80,6 +81,7 @@ impl Script {
             arguments: Vec::new(),
             directory: None,
             own_group: false,
+            missing: None,
         }
     }
 
@@ -121,6 +123,12 @@ impl Script {
     /// Makes it the leader of a process group, as a shell with job control does.
     pub fn in_own_group(mut self) -> Script {
         self.own_group = true;
+        self
+    }
+
+    /// As on a kernel that does not have a system call.
+    pub fn without_system_call(mut self, number: u32) -> Script {
+        self.missing = Some(number);
         self
     }
 
@@ -174,6 +182,9 @@ impl Script {
         command.stdin(Stdio::piped()).stdout(open("stdout")).stderr(open("stderr"));
         if self.own_group {
             command.process_group(0);
+        }
+        if let Some(number) = self.missing {
+            filter::without_system_call(&mut command, number);
         }
         let described = format!("{command:?}");
         let child = command.spawn().unwrap_or_else(|error| panic!("cannot run {described}: {error}"));

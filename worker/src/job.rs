@@ -4,8 +4,8 @@ use std::os::fd::RawFd;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use llib::shared::{release, split_in_memory};
-use llib::shm::{Mailbox, Region, RegionError, Spot, Tree, handles};
+use llib::shared::{split_in_memory, take_over};
+use llib::shm::{Mailbox, Region, RegionError, Spot, handles};
 use llib::wire::settings::{PREFIX, Settings};
 
 /// A job as it stands in shared memory.
@@ -116,12 +116,7 @@ impl Job {
         let values = self.values.lock().map(|mut values| std::mem::take(&mut *values)).unwrap_or_default();
         let decoded = decode(std::ptr::with_exposed_provenance(values.address), values.len);
         if !values.ids.is_empty() {
-            // This process holds now what the message held. In this order: a death in between leaves a handle
-            // too many, which is better than one too few.
-            self.mailbox.handles().store(handles::NONE, Ordering::SeqCst);
-            if let Some(tree) = Tree::joined() {
-                release(tree.name(), values.ids);
-            }
+            take_over(self.mailbox, values.ids);
         }
         decoded
     }

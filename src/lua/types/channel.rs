@@ -12,7 +12,7 @@ use crate::lua::convert::DecodeError;
 use crate::lua::hooks;
 use crate::lua_function;
 use crate::shared::channel::{self, Popped, PushError, Pushed, Received, Waiting};
-use crate::shared::{Guard, Kind, Object, release};
+use crate::shared::{Guard, Kind, Object};
 use crate::sys::clock;
 
 lua_function!(close => close_body);
@@ -184,10 +184,7 @@ unsafe fn take(lua: *mut lua_State, object: &Object, end: Option<u64>) -> Result
 
 /// Pushes an item's value.
 unsafe fn deliver(lua: *mut lua_State, object: &Object, received: Received) -> Result<(), Raise> {
-    let Received { bytes, ids, held } = received;
-    if !ids.is_empty() {
-        release(object.tree_name(), ids);
-    }
+    let Received { bytes, held } = received;
     // SAFETY: see above; the bytes are private.
     let decoded = unsafe {
         match decode_plain(lua, bytes.as_ptr(), bytes.len()) {

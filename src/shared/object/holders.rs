@@ -96,9 +96,18 @@ pub fn retain(object: &Object) {
     object.header().references.fetch_add(MADE + ONE, Ordering::SeqCst);
 }
 
+/// A message or another object contains a handle no more of an object that this process holds, so that this is not
+/// its end.
+pub(in crate::shared) fn release_held(object: &Object) {
+    let _ = object.header().references.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+}
+
+fn less(references: u64) -> Option<u64> {
+    (references & COUNT != 0).then(|| references - ONE)
+}
+
 /// A message or an object of the tree contains these handles no more.
 pub fn release(tree: &str, ids: Vec<u64>) {
-    let less = |references: u64| (references & COUNT != 0).then(|| references - ONE);
     // What ends may contain handles in turn, and so on: a list instead of recursion.
     let mut left = ids;
     while let Some(id) = left.pop() {

@@ -5,6 +5,7 @@ mod holders;
 mod segment;
 
 pub use header::{Header, Kind};
+pub(super) use holders::release_held;
 pub(super) use holders::{clear_bit, end_creation, end_if_unused, with_header};
 pub use holders::{release, retain};
 pub use segment::{Change, Guard, LockError, Object, ObjectError, attach, create};

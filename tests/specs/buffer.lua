@@ -1,10 +1,12 @@
 -- thread.buffer: one value that several processes share.
--- Needs Lua 5.4.
 
 local llib = require "llib"
 local thread = llib.thread
 local T = dofile((arg[0]:match("^(.*/)") or "./") .. "support.lua")
 local spec, equal, same = T.spec, T.equal, T.same
+local pack, unpack = T.pack, T.unpack
+
+local MiB = 1048576
 
 -- How many objects this program and its jobs share, once the handles that nobody has any more were collected.
 local function segments()
@@ -100,7 +102,7 @@ spec("mod is atomic: no change of any process is lost", function()
     end)
   end
   for _ = 1, 500 do b:mod(function(v) v.n = v.n + 1 return v end) end
-  for i = 1, 4 do T.results(table.pack(tasks[i]:await(20000))) end
+  for i = 1, 4 do T.results(pack(tasks[i]:await(20000))) end
   equal(b.n, 2500)
 end)
 
@@ -108,7 +110,7 @@ spec("a mod that runs keeps get of other processes waiting, and those see what i
   local b, path = thread.buffer("before"), T.path()
   local task = thread.async(function()
     b:mod(function()
-      local file <close> = assert(io.open(path, "w"))
+      local file = assert(io.open(path, "w"))
       file:write("in\n")
       file:close()
       require "llib".thread.sleep(100)
@@ -185,7 +187,7 @@ spec("a yield inside mod or a method is an error that frees the lock", function(
   } do
     local ok, text = coroutine.resume(coroutine.create(body))
     equal(ok, false)
-    T.contains(text, "attempt to yield across a C-call boundary")
+    T.contains(text, "attempt to yield across")
   end
   equal(b.gone, nil)
   equal(T.values(function() b:set(2) return b:get() end), 2)
@@ -204,7 +206,7 @@ spec("a job that ends inside mod leaves the value, and the buffer to others", fu
     local path = T.path()
     local task = thread.async(function()
       b:mod(function()
-        local file <close> = assert(io.open(path, "w"))
+        local file = assert(io.open(path, "w"))
         file:write("in\n")
         file:close()
         finish()
@@ -214,7 +216,7 @@ spec("a job that ends inside mod leaves the value, and the buffer to others", fu
     T.line(path)
     if name == "closed" then task:close() end
     equal(b:get(), "old", "the value after " .. name)
-    T.failure(table.pack(task:await(5000)), name == "killed" and "signal" or name)
+    T.failure(pack(task:await(5000)), name == "killed" and "signal" or name)
     equal(b:mod(function(v) return v end), "old")
   end
 end)
@@ -272,9 +274,9 @@ end)
 
 spec("a method called with a colon changes the value", function()
   local b = thread.buffer({ n = 1, add = function(self, k, ...) self.n = self.n + k return self.n, ... end })
-  T.results(table.pack(b:add(4, "a", nil)), 5, "a", nil)
+  T.results(pack(b:add(4, "a", nil)), 5, "a", nil)
   equal(b.n, 5)
-  T.results(table.pack(T.values(function() return b:add(10) end)), 15)
+  T.results(pack(T.values(function() return b:add(10) end)), 15)
   equal(b:get().n, 15)
 end)
 
@@ -293,7 +295,7 @@ end)
 spec("methods are atomic", function()
   local b, tasks = thread.buffer({ n = 0, inc = function(self) self.n = self.n + 1 end }), {}
   for i = 1, 4 do tasks[i] = thread.async(function() for _ = 1, 200 do b:inc() end end) end
-  for i = 1, 4 do T.results(table.pack(tasks[i]:await(20000))) end
+  for i = 1, 4 do T.results(pack(tasks[i]:await(20000))) end
   equal(b.n, 800)
 end)
 
@@ -324,11 +326,13 @@ end)
 spec("a method gets and gives thousands of values", function()
   local b = thread.buffer({ count = function(self, ...) self.n = select("#", ...) return ... end })
   local many = {}
-  for i = 1, 5000 do many[i] = i end
-  local results = table.pack(b:count(table.unpack(many)))
-  equal(results.n, 5000)
-  equal(results[5000], 5000)
-  equal(b.n, 5000)
+  -- C functions of Lua 5.1 have 8,000 stack slots at most.
+  local count = T.lua >= 5.2 and 5000 or 2000
+  for i = 1, count do many[i] = i end
+  local results = pack(b:count(unpack(many)))
+  equal(results.n, count)
+  equal(results[count], count)
+  equal(b.n, count)
 end)
 
 spec("a function of a field acts on the value if the buffer comes first, and is itself otherwise", function()
@@ -377,14 +381,19 @@ spec("arithmetic is that of the value, on either side and on both", function()
   equal(b / 2, 3.5) equal(14 / b, 2.0) equal(b / two, 3.5)
   equal(b % 4, 3) equal(9 % b, 2) equal(b % two, 1)
   equal(b ^ 2, 49.0) equal(2 ^ b, 128.0) equal(b ^ two, 49.0)
-  equal(b // 2, 3) equal(15 // b, 2) equal(b // two, 3)
   equal(-b, -7)
-  equal(b & 3, 3) equal(3 & b, 3) equal(b & two, 2)
-  equal(b | 8, 15) equal(8 | b, 15) equal(b | two, 7)
-  equal(b ~ 1, 6) equal(1 ~ b, 6) equal(b ~ two, 5)
-  equal(b << 1, 14) equal(1 << b, 128) equal(b << two, 28)
-  equal(b >> 1, 3) equal(256 >> b, 2) equal(b >> two, 1)
-  equal(~b, ~7)
+  if T.lua >= 5.3 then
+    T.load([[
+      local equal, b, two = ...
+      equal(b // 2, 3) equal(15 // b, 2) equal(b // two, 3)
+      equal(b & 3, 3) equal(3 & b, 3) equal(b & two, 2)
+      equal(b | 8, 15) equal(8 | b, 15) equal(b | two, 7)
+      equal(b ~ 1, 6) equal(1 ~ b, 6) equal(b ~ two, 5)
+      equal(b << 1, 14) equal(1 << b, 128) equal(b << two, 28)
+      equal(b >> 1, 3) equal(256 >> b, 2) equal(b >> two, 1)
+      equal(~b, ~7)
+    ]], "=operators")(equal, b, two)
+  end
   equal(b:get(), 7, "the value after all that")
   equal(thread.buffer("10") + 5, 15)
   equal(thread.buffer(1.5) + 1, 2.5)
@@ -396,11 +405,14 @@ spec("concatenation, length, comparison and call are those of the value", functi
   equal(b .. 1, "ab1")
   equal(#b, 2) equal(#thread.buffer({ 1, 2, 3 }), 3)
   equal(b < c, true) equal(c < b, false) equal(b <= b, true) equal(b > c, false) equal(b >= c, false)
-  equal(thread.buffer(5) < 6, true) equal(4 < thread.buffer(5), true) equal(thread.buffer(5) <= 5, true)
-  equal(5 > thread.buffer(5), false) equal(5 >= thread.buffer(5), true)
+  -- Before Lua 5.2 no metamethod is asked about values of two types.
+  if T.lua >= 5.2 then
+    equal(thread.buffer(5) < 6, true) equal(4 < thread.buffer(5), true) equal(thread.buffer(5) <= 5, true)
+    equal(5 > thread.buffer(5), false) equal(5 >= thread.buffer(5), true)
+  end
   local f = thread.buffer(function(...) return select("#", ...), ... end)
-  T.results(table.pack(f()), 0)
-  T.results(table.pack(f(1, nil)), 2, 1, nil)
+  T.results(pack(f()), 0)
+  T.results(pack(f(1, nil)), 2, 1, nil)
 end)
 
 spec("buffers are equal if their values are, or if they are the same buffer", function()
@@ -435,10 +447,12 @@ spec("the value's own metamethods are used", function()
   }
   local a, b = thread.buffer(setmetatable({ id = 1 }, meta)), thread.buffer(setmetatable({ id = 2 }, meta))
   equal(a + 1, "add") equal(1 + a, "add") equal(a + b, "add") equal(a - b, "table") equal(-a, "unm")
-  equal(a .. "x", "concat") equal(#a, 42)
+  equal(a .. "x", "concat")
   equal(a == b, false) equal(a == thread.buffer(a:get()), true) equal(a < b, true) equal(a <= b, true)
-  T.results(table.pack(a("x", nil)), 1, "x", nil)
+  T.results(pack(a("x", nil)), 1, "x", nil)
   equal(tostring(a), "object 1")
+  if T.lua < 5.2 then return end
+  equal(#a, 42)
   local keys = {}
   for key, value in pairs(a) do keys[key] = value end
   same(keys, { only = 1 })
@@ -453,6 +467,7 @@ spec("tostring is that of the value", function()
 end)
 
 spec("pairs and ipairs walk over a copy", function()
+  if T.lua < 5.2 then T.skip("pairs asks no metamethod in Lua 5.1") end
   local b = thread.buffer({ "a", "b", "c", x = 1, y = { 2 } })
   local all, count = {}, 0
   for key, value in pairs(b) do
@@ -462,16 +477,17 @@ spec("pairs and ipairs walk over a copy", function()
   equal(count, 5)
   same(all, { "a", "b", "c", x = 1, y = { 2 } })
   b:set({ "a", "b", nil, "d" })
+  for _ in pairs(thread.buffer({})) do T.fail("an empty table has no pairs") end
+  if T.lua < 5.3 then return end
   local list = {}
   for i, value in ipairs(b) do list[i] = value end
   same(list, { "a", "b" })
-  for _ in pairs(thread.buffer({})) do T.fail("an empty table has no pairs") end
   equal(next({}, nil), nil)
 end)
 
 spec("standard functions that go through metamethods take buffers", function()
   local b = thread.buffer({ "a", "b", "c" })
-  equal(table.concat({ table.unpack(b, 1, #b) }, ","), "a,b,c")
+  if T.lua >= 5.3 then equal(table.concat({ unpack(b, 1, #b) }, ","), "a,b,c") end
   equal(rawequal(b, b), true)
   equal(type(b), "userdata")
   equal(getmetatable(b), "llib.buffer")
@@ -482,30 +498,36 @@ spec("an operator that the value has not raises where it stands", function()
   T.raises_here(function() return none + 1 end, "attempt to perform arithmetic on a nil value")
   T.raises_here(function() return 1 + t end, "attempt to perform arithmetic on a table value")
   T.raises_here(function() return -t end, "attempt to perform arithmetic on a table value")
-  T.raises_here(function() return n & 1.5 end, "number has no integer representation")
-  T.raises_here(function() return ~t end, "attempt to perform bitwise operation on a table value")
-  T.raises_here(function() return n // 0 end, "attempt to ")
   T.raises_here(function() return t .. "x" end, "attempt to concatenate a table value")
   T.raises_here(function() return #n end, "attempt to get length of a number value")
-  T.raises_here(function() return n < "x" end, "attempt to compare number with string")
-  T.raises_here(function() return t <= 1 end, "attempt to compare table with number")
+  T.raises_here(function() return n < thread.buffer("x") end, "attempt to compare number with string")
+  T.raises_here(function() return t <= n end, "attempt to compare table with number")
   T.raises_here(function() return n() end, "attempt to call a buffer of a number value")
   T.raises_here(function() return n.field end, "attempt to index a buffer of a number value")
   T.raises_here(function() return none[1] end, "attempt to index a buffer of a nil value")
-  T.raises_here(function() for _ in pairs(n) do end end, "attempt to iterate over a buffer of a number value")
-  T.raises_here(function() t:missing() end, "attempt to call a nil value (method 'missing')")
+  T.raises_here(function() t:missing() end, "attempt to call")
+  if T.lua >= 5.2 then
+    T.raises_here(function() for _ in pairs(n) do end end, "attempt to iterate over a buffer of a number value")
+  end
+  if T.lua < 5.3 then return end
+  for code, text in pairs {
+    ["n & 1.5"] = "number has no integer representation", ["n // 0"] = "attempt to ",
+    ["~t"] = "attempt to perform bitwise operation on a table value",
+  } do
+    local operate = T.load("local n, t = ... return " .. code, "=operation")
+    T.raises(function() return operate(n, t) end, "operation:1: ", text)
+  end
 end)
 
 spec("what a metamethod of the value raises comes out as it is", function()
   local thrown = {}
   local function raise() error(thrown) end
-  local meta = { __add = raise, __concat = raise, __len = raise, __lt = raise, __call = raise, __index = raise }
+  local meta = { __add = raise, __concat = raise, __lt = raise, __call = raise, __index = raise }
   local b = thread.buffer(setmetatable({}, meta))
   b:mod(function(v) return v end)
   local got = b:get()
   for name, body in pairs {
-    add = function() return b + 1 end, concat = function() return b .. 1 end, len = function() return #b end,
-    lt = function() return b < 1 end, call = function() return b() end, index = function() return b.x end,
+    add = function() return b + 1 end, concat = function() return b .. 1 end, lt = function() return b < thread.buffer(b:get()) end, call = function() return b() end, index = function() return b.x end,
   } do
     local ok, problem = pcall(body)
     equal(ok, false, name)
@@ -543,8 +565,8 @@ spec("a cleaned handle raises at any use, other handles go on", function()
     get = function() b:get() end, set = function() b:set(1) end, mod = function() b:mod(print) end,
     field = function() return b.x end, method = function() f(b) end, add = function() return b + 1 end,
     len = function() return #b end, concat = function() return "" .. b end, call = function() b() end,
-    eq = function() return b == other end, lt = function() return b < 1 end, tostring = function() tostring(b) end,
-    pairs = function() pairs(b) end, send = function() thread.buffer({ b }) end,
+    eq = function() return b == other end, lt = function() return b < other end, tostring = function() tostring(b) end,
+    pairs = T.lua >= 5.2 and function() pairs(b) end or nil, send = function() thread.buffer({ b }) end,
     async = function() thread.async(function() end, { args = { b } }) end,
   } do
     local ok, problem = pcall(body)
@@ -558,8 +580,8 @@ end)
 
 spec("values arrive exactly, from and to a job", function()
   local b = thread.buffer()
-  local values = { true, false, 0, -1, math.mininteger, math.maxinteger, 0.0, -0.0, 1 / 0, -1 / 0, 0 / 0, 1.5, 2 ^ 53,
-    "", "a\0b", ("\xff\x00"):rep(1000), ("long"):rep(100000) }
+  local values = { true, false, 0, -1, -T.largest, T.largest, 0.0, -0.0, 1 / 0, -1 / 0, 0 / 0, 1.5, 2 ^ 53,
+    "", "a\0b", ("\255\0"):rep(1000), ("long"):rep(100000) }
   for _, value in ipairs(values) do
     b:set(value)
     equal(b:get(), value)
@@ -622,6 +644,7 @@ spec("C functions, modules and hashes are values", function()
 end)
 
 spec("a value with a __close or __gc metatable is copied, and finalizers of copies run in their process", function()
+  if T.lua < 5.2 then T.skip("tables have no finalizers in Lua 5.1") end
   local path = T.path()
   local b = thread.buffer(setmetatable({ path = path }, { __gc = function(self)
     local file = io.open(self.path, "a")
@@ -639,9 +662,9 @@ end)
 
 spec("any size from nothing to 64 MiB, growing and shrinking", function()
   local b = thread.buffer("")
-  local sizes = { 0, 1, 767, 768, 769, 1500, 4095, 4096, 4097, 32768, 32769, 65535, 65536, 1 << 20, (1 << 20) + 1,
-    5 << 20, 16 << 20, 64 << 20 }
-  local function fill(size) return (("0123456789abcdef"):rep(size // 16 + 1)):sub(1, size) end
+  local sizes = { 0, 1, 767, 768, 769, 1500, 4095, 4096, 4097, 32768, 32769, 65535, 65536, MiB, MiB + 1, 5 * MiB,
+    16 * MiB, 64 * MiB }
+  local function fill(size) return (("0123456789abcdef"):rep(math.floor(size / 16) + 1)):sub(1, size) end
   for round = 1, 2 do
     for i = 1, #sizes do
       local size = sizes[round == 1 and i or #sizes + 1 - i]
@@ -651,18 +674,18 @@ spec("any size from nothing to 64 MiB, growing and shrinking", function()
     end
   end
   for i = 1, 40 do
-    local size = (i % 2 == 0) and (2 << 20) or i
+    local size = (i % 2 == 0) and 2 * MiB or i
     local value = fill(size)
     equal(b:mod(function() return value end) == value, true)
     equal(#b, size)
   end
   local size, sum = T.values(function()
-    b:set(("w"):rep(8 << 20))
+    b:set(("w"):rep(8 * MiB))
     local n = #b
     b:set("small")
     return n, b:get()
   end)
-  equal(size, 8 << 20)
+  equal(size, 8 * MiB)
   equal(sum, "small")
   equal(b:get(), "small")
 end)
@@ -671,7 +694,7 @@ spec("a buffer that shrank gives its memory back", function()
   local function free() return tonumber(T.shell("df --output=avail -k /dev/shm | tail -n 1")) end
   local b = thread.buffer("small")
   local before = free()
-  b:set(("x"):rep(32 << 20))
+  b:set(("x"):rep(32 * MiB))
   T.yes(before - free() > 30000, "32 MiB are taken up")
   b:set("small")
   T.wait(function() return before - free() < 10000 end, "they are given back")
@@ -708,9 +731,10 @@ end)
 spec("a buffer outlives the process that made it, whatever that died of", function()
   local c = thread.channel()
   for _, finish in ipairs { "os.exit(1)", "os.execute('kill -KILL $PPID')", "error('x')", "return 1" } do
+    local ending = T.load(finish)
     T.job(function()
       c:push(thread.buffer({ "made by one that ended" }))
-      load(finish)()
+      ending()
     end)
     local b = c:pop(1000)
     equal(b[1], "made by one that ended", finish)
@@ -823,13 +847,13 @@ spec("finalizers may use buffers, also while one is being read or changed", func
   local b, other = thread.buffer(0), thread.buffer({})
   local trouble
   local function litter()
-    setmetatable({}, { __gc = function()
+    T.finalizer(function()
       local ok, problem = pcall(function()
         other:set({ (other:get()[1] or 0) + 1 })
         b:get()
       end)
       if not ok then trouble = problem end
-    end })
+    end)
   end
   for i = 1, 200 do
     litter()
@@ -848,7 +872,7 @@ end)
 spec("a finalizer inside mod that changes the same buffer gets the error, not a deadlock", function()
   local b, problem = thread.buffer(1), nil
   b:mod(function(v)
-    setmetatable({}, { __gc = function() problem = select(2, pcall(b.set, b, 99)) end })
+    T.finalizer(function() problem = select(2, pcall(b.set, b, 99)) end)
     collectgarbage()
     return v + 1
   end)

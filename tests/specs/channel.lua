@@ -1,10 +1,10 @@
 -- thread.channel: a queue that several processes share.
--- Needs Lua 5.4.
 
 local llib = require "llib"
 local thread = llib.thread
 local T = dofile((arg[0]:match("^(.*/)") or "./") .. "support.lua")
 local spec, equal, same = T.spec, T.equal, T.same
+local pack, unpack = T.pack, T.unpack
 
 -- A job that has said on a channel that it is about to do `body`.
 local function begun(body)
@@ -27,9 +27,9 @@ end
 
 spec("what goes in first comes out first", function()
   local c = thread.channel()
-  for i = 1, 1000 do T.results(table.pack(c:push(i)), true) end
+  for i = 1, 1000 do T.results(pack(c:push(i)), true) end
   equal(#c, 1000)
-  for i = 1, 1000 do T.results(table.pack(c:pop()), i) end
+  for i = 1, 1000 do T.results(pack(c:pop()), i) end
   equal(#c, 0)
 end)
 
@@ -58,7 +58,7 @@ spec("a pop waits for a push, and a push to a full channel for a pop", function(
   equal(task:await(5000), "late")
   c:push(1)
   task = begun(function() return c:push(2) end)
-  timed_out(table.pack(c:push(3, 0)), 0, "the channel has had no room")
+  timed_out(pack(c:push(3, 0)), 0, "the channel has had no room")
   equal(c:pop(), 1)
   equal(task:await(5000), true)
   equal(c:pop(), 2)
@@ -73,7 +73,7 @@ spec("a channel without a capacity takes everything", function()
     for _ = 1, 50000 do sum = sum + c:pop(0) end
     return sum
   end)
-  equal(sum, 50000 * 50001 // 2)
+  equal(sum, 1250025000)
   equal(#c, 0)
 end)
 
@@ -81,25 +81,25 @@ spec("a capacity is how many items stand there at most", function()
   for _, capacity in ipairs { 1, 2, 7, 100, 3.0 } do
     local c = thread.channel(capacity)
     for i = 1, capacity do equal(c:push(i, 0), true) end
-    timed_out(table.pack(c:push("more", 0)), 0, "the channel has had no room")
-    equal(#c, math.tointeger(capacity))
+    timed_out(pack(c:push("more", 0)), 0, "the channel has had no room")
+    equal(#c, T.integer(capacity))
     equal(c:pop(0), 1)
     equal(c:push("more", 0), true)
-    timed_out(table.pack(c:push("still more", 5)), 5, "the channel has had no room")
+    timed_out(pack(c:push("still more", 5)), 5, "the channel has had no room")
   end
-  equal(#thread.channel(math.maxinteger), 0)
+  equal(#thread.channel(T.largest), 0)
 end)
 
 spec("times that run out are failures of kind timeout", function()
   local c = thread.channel(1)
-  timed_out(table.pack(c:pop(0)), 0, "the channel has had no item")
-  timed_out(table.pack(c:pop(2.5)), 2.5, "the channel has had no item")
+  timed_out(pack(c:pop(0)), 0, "the channel has had no item")
+  timed_out(pack(c:pop(2.5)), 2.5, "the channel has had no item")
   local began = T.now()
-  timed_out(table.pack(c:pop(150)), 150, "the channel has had no item")
+  timed_out(pack(c:pop(150)), 150, "the channel has had no item")
   T.yes(T.now() - began >= 0.13, "pop waited that long")
   c:push(1)
   began = T.now()
-  timed_out(table.pack(c:push(2, 150)), 150, "the channel has had no room")
+  timed_out(pack(c:push(2, 150)), 150, "the channel has had no room")
   T.yes(T.now() - began >= 0.13, "push waited that long")
   equal(c:pop(math.huge), 1)
   equal(#c, 0)
@@ -113,14 +113,14 @@ spec("after close nothing goes in, and what stands there comes out", function()
   c:push(1)
   c:push(2)
   equal(select("#", c:close()), 0)
-  T.results(table.pack(c:push(3)), nil, "closed")
-  T.results(table.pack(c:push(3, 0)), nil, "closed")
+  T.results(pack(c:push(3)), nil, "closed")
+  T.results(pack(c:push(3, 0)), nil, "closed")
   equal(#c, 2)
   equal(c:pop(), 1)
   equal(T.values(function() return c:pop() end), 2)
   for _ = 1, 2 do
-    T.results(table.pack(c:pop()), nil, "closed")
-    T.results(table.pack(c:pop(0)), nil, "closed")
+    T.results(pack(c:pop()), nil, "closed")
+    T.results(pack(c:pop(0)), nil, "closed")
   end
   T.results(T.job(function() return c:pop() end), nil, "closed")
   c:close()
@@ -137,9 +137,9 @@ spec("close by any process ends the waiting of all who pop or push", function()
   end
   thread.sleep(30)
   T.values(function() empty:close() full:close() return true end)
-  for _, task in ipairs(tasks) do T.results(table.pack(task:await(5000)), nil, "closed") end
+  for _, task in ipairs(tasks) do T.results(pack(task:await(5000)), nil, "closed") end
   equal(full:pop(), "one")
-  T.results(table.pack(full:pop()), nil, "closed")
+  T.results(pack(full:pop()), nil, "closed")
 end)
 
 spec("iteration takes items until the channel is closed and drained", function()
@@ -184,7 +184,7 @@ end)
 spec("false is an item like any other, also in an iteration", function()
   local c = thread.channel()
   c:push(false)
-  T.results(table.pack(c:pop()), false)
+  T.results(pack(c:pop()), false)
   for _, v in ipairs { true, false, 0, "" } do c:push(v) end
   c:close()
   local got = {}
@@ -213,13 +213,13 @@ spec("many to many: each item comes out exactly once, those of one sender in ord
         return got
       end)
     end
-    for s = 1, 3 do T.results(table.pack(senders[s]:await(30000))) end
+    for s = 1, 3 do T.results(pack(senders[s]:await(30000))) end
     c:close()
     local seen, count = { {}, {}, {} }, 0
     for r = 1, 3 do
       local last = { 0, 0, 0 }
       for _, item in ipairs(receivers[r]:await(30000)) do
-        local s, i, text = table.unpack(item)
+        local s, i, text = unpack(item)
         T.no(seen[s][i], "an item twice")
         T.yes(i > last[s], "the order of one sender's items")
         equal(#text, i * 7 % 100)
@@ -267,7 +267,7 @@ spec("task:close ends a job that waits in push or pop", function()
   } do
     local task = begun(wait)
     task:close()
-    T.failure(table.pack(task:await(5000)), "closed")
+    T.failure(pack(task:await(5000)), "closed")
   end
   equal(#full, 1)
 end)
@@ -276,7 +276,7 @@ end)
 
 spec("items are values of every kind", function()
   local c = thread.channel()
-  local items = { true, 0, -0.0, 1 / 0, 0 / 0, math.mininteger, "", "a\0b", ("x"):rep(10000) }
+  local items = { true, 0, -0.0, 1 / 0, 0 / 0, -T.largest, "", "a\0b", ("x"):rep(10000) }
   for _, item in ipairs(items) do c:push(item) end
   for _, item in ipairs(items) do equal(c:pop(0), item) end
   local shared = {}
@@ -298,8 +298,8 @@ end)
 
 spec("items of any size, from nothing to 16 MiB", function()
   local c = thread.channel()
-  local sizes = { 0, 1, 7, 8, 700, 768, 4096, 4097, 65536, 1 << 20, 16 << 20, 3, 5 << 20, 0, 100000 }
-  local function fill(size) return (("0123456789abcdef"):rep(size // 16 + 1)):sub(1, size) end
+  local sizes = { 0, 1, 7, 8, 700, 768, 4096, 4097, 65536, 1048576, 16777216, 3, 5242880, 0, 100000 }
+  local function fill(size) return (("0123456789abcdef"):rep(math.floor(size / 16) + 1)):sub(1, size) end
   for _ = 1, 2 do
     for _, size in ipairs(sizes) do
       c:push(fill(size))
@@ -313,16 +313,16 @@ end)
 spec("items much larger than what stood there before go from process to process", function()
   local c = thread.channel(2)
   local task = thread.async(function()
-    for i = 1, 30 do c:push(("y"):rep(i % 3 == 0 and 1 << 20 or i)) end
+    for i = 1, 30 do c:push(("y"):rep(i % 3 == 0 and 1048576 or i)) end
     c:close()
   end)
   local i = 0
   for item in c:iter() do
     i = i + 1
-    T.yes(item == ("y"):rep(i % 3 == 0 and 1 << 20 or i), "item " .. i)
+    T.yes(item == ("y"):rep(i % 3 == 0 and 1048576 or i), "item " .. i)
   end
   equal(i, 30)
-  T.results(table.pack(task:await(5000)))
+  T.results(pack(task:await(5000)))
 end)
 
 spec("a channel that wraps around its ring a thousand times loses nothing", function()
@@ -387,7 +387,7 @@ spec("a channel outlives the process that made it", function()
   end)
   equal(c:pop(0), "from one that ended")
   for i = 1, 3 do c:push(i) end
-  timed_out(table.pack(c:push(4, 0)), 0, "the channel has had no room")
+  timed_out(pack(c:push(4, 0)), 0, "the channel has had no room")
 end)
 
 spec("nil is no item", function()
@@ -430,7 +430,7 @@ spec("channels work in coroutines and finalizers", function()
   equal(co(), 1) equal(co(), 2) equal(co(), "end")
   local from_gc = thread.channel()
   for i = 1, 100 do
-    setmetatable({}, { __gc = function() from_gc:push(i) from_gc:push(-from_gc:pop()) end })
+    T.finalizer(function() from_gc:push(i) from_gc:push(-from_gc:pop()) end)
     from_gc:push(0)
     from_gc:pop()
   end
@@ -453,7 +453,7 @@ spec("wrong use raises where it is", function()
   T.bad_argument(function() c.push(5, 5) end, 1, "push", "llib.channel", "number")
   T.bad_argument(function() c.close(thread.mutex()) end, 1, "close", "llib.channel", "llib.mutex")
   T.bad_argument(function() c.iter(io.stdout) end, 1, "iter", "llib.channel", "FILE*")
-  T.raises(function() c.field = 1 end, "attempt to index a llib.channel value")
+  T.raises(function() c.field = 1 end, "attempt to index")
   equal(c.nothing, nil)
   equal(#c, 0)
 end)

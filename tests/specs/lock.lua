@@ -1,10 +1,10 @@
 -- thread.lock, thread.unlock and thread.mutex.
--- Needs Lua 5.4.
 
 local llib = require "llib"
 local thread = llib.thread
 local T = dofile((arg[0]:match("^(.*/)") or "./") .. "support.lua")
 local spec, equal = T.spec, T.equal
+local pack, unpack = T.pack, T.unpack
 
 local lock, unlock = thread.lock, thread.unlock
 
@@ -31,7 +31,7 @@ end
 -- ---------------------------------------------------------------- lock and unlock
 
 spec("lock gives true, unlock nothing", function()
-  T.results(table.pack(lock(1)), true)
+  T.results(pack(lock(1)), true)
   equal(select("#", unlock(1)), 0)
 end)
 
@@ -40,16 +40,16 @@ spec("a held lock keeps other processes out until it is given back", function()
   lock(2)
   local task = thread.async(function()
     order:push("waits")
-    local results = table.pack(lock(2))
+    local results = pack(lock(2))
     order:push("has it")
     unlock(2)
-    return table.unpack(results, 1, results.n)
+    return unpack(results, 1, results.n)
   end)
   equal(order:pop(5000), "waits")
-  T.failure(table.pack(order:pop(30)), "timeout")
+  T.failure(pack(order:pop(30)), "timeout")
   unlock(2)
   equal(order:pop(5000), "has it")
-  T.results(table.pack(task:await(5000)), true)
+  T.results(pack(task:await(5000)), true)
 end)
 
 spec("locks exclude: no change of any process is lost", function()
@@ -59,7 +59,7 @@ spec("locks exclude: no change of any process is lost", function()
     tasks[i] = thread.async(function()
       for _ = 1, 50 do
         lock(3)
-        local file <close> = assert(io.open(path, "r+"))
+        local file = assert(io.open(path, "r+"))
         local n = file:read("n")
         file:seek("set", 0)
         file:write(n + 1)
@@ -68,14 +68,15 @@ spec("locks exclude: no change of any process is lost", function()
       end
     end)
   end
-  for i = 1, 4 do T.results(table.pack(tasks[i]:await(20000))) end
+  for i = 1, 4 do T.results(pack(tasks[i]:await(20000))) end
   equal(T.read(path), "200")
 end)
 
 spec("every integer is a lock of its own", function()
-  local ids = { 0, 1, -1, 255, 256, 1 << 14, 1 << 15, 1 << 31, 1 << 32, -(1 << 32), math.maxinteger, math.mininteger,
+  local ids = { 0, 1, -1, 255, 256, 16384, 32768, 2147483648, 4294967296, -4294967296,
+    T.largest, math.mininteger or -T.largest,
     0x5bd1e995, 1000003 }
-  for _, id in ipairs(ids) do T.results(table.pack(lock(id, 0)), true) end
+  for _, id in ipairs(ids) do T.results(pack(lock(id, 0)), true) end
   local free = T.values(function()
     local free = {}
     for _, id in ipairs(ids) do if lock(id, 0) then free[#free + 1] = id end end
@@ -92,16 +93,16 @@ end)
 
 spec("a float with an integer's value is that integer", function()
   lock(2 ^ 53)
-  T.failure(T.job(function() return lock(1 << 53, 0) end), "timeout")
-  lock(1 << 53)
+  T.failure(T.job(function() return lock(9007199254740992, 0) end), "timeout")
+  lock(9007199254740992)
   unlock(2 ^ 53)
-  unlock(1 << 53)
+  unlock(9007199254740992)
   lock(-0.0)
   unlock(0)
 end)
 
 spec("the owner may lock again, and unlocks as often", function()
-  for _ = 1, 3 do T.results(table.pack(lock(4, 0)), true) end
+  for _ = 1, 3 do T.results(pack(lock(4, 0)), true) end
   for _ = 1, 2 do
     unlock(4)
     T.failure(T.job(function() return lock(4, 0) end), "timeout")
@@ -125,24 +126,24 @@ end)
 
 spec("a time that runs out is a failure of kind timeout", function()
   local task, go = holder(function() lock(6) end, function() unlock(6) return "done" end)
-  timed_out(table.pack(lock(6, 0)), 0, "lock 6 could not be had")
-  timed_out(table.pack(lock(6, 20)), 20, "lock 6 could not be had")
-  timed_out(table.pack(lock(6, 0.5)), 0.5, "lock 6 could not be had")
+  timed_out(pack(lock(6, 0)), 0, "lock 6 could not be had")
+  timed_out(pack(lock(6, 20)), 20, "lock 6 could not be had")
+  timed_out(pack(lock(6, 0.5)), 0.5, "lock 6 could not be had")
   local began = T.now()
-  timed_out(table.pack(lock(6, 200)), 200, "lock 6 could not be had")
+  timed_out(pack(lock(6, 200)), 200, "lock 6 could not be had")
   T.yes(T.now() - began >= 0.18, "it waited that long")
   go()
   equal(task:await(5000), "done")
-  T.results(table.pack(lock(6, 5000)), true)
+  T.results(pack(lock(6, 5000)), true)
   unlock(6)
 end)
 
 spec("a time of nil, infinity or more than anybody has is for ever", function()
-  for _, ms in ipairs { math.huge, 1e300, math.maxinteger } do
-    T.results(table.pack(lock(7, ms)), true)
+  for _, ms in ipairs { math.huge, 1e300, T.largest } do
+    T.results(pack(lock(7, ms)), true)
     unlock(7)
   end
-  T.results(table.pack(lock(7, nil)), true)
+  T.results(pack(lock(7, nil)), true)
   unlock(7)
 end)
 
@@ -175,13 +176,13 @@ local ENDINGS = {
 
 spec("the lock of a process that ended goes to the next one, marked as abandoned", function()
   for _, ending in ipairs(ENDINGS) do
-    local name, code, finish = table.unpack(ending)
-    local task, go = holder(function() lock(8) lock(8) end, load(code))
+    local name, code, finish = unpack(ending)
+    local task, go = holder(function() lock(8) lock(8) end, T.load(code))
     go()
     if finish then finish(task) end
-    T.results(table.pack(lock(8, 5000)), true, "abandoned")
+    T.results(pack(lock(8, 5000)), true, "abandoned")
     unlock(8)
-    T.results(table.pack(lock(8, 0)), true)
+    T.results(pack(lock(8, 0)), true)
     unlock(8)
     task:clean()
   end
@@ -195,19 +196,19 @@ spec("a job whose values nobody has awaited yet holds no locks any more", functi
     pcall(res, "in vain")
   end)
   T.wait(function() return task:status() == "done" end, "the result")
-  T.results(table.pack(lock(9, 5000)), true, "abandoned")
-  T.results(table.pack(m:lock(5000)), true, "abandoned")
+  T.results(pack(lock(9, 5000)), true, "abandoned")
+  T.results(pack(m:lock(5000)), true, "abandoned")
   unlock(9)
   m:unlock()
   equal(task:await(5000), "in vain")
 end)
 
 spec("waiters get a dead owner's lock one after the other, and one of them hears of it", function()
-  local task, go = holder(function() lock(10) end, load "os.execute('kill -KILL $PPID') while true do end")
+  local task, go = holder(function() lock(10) end, T.load "os.execute('kill -KILL $PPID') while true do end")
   local waiters = {}
   for i = 1, 4 do
     waiters[i] = thread.async(function()
-      local results = table.pack(lock(10, 10000))
+      local results = pack(lock(10, 10000))
       unlock(10)
       return results[1], results[2]
     end)
@@ -220,7 +221,7 @@ spec("waiters get a dead owner's lock one after the other, and one of them hears
     if word == "abandoned" then abandoned = abandoned + 1 else equal(word, nil) end
   end
   equal(abandoned, 1, "how many heard of it")
-  T.failure(table.pack(task:await(5000)), "signal")
+  T.failure(pack(task:await(5000)), "signal")
 end)
 
 spec("a nested job's lock is seen by the whole tree, and freed with its owner's owner", function()
@@ -232,8 +233,8 @@ spec("a nested job's lock is seen by the whole tree, and freed with its owner's 
       require "llib".thread.sleep(600000)
     end)
     there:pop()
-  end, load "return 1")
-  T.failure(table.pack(lock(11, 0)), "timeout")
+  end, T.load "return 1")
+  T.failure(pack(lock(11, 0)), "timeout")
   go()
   equal(task:await(5000), 1)
   equal(lock(11, 5000), true)
@@ -254,7 +255,7 @@ spec("thousands of locks can be held at once", function()
     return free, held
   end)
   equal(free, 0)
-  equal(held, 2 * ((count - 1) // 97 + 1))
+  equal(held, 2 * (math.floor((count - 1) / 97) + 1))
   for i = count, 1, -1 do unlock(i * 7919) end
   equal(T.values(function() for i = 1, count do if not lock(i * 7919, 0) then return i end end return "all" end), "all")
 end)
@@ -302,10 +303,10 @@ end)
 
 spec("a finalizer may take and give back locks", function()
   local results
-  setmetatable({}, { __gc = function()
-    results = table.pack(lock(13, 1000))
+  T.finalizer(function()
+    results = pack(lock(13, 1000))
     unlock(13)
-  end })
+  end)
   collectgarbage()
   T.results(results, true)
   T.results(T.job(function() return lock(13, 0) end), true)
@@ -320,7 +321,7 @@ spec("task:close ends a job that waits for a lock", function()
     local task = thread.async(function() ready:push(1) wait() return "had it" end)
     ready:pop(5000)
     task:close()
-    T.failure(table.pack(task:await(5000)), "closed")
+    T.failure(pack(task:await(5000)), "closed")
   end
   unlock(14)
   m:unlock()
@@ -330,7 +331,7 @@ end)
 
 spec("a mutex keeps other processes out until it is given back", function()
   local m = thread.mutex()
-  T.results(table.pack(m:lock()), true)
+  T.results(pack(m:lock()), true)
   timed_out(T.job(function() return m:lock(10) end), 10, "the mutex could not be had")
   equal(T.values(function() return m:trylock() end), false)
   equal(select("#", m:unlock()), 0)
@@ -339,8 +340,8 @@ end)
 
 spec("trylock gives true or false at once", function()
   local m = thread.mutex()
-  T.results(table.pack(m:trylock()), true)
-  T.results(table.pack(m:trylock()), true)
+  T.results(pack(m:trylock()), true)
+  T.results(pack(m:trylock()), true)
   m:unlock()
   T.results(T.job(function() return m:trylock() end), false)
   m:unlock()
@@ -359,13 +360,13 @@ end)
 spec("a mutex of a process that ended goes to the next one, marked as abandoned", function()
   for _, ending in ipairs(ENDINGS) do
     local m = thread.mutex()
-    local name, code, finish = table.unpack(ending)
-    local task, go = holder(function() m:lock() end, load(code))
+    local name, code, finish = unpack(ending)
+    local task, go = holder(function() m:lock() end, T.load(code))
     go()
     if finish then finish(task) end
-    T.results(table.pack(m:lock(5000)), true, "abandoned")
+    T.results(pack(m:lock(5000)), true, "abandoned")
     m:unlock()
-    T.results(table.pack(m:trylock()), true)
+    T.results(pack(m:trylock()), true)
     task:clean()
   end
 end)
@@ -376,7 +377,7 @@ spec("with calls the function under the mutex, and gives what it gives", functio
     equal(T.values(function() return m:trylock() end), false)
     return select("#", ...), ...
   end
-  T.results(table.pack(m:with(inside, 1, nil, "x", nil)), 4, 1, nil, "x", nil)
+  T.results(pack(m:with(inside, 1, nil, "x", nil)), 4, 1, nil, "x", nil)
   equal(select("#", m:with(function() end)), 0)
   equal(T.values(function() return m:trylock() end), true)
   equal(m:with(function() return m:with(function() return "twice" end) end), "twice")
@@ -385,10 +386,11 @@ end)
 
 spec("with takes and gives thousands of values", function()
   local m, many = thread.mutex(), {}
-  for i = 1, 5000 do many[i] = i end
-  local results = table.pack(m:with(function(...) return ... end, table.unpack(many)))
-  equal(results.n, 5000)
-  equal(results[5000], 5000)
+  local count = T.lua >= 5.2 and 5000 or 2000
+  for i = 1, count do many[i] = i end
+  local results = pack(m:with(function(...) return ... end, unpack(many)))
+  equal(results.n, count)
+  equal(results[count], count)
 end)
 
 spec("an error inside with comes out as it is, and frees the mutex", function()
@@ -400,7 +402,7 @@ spec("an error inside with comes out as it is, and frees the mutex", function()
   equal(T.values(function() return m:trylock() end), true)
   local ok, text = coroutine.resume(coroutine.create(function() m:with(coroutine.yield) end))
   equal(ok, false)
-  T.contains(text, "attempt to yield across a C-call boundary")
+  T.contains(text, "attempt to yield across")
   equal(T.values(function() return m:trylock() end), true)
 end)
 
@@ -417,7 +419,7 @@ spec("mutexes exclude, with many processes", function()
       for _ = 1, 200 do m:with(function() b:set(b:get() + 1) end) end
     end)
   end
-  for i = 1, 4 do T.results(table.pack(tasks[i]:await(20000))) end
+  for i = 1, 4 do T.results(pack(tasks[i]:await(20000))) end
   equal(b:get(), 800)
 end)
 
@@ -476,7 +478,7 @@ spec("wrong use of a mutex raises where it is", function()
   T.bad_argument(function() m.trylock(io.stdout) end, 1, "trylock", "llib.mutex", "FILE*")
   T.bad_argument(function() m.free({}) end, 1, "free", "llib.mutex", "table")
   T.bad_argument(function() m.with("x", print) end, 1, "with", "llib.mutex", "string")
-  T.raises(function() m.field = 1 end, "attempt to index a llib.mutex value")
+  T.raises(function() m.field = 1 end, "attempt to index")
   equal(m.nothing, nil)
   equal(getmetatable(m), "llib.mutex")
   equal(T.values(function() return m:trylock() end), true)

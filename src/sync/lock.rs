@@ -166,7 +166,8 @@ pub(super) fn abandon<G: Ground>(ground: &G, me: Owner) -> Result<(), G::Stop> {
     let mut word = ground.load()?;
     while owner(word) == Some(me) {
         match ground.exchange(word, me.predecessor().bits() | flags(word))? {
-            // Nobody wakes those that wait for the predecessor.
+            // Nobody else wakes those that wait. One that falls asleep just now sees the same lower half, and looks
+            // again after a slice.
             Ok(()) => return ground.wake_one(),
             Err(other) => word = other,
         }

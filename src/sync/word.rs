@@ -9,7 +9,7 @@
 //! | 2–15 | index | place of the owner in the table of owners | whoever takes the lock | the owner, when it unlocks |
 //! | 16 | `HELD` | somebody has the lock | whoever takes the lock | the owner, when it unlocks |
 //! | 17–31 | | zero | | |
-//! | 32–63 | generation | which process of that place; never zero | with the index | with the index |
+//! | 32–63 | generation | which process of that place; never zero | with the index; an owner whose job is over puts that of its dead predecessor there | with the index |
 //!
 //! A word without generation is free. A lock whose owner is dead is taken by a compare-and-swap of the whole
 //! word, so each such lock has one heir.

@@ -56,8 +56,17 @@ pub struct ReplyBytes {
     /// Whether it says to be a [`Parcel`](crate::shared::Parcel) with handles. They stay its own until the slot is
     /// freed: a task that is kept can be awaited again.
     pub carries: bool,
-    // Keeps the mapping of a segment apart.
-    _region: Option<Region>,
+    _keeper: Keeper,
+}
+
+/// What keeps the bytes of a reply where they are.
+enum Keeper {
+    /// The session's segment.
+    Session,
+    /// The mapping of a segment apart.
+    Region(#[expect(dead_code, reason = "held for its end")] Region),
+    /// A private copy.
+    Copy(#[expect(dead_code, reason = "held for its end")] Vec<u8>),
 }
 
 /// A job that was handed over. Dropping it detaches it: it runs on and is freed when it ends.
@@ -196,13 +205,32 @@ impl Job {
                 self.mailbox().reserve(claimed)?;
             }
             let start = self.mailbox().payload();
-            return Ok(ReplyBytes { start, len: claimed, carries, _region: None });
+            return Ok(ReplyBytes { start, len: claimed, carries, _keeper: Keeper::Session });
         }
         let name = self.session.segment.reply_name(self.at.slot, self.at.generation);
         let region = Region::open(&name)?;
         let start = region.as_ptr();
         let len = claimed.min(region.len());
-        Ok(ReplyBytes { start, len, carries, _region: Some(region) })
+        Ok(ReplyBytes { start, len, carries, _keeper: Keeper::Region(region) })
+    }
+
+    /// The same for a worker that may have been taken over: nothing of it is mapped. A segment apart is read, at
+    /// most `limit` bytes, since a page that it lacks and a full file system would be a SIGBUS in a mapping.
+    pub fn hostile_reply_bytes(&self, limit: usize) -> Result<ReplyBytes, RegionError> {
+        let claimed = usize::try_from(self.mailbox().length()).unwrap_or(usize::MAX);
+        if Spot::of(claimed) == Spot::Inline {
+            return self.reply_bytes();
+        }
+        let name = self.session.segment.room_name(self.at.slot);
+        // One byte more shows that it is too long.
+        let copy = Region::read_out(&name, claimed.min(limit.saturating_add(1)))?;
+        let carries = self.mailbox().handles().load(Ordering::SeqCst) == handles::REPLY;
+        Ok(ReplyBytes { start: copy.as_ptr(), len: copy.len(), carries, _keeper: Keeper::Copy(copy) })
+    }
+
+    /// The system call for which the sandbox ended it, as it says itself.
+    pub fn denied_call(&self) -> Option<i64> {
+        self.mailbox().denied().load(Ordering::SeqCst).checked_sub(1).map(i64::from)
     }
 
     /// Whether nobody supervises it any more: then a reply may have gone with its segment.

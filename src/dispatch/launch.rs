@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::job::Job;
 use super::session::Session;
 use crate::shared::{Object, discard_undelivered, retain};
-use crate::shm::{Go, Mailbox, Region, RegionError, SLOTS, Slot, Spot, State, handles};
+use crate::shm::{Bitmap, Go, Mailbox, Region, RegionError, SLOTS, Slot, Spot, State, handles};
 use crate::sys::{clock, futex};
 use crate::wire::control::JobRef;
 use crate::wire::settings::Capture;
@@ -37,6 +37,20 @@ pub struct Launch {
     pub timeout: Option<Duration>,
     /// What to capture of its output.
     pub capture: Capture,
+    /// Whether and how it runs in a sandbox.
+    pub sandbox: Walls,
+}
+
+/// How much of a sandbox a job needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Walls {
+    /// None.
+    #[default]
+    None,
+    /// One without grants, as some spares have them already.
+    Plain,
+    /// One of its own.
+    Own,
 }
 
 /// A job on its way.
@@ -81,19 +95,32 @@ impl Session {
     ) -> Result<Job, DispatchError> {
         let order = Order { payload, launch, objects, started: clock::now() };
         // Captured output needs pipes that a spare does not have.
-        let spare = if launch.capture.is_none() { self.give_to_spare(&order)? } else { None };
-        match spare {
-            Some(job) => Ok(job),
-            None => self.give_to_free_slot(&order),
+        if launch.capture.is_none() {
+            let header = self.segment.header();
+            if launch.sandbox == Walls::Plain {
+                // For the next ones, where this is the first. The zygote sees it when it looks after the slot.
+                header.walled_wanted.store(1, Ordering::SeqCst);
+                // Behind walls nothing can be mapped.
+                let fits = Spot::of(payload.len()) == Spot::Inline && objects.is_empty();
+                if fits && let Some(job) = self.give_to_spare(&order, &header.walled)? {
+                    return Ok(job);
+                }
+            }
+            if let Some(job) = self.give_to_spare(&order, &header.ready)? {
+                return Ok(job);
+            }
         }
+        self.give_to_free_slot(&order)
     }
 
-    fn give_to_spare(self: &Arc<Self>, order: &Order<'_>) -> Result<Option<Job>, DispatchError> {
-        let header = self.segment.header();
+    fn give_to_spare(
+        self: &Arc<Self>,
+        order: &Order<'_>,
+        spares: &Bitmap,
+    ) -> Result<Option<Job>, DispatchError> {
         let is_warm = |index| self.segment.slot(index).mailbox.go().load(Ordering::SeqCst) == Go::Warm as u32;
         loop {
-            let Some(index) = header.ready.take_first(is_warm).or_else(|| header.ready.take_first(|_| true))
-            else {
+            let Some(index) = spares.take_first(is_warm).or_else(|| spares.take_first(|_| true)) else {
                 return Ok(None);
             };
             let slot = self.segment.slot(index);
@@ -102,7 +129,7 @@ impl Session {
                 Err(error) => {
                     // Untouched but for bytes that nobody reads: the spare waits on. The zygote looks at
                     // the slot, in case the spare died while its bit was out.
-                    header.ready.give(index);
+                    spares.give(index);
                     self.attend(index);
                     return Err(error);
                 }
@@ -115,7 +142,7 @@ impl Session {
             slot.mailbox.publish_job(job.generation, length);
             futex::wake_all(slot.mailbox.go());
             // Deadlines are the zygote's to keep, and so are spares; a death tells it of used ones anyway.
-            if order.launch.timeout.is_some() || header.ready.is_empty() {
+            if order.launch.timeout.is_some() || spares.is_empty() {
                 self.attend(index);
             }
             return Ok(Some(Job::new(Arc::clone(self), job, order.started)));
@@ -151,6 +178,9 @@ impl Session {
         let entry = slot.entry;
         let generation = entry.generation.fetch_add(1, Ordering::SeqCst).wrapping_add(1);
         entry.capture.store(launch.capture.to_word(), Ordering::SeqCst);
+        if launch.sandbox != Walls::None {
+            entry.room.store(1, Ordering::SeqCst);
+        }
         entry.detached.store(0, Ordering::SeqCst);
         let deadline = launch.timeout.map_or(0, |timeout| clock::add(started, timeout));
         entry.deadline.store(deadline, Ordering::SeqCst);

@@ -10,7 +10,7 @@ mod session;
 mod start;
 
 pub use job::{Death, Job, ReplyBytes, Settled, Waited};
-pub use launch::{DispatchError, Launch, Payload};
+pub use launch::{DispatchError, Launch, Payload, Walls};
 pub use output::Output;
 pub(crate) use session::OWN_WORKER;
 pub use session::{Patience, Session, Stats};

@@ -116,7 +116,7 @@ impl Session {
     pub fn stats() -> Option<Stats> {
         let session = lock(&CURRENT).as_ref().filter(|session| session.is_ours()).map(Arc::clone)?;
         let header = session.segment.header();
-        let spares = header.ready.count();
+        let spares = header.ready.count() + header.walled.count();
         // The zygote holds no slot but those of its spares.
         let jobs = (SLOTS - header.free.count()).saturating_sub(spares);
         Some(Stats { guard: session.guard, zygote: session.zygote, spares, jobs })

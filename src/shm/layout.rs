@@ -5,7 +5,7 @@
 //! | state | meaning | left by | to |
 //! |---|---|---|---|
 //! | `Free` | nobody's; its bit stands in `free` | host or zygote, by taking the bit | `Pending`, `Spare` |
-//! | `Spare` | a worker waits there; its bit stands in `ready` until a host takes it | host | `Busy` |
+//! | `Spare` | a worker waits there; its bit stands in `ready` or `walled` until a host takes it | host | `Busy` |
 //! | | | zygote: the worker died | `Dead`, or `Free` if it got the bit back |
 //! | | | zygote: one too many, by taking the bit | `Released` |
 //! | `Pending` | the job is written, no worker yet | zygote: forked one | `Busy` |
@@ -70,6 +70,10 @@ pub struct Header {
     pub acknowledged: AtomicU32,
     /// Slots whose worker waits for a job.
     pub ready: Bitmap,
+    /// Slots whose worker waits for a job behind the walls of a sandbox without grants.
+    pub walled: Bitmap,
+    /// Set by the host once it has had a job for such a worker.
+    pub walled_wanted: AtomicU32,
     /// Slots that nobody uses.
     pub free: Bitmap,
     /// Slots where the host left something for the zygote to see to.
@@ -100,6 +104,9 @@ pub struct Entry {
     pub capture: AtomicU32,
     /// Whether the pages that every mailbox in use has were reserved; they stay. Written by whoever took the slot.
     pub reserved: AtomicU32,
+    /// Whether a sandbox has, or may have, a segment there for its reply; it is removed with the slot's job. Written by
+    /// whoever took the slot.
+    pub room: AtomicU32,
     /// Who of host and zygote has no more to do with the slot, see [`detached`].
     pub detached: AtomicU32,
     /// When to kill the job, on the monotonic clock in nanoseconds; 0 is never. Written by the host.

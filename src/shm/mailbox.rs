@@ -16,6 +16,7 @@
 //! | `handles` | writer of the payload; its reader clears it | [`Parcel`](crate::shared::Parcel) of objects' handles: 1 the job's payload ends with such, 2 the reply's does, and nobody has taken them yet |
 //! | `held`, `held_more` | worker | the objects that it holds, noted before it does; `held_more`: and some that found no room |
 //! | `creating` | worker | the object that it is creating, noted before that has a file |
+//! | `denied` | worker | the system call for which the sandbox ends it, plus one |
 //! | `length` | writer of the payload | bytes of job or reply; more than [`INLINE`] lie in a segment of their own |
 //! | `replied` | worker | when, on the monotonic clock |
 //!
@@ -40,6 +41,7 @@ struct Words {
     large: AtomicU32,
     handles: AtomicU32,
     held_more: AtomicU32,
+    denied: AtomicU32,
     length: AtomicU64,
     replied: AtomicU64,
     creating: AtomicU64,
@@ -162,7 +164,8 @@ impl<'a> Mailbox<'a> {
     /// Makes the mailbox as if nobody had used it. For the slot's owner, while no worker is there.
     pub fn reset(&self) {
         let words = self.words();
-        let marks = [&words.closing, &words.autoclose, &words.detached, &words.notify, &words.large];
+        let marks =
+            [&words.closing, &words.autoclose, &words.detached, &words.notify, &words.large, &words.denied];
         for word in marks.into_iter().chain([&words.go, &words.reply, &words.handles, &words.held_more]) {
             word.store(0, Ordering::SeqCst);
         }
@@ -227,6 +230,11 @@ impl<'a> Mailbox<'a> {
     /// Whether it holds more than that.
     pub fn held_more(&self) -> &'a AtomicU32 {
         &self.words().held_more
+    }
+
+    /// The system call that the sandbox denied, plus one, as the worker claims; 0 without one.
+    pub fn denied(&self) -> &'a AtomicU32 {
+        &self.words().denied
     }
 
     /// Number of the slot's job, as the host published it.

@@ -95,6 +95,28 @@ impl Region {
         self.memory.set_owner(owner);
     }
 
+    /// Removes the segment's name now, and not when this is dropped. The mapping stays.
+    pub fn remove_name(&mut self) {
+        self.set_owner(false);
+        // One that is gone already is as good.
+        let _ = rustix::shm::unlink(self.memory.get_os_id());
+    }
+
+    /// Lets `write` fill the first `len` bytes, for a process that alone writes here and can open no files: their
+    /// pages are made to exist first, where the kernel has the call for that.
+    pub fn fill(&self, len: usize, write: impl FnOnce(&mut [u8])) -> Result<(), RegionError> {
+        if len > self.len() {
+            return Err(RegionError::Full { bytes: len });
+        }
+        // SAFETY: the first `len` bytes are mapped. Readers wait until they are told of them, so the slice is
+        // the only way to them meanwhile.
+        unsafe {
+            populate(self.as_ptr(), len)?;
+            write(std::slice::from_raw_parts_mut(self.as_ptr(), len));
+        }
+        Ok(())
+    }
+
     /// First byte of the mapping.
     pub fn as_ptr(&self) -> *mut u8 {
         self.memory.as_ptr()
@@ -132,6 +154,28 @@ impl Region {
                 error => failed(error),
             }
         })
+    }
+
+    /// A copy of the first `len` bytes of a segment, or of as many as there are, without mapping it.
+    pub fn read_out(name: &str, len: usize) -> Result<Vec<u8>, RegionError> {
+        let failed =
+            |source: Errno| RegionError::Map { action: "read", name: name.to_owned(), source: source.into() };
+        let file = rustix::shm::open(name, OFlags::RDONLY, Mode::empty()).map_err(failed)?;
+        let there = rustix::fs::fstat(&file).map_err(failed)?.st_size;
+        let len = len.min(usize::try_from(there).unwrap_or(0));
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(len).map_err(|_| failed(Errno::NOMEM))?;
+        while bytes.len() < len {
+            let room = len - bytes.len();
+            match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut bytes)) {
+                Ok(0) => break,
+                Ok(count) if count >= room => break,
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        bytes.truncate(len);
+        Ok(bytes)
     }
 
     /// Makes sure that the pages of `range` exist.

@@ -95,6 +95,9 @@ impl Segment {
 
     /// Gives back what the last job of a slot took up if its payloads were large: segments apart, and pages.
     pub fn clear(&self, slot: Slot<'_>) {
+        if slot.entry.room.swap(0, Ordering::SeqCst) != 0 {
+            stale::unlink(&self.room_name(slot.index));
+        }
         if slot.mailbox.large().swap(0, Ordering::SeqCst) == 0 {
             return;
         }
@@ -114,6 +117,11 @@ impl Segment {
     /// Name of the segment for a reply that is too long for its mailbox.
     pub fn reply_name(&self, index: u32, generation: u32) -> String {
         format!("{}.{index}.{generation}.reply", self.name)
+    }
+
+    /// Name of the segment for a reply from a sandbox, which has to be there before its walls are.
+    pub fn room_name(&self, index: u32) -> String {
+        format!("{}.{index}.room", self.name)
     }
 
     /// Name of the segment for a job's captured output.

@@ -3,6 +3,8 @@
 //! Knows no jobs. Nothing here forks, handles a signal or starts a thread: the host process is somebody
 //! else's.
 
+pub mod call_names;
+pub mod capabilities;
 pub mod clock;
 pub mod cores;
 pub mod exit;

@@ -21,6 +21,8 @@ pub enum Kind {
     Closed,
     /// Died of a signal that nobody here sent.
     Signal,
+    /// Killed by the sandbox for a system call.
+    Denied,
     /// Ended by itself without a result.
     Exit,
     /// Its result could not be copied.
@@ -42,6 +44,7 @@ impl Kind {
             Kind::Killed => "killed",
             Kind::Closed => "closed",
             Kind::Signal => "signal",
+            Kind::Denied => "denied",
             Kind::Exit => "exit",
             Kind::Encode => "encode",
             Kind::Lost => "lost",
@@ -80,7 +83,7 @@ mod tests {
                 assert_eq!(kind.reply_code(), Some(code));
                 assert!(!matches!(
                     kind,
-                    Kind::Killed | Kind::Deadline | Kind::Cpu | Kind::Lost | Kind::Signal
+                    Kind::Killed | Kind::Denied | Kind::Deadline | Kind::Cpu | Kind::Lost | Kind::Signal
                 ));
             }
         }

@@ -14,9 +14,34 @@ pub struct Limits {
     pub files: Option<u64>,
     /// Bytes up to which a file may be written.
     pub fsize: Option<u64>,
+    /// Bytes that its result may have, as it travels.
+    pub result: Option<u64>,
 }
 
+/// What a sandboxed job gets where nothing else is given.
+pub const IN_SANDBOX: Limits = Limits {
+    memory: Some(64 << 20),
+    cpu: Some(10_000_000),
+    files: Some(16),
+    fsize: None,
+    result: Some(64 << 20),
+};
+
+/// Wall-clock limit of a sandboxed job where none is given, in milliseconds.
+pub const SANDBOX_TIMEOUT: u64 = 30_000;
+
 impl Limits {
+    /// These, and where one is missing that of `other`.
+    pub fn or(self, other: Limits) -> Limits {
+        Limits {
+            memory: self.memory.or(other.memory),
+            cpu: self.cpu.or(other.cpu),
+            files: self.files.or(other.files),
+            fsize: self.fsize.or(other.fsize),
+            result: self.result.or(other.result),
+        }
+    }
+
     /// Bytes of private memory that a process may get beyond what it had before its job, so that also what does
     /// not come from Lua's allocator has an end. Twice Lua's own limit: blocks that were freed serve blocks
     /// of their own size only. The rest is for llib, which copies results.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::limits::Limits;
+use super::sandbox::SandboxPolicy;
 
 /// Where a standard stream of the job goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,8 @@ pub struct Settings {
     pub stderr: Stdio,
     /// What it may use.
     pub limits: Limits,
+    /// What it may reach, if it runs in a sandbox.
+    pub sandbox: Option<SandboxPolicy>,
 }
 
 /// Bytes before the settings: their length.
@@ -112,7 +115,8 @@ mod tests {
             directory: None,
             nice: 5,
             stdout: Stdio::Null,
-            limits: Limits { memory: Some(64 << 20), cpu: None, files: Some(16), fsize: Some(0) },
+            limits: Limits { memory: Some(64 << 20), files: Some(16), fsize: Some(0), ..Limits::default() },
+            sandbox: Some(SandboxPolicy { read: vec![b"/usr".to_vec()], ..SandboxPolicy::default() }),
             ..Settings::default()
         };
         let mut payload = settings.to_bytes();

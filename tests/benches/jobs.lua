@@ -151,6 +151,52 @@ measure("latency", function()
   }
 end)
 
+-- The same in a sandbox, beside the job without one, and beside the usual way to run a script that nobody trusts:
+-- an interpreter of its own under bubblewrap, which is as much of a sandbox as can be had from outside. The pause is
+-- longer: a spare behind walls takes longer to make.
+measure("sandbox", function()
+  settle()
+  local PAUSE = 3
+  local bwrap = {
+    "--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--ro-bind", "/usr", "/usr",
+    "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64", "--symlink", "usr/bin", "/bin",
+    "/usr/bin/lua5.4", "-e", "return",
+  }
+  local has_bwrap = bare and os.execute("bwrap " .. table.concat(bwrap, " ", 1, 16) .. " true >/dev/null 2>&1")
+  if not has_bwrap then
+    io.stderr:write("jobs.lua: bwrap is missing or may not make namespaces, so sandboxed jobs have no peer here\n")
+  end
+  local function in_sandbox() return time(function() assert(thread.async(job, { sandbox = true }):await() == 10) end) end
+  local function with_grant()
+    return time(function() assert(thread.async(job, { sandbox = { read = { "/usr" } } }):await() == 10) end)
+  end
+  -- The first one tells the zygote that there is a demand.
+  in_sandbox()
+  settle()
+  local walled, plain, granted, outside = interleave(times(300), {
+    function() uv.sleep(PAUSE) return in_sandbox() end,
+    function() uv.sleep(PAUSE) return in_llib() end,
+    function() uv.sleep(PAUSE) return with_grant() end,
+    function() return has_bwrap and bare("spawn", 1, "bwrap", table.unpack(bwrap)) or {} end,
+  })
+  report:row {
+    what = "job in a sandbox, spares ready", unit = "us", llib = walled, against = "without a sandbox", baseline = plain,
+  }
+  report:row {
+    what = "job in a sandbox, spares ready", unit = "us", llib = walled, goal = { ratio = 0.05 },
+    against = "bwrap ... lua5.4 -e ...", baseline = outside,
+  }
+  report:row {
+    what = "job in a sandbox with files", unit = "us", llib = granted, against = "without a sandbox", baseline = plain,
+  }
+  -- Its median is the difference of the medians.
+  local sorted = table.move(plain, 1, #plain, 1, {})
+  table.sort(sorted)
+  local more = {}
+  for i = 1, #walled do more[i] = walled[i] - sorted[(#sorted + 1) // 2] end
+  report:row { what = "what a sandbox adds to a job", unit = "us", llib = more, goal = { most = 60 } }
+end)
+
 -- Pss of each spare that waits, from /proc/PID/smaps_rollup.
 measure("spare", function()
   settle()

@@ -10,6 +10,7 @@ mod locks;
 mod mad;
 mod nested;
 mod refused;
+mod sandbox;
 mod shared_limits;
 mod specs;
 mod storm;

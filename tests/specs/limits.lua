@@ -5,7 +5,7 @@ local thread = llib.thread
 local T = dofile((arg[0]:match("^(.*/)") or "./") .. "support.lua")
 local spec, equal = T.spec, T.equal
 
-local MIB = 1 << 20
+local MIB = 1048576
 
 -- ---------------------------------------------------------------- options
 
@@ -53,7 +53,7 @@ spec("running out of memory is an ordinary error in the job, which goes on", fun
 end)
 
 spec("one huge block is refused at once", function()
-  local ok, problem = T.values(function() return pcall(string.rep, "x", 1 << 30) end, { memory = "8M" })
+  local ok, problem = T.values(function() return pcall(string.rep, "x", 1073741824) end, { memory = "8M" })
   equal(ok, false, "pcall")
   equal(problem, "not enough memory", "the error")
 end)
@@ -69,11 +69,11 @@ end)
 
 spec("a memory error that was caught and raised again, or came out of a coroutine, still is one", function()
   local err = T.failure(T.job(function()
-    local _, problem = pcall(string.rep, "x", 1 << 30)
+    local _, problem = pcall(string.rep, "x", 1073741824)
     error(problem, 0)
   end, { memory = "8M" }), "memory")
   equal(err.limit, 8 * MIB, "err.limit")
-  T.failure(T.job(function() coroutine.wrap(function() return ("x"):rep(1 << 30) end)() end, { memory = "8M" }), "memory")
+  T.failure(T.job(function() coroutine.wrap(function() return ("x"):rep(1073741824) end)() end, { memory = "8M" }), "memory")
 end)
 
 spec("an error of the script's own that only sounds like it is an error", function()
@@ -145,8 +145,8 @@ spec("memory outside Lua's heap has a limit above Lua's own", function()
     local files, count = {}, 0
     for i = 1, 1000 do
       local file = io.open("/dev/null", "w")
-      if not file or not file:setvbuf("full", 1 << 20) then break end
-      for _ = 1, 16 do if not file:write(("x"):rep(1 << 16)) then break end end
+      if not file or not file:setvbuf("full", 1048576) then break end
+      for _ = 1, 16 do if not file:write(("x"):rep(65536)) then break end end
       files[i], count = file, i
     end
     return count, io.open("/proc/self/limits"):read("a"):match("Max data size%s+(%d+)")
@@ -175,7 +175,7 @@ end)
 spec("the limit of CPU time holds inside one long call of a C function", function()
   local err = T.failure(T.job(function() return ("a"):rep(300):find((".-"):rep(4) .. "b") end, { cpu = 50 }), "cpu")
   T.yes(err.usage.user + err.usage.system < 400, "it used " .. err.usage.user)
-  T.failure(T.job(function() return ("x"):rep(1 << 28):rep(1 << 4):reverse() end, { cpu = 20, memory = "8G" }), "cpu")
+  T.failure(T.job(function() return ("x"):rep(268435456):rep(16):reverse() end, { cpu = 20, memory = "8G" }), "cpu")
 end)
 
 spec("waiting uses no CPU time", function()

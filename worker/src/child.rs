@@ -41,6 +41,8 @@ pub(crate) struct Seat<'a> {
     pub(crate) ends: Ends,
     pub(crate) rehearsal: &'a [u8],
     pub(crate) file_limit: Rlimit,
+    /// Whether it shall wait for its job behind the walls of a sandbox without grants.
+    pub(crate) walled: bool,
 }
 
 /// Lives as a worker; the process ends here.
@@ -51,13 +53,20 @@ pub(crate) fn run(seat: Seat<'_>) -> ! {
     settle_in(&seat);
     Tree::join(seat.tree, seat.owner, mailbox);
     lua::state::reseed(seat.lua);
-    let desk = Desk { session, slot: seat.index, doorbell: DOORBELL };
+    let mut desk = Desk { session, slot: seat.index, doorbell: DOORBELL, walls: None };
     if mailbox.go().load(Ordering::SeqCst) != Go::Job as u32 {
         set_title("llib-worker");
         job::enter(Job::rehearse(mailbox, desk.clone(), seat.rehearsal));
         lua::state::rehearse(seat.lua);
         job::leave();
         limits::prepare();
+        if seat.walled {
+            desk.walls = Some(lua::confine::wall_in(seat.lua, mailbox, &desk));
+            // What the walls have changed is met once more before a job meets it.
+            job::enter(Job::rehearse(mailbox, desk.clone(), seat.rehearsal));
+            lua::state::rehearse(seat.lua);
+            job::leave();
+        }
         wait_for_job(mailbox);
     }
     match Job::receive(mailbox, desk) {

@@ -1,10 +1,10 @@
 //! The one job of a worker's process.
 
 use std::os::fd::RawFd;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Mutex, OnceLock};
 
-use llib::shared::{split_in_memory, take_over};
+use llib::shared::{ObjectError, attach, split_in_memory, take_over};
 use llib::shm::{Mailbox, Region, RegionError, Spot, handles};
 use llib::wire::settings::{PREFIX, Settings};
 
@@ -17,6 +17,7 @@ pub(crate) struct Job {
     pub(crate) rehearsal: bool,
     generation: u32,
     values: Mutex<Values>,
+    walls: OnceLock<Walls>,
 }
 
 /// What a worker knows before it has a job.
@@ -26,6 +27,31 @@ pub(crate) struct Desk {
     pub(crate) session: String,
     pub(crate) slot: u32,
     pub(crate) doorbell: RawFd,
+    /// Of a worker that stands behind walls already.
+    pub(crate) walls: Option<Walls>,
+}
+
+/// What a sandboxed worker has for itself.
+#[derive(Clone, Copy)]
+pub(crate) struct Walls {
+    /// Where a reply goes that is too long for the mailbox.
+    pub(crate) room: Option<&'static Region>,
+}
+
+impl Desk {
+    /// Maps a segment for a reply of at most `longest` bytes, which a worker behind walls could neither create nor
+    /// make longer.
+    pub(crate) fn open_room(&self, longest: u64) -> Result<Walls, RegionError> {
+        let longest = usize::try_from(longest).unwrap_or(usize::MAX);
+        if Spot::of(longest) == Spot::Inline {
+            return Ok(Walls { room: None });
+        }
+        let name = format!("{}.{}.room", self.session, self.slot);
+        let mut room = Region::create(&name, longest)?;
+        // Whoever frees the slot removes the name.
+        room.set_owner(false);
+        Ok(Walls { room: Some(Box::leak(Box::new(room))) })
+    }
 }
 
 /// The job's encoded values, and what keeps them mapped.
@@ -35,7 +61,7 @@ struct Values {
     len: usize,
     /// The objects whose handles are among them.
     ids: Vec<u64>,
-    _apart: Option<Region>,
+    apart: Option<Region>,
 }
 
 /// Where a job's payload stands.
@@ -107,18 +133,61 @@ impl Job {
         let split = if carries { unsafe { split_in_memory(start, length) } } else { None };
         let (end, ids) = split.unwrap_or((length, Vec::new()));
         let len = end.saturating_sub(used);
-        let values = Values { address: start.expose_provenance() + used, len, ids, _apart: apart };
-        Job { mailbox, settings, desk, rehearsal: false, generation, values: Mutex::new(values) }
+        let values = Values { address: start.expose_provenance() + used, len, ids, apart };
+        Job {
+            mailbox,
+            settings,
+            desk,
+            rehearsal: false,
+            generation,
+            values: Mutex::new(values),
+            walls: OnceLock::new(),
+        }
     }
 
     /// Hands address and length of its encoded values to `decode`, and forgets them afterwards.
     pub(crate) fn take_values<R>(&self, decode: impl FnOnce(*const u8, usize) -> R) -> R {
         let values = self.values.lock().map(|mut values| std::mem::take(&mut *values)).unwrap_or_default();
         let decoded = decode(std::ptr::with_exposed_provenance(values.address), values.len);
-        if !values.ids.is_empty() {
-            take_over(self.mailbox, values.ids);
-        }
+        self.take_handles(values.ids);
         decoded
+    }
+
+    /// Gives up the message's hold on objects, which this process holds itself now.
+    fn take_handles(&self, ids: Vec<u64>) {
+        if !ids.is_empty() {
+            take_over(self.mailbox, ids);
+        }
+    }
+
+    /// Maps the objects that the values name, while that is possible.
+    pub(crate) fn attach_objects(&self) -> Result<(), ObjectError> {
+        let ids = self.values.lock().map(|mut values| std::mem::take(&mut values.ids)).unwrap_or_default();
+        for id in &ids {
+            // Held until the process ends: decoding looks for it.
+            std::mem::forget(attach(*id)?);
+        }
+        self.take_handles(ids);
+        Ok(())
+    }
+
+    /// Does while files can be opened what a sandboxed job needs of them later: removes the name of its own
+    /// segment, and maps one for a reply as long as the limit allows, which it could neither create nor make
+    /// longer then.
+    pub(crate) fn open_segments(&self) -> Result<(), RegionError> {
+        if let Ok(mut values) = self.values.lock()
+            && let Some(apart) = &mut values.apart
+        {
+            apart.remove_name();
+        }
+        let walls = self.desk.open_room(self.settings.limits.result.unwrap_or(0))?;
+        let _ = self.walls.set(walls);
+        Ok(())
+    }
+
+    /// Where a sandboxed job's long reply goes.
+    pub(crate) fn room(&self) -> Option<&Region> {
+        self.desk.walls.as_ref().or(self.walls.get())?.room
     }
 
     /// Number that no other job of the session has.

@@ -37,6 +37,10 @@ pub(crate) fn publish(
             }
             job.mailbox.fill(length, |bytes| payload.write_to(bytes));
         }
+        Spot::Apart if job.settings.sandbox.is_some() => {
+            let room = job.room().ok_or(RegionError::Full { bytes: length })?;
+            room.fill(length, |bytes| payload.write_to(bytes))?;
+        }
         Spot::Apart => {
             let limits = &job.settings.limits;
             if limits.files.is_some() || limits.fsize.is_some() {

@@ -3,7 +3,10 @@
 
 #![allow(unsafe_code)]
 
+pub(crate) mod environment;
 pub(crate) mod heap;
+pub(crate) mod seccomp;
+pub(crate) mod timer;
 
 use std::ffi::{c_int, c_void};
 use std::io;
@@ -193,12 +196,12 @@ pub(crate) fn renice(nice: c_int) {
     unsafe { libc::nice(nice) };
 }
 
-/// Adds one to the zygote's eventfd.
+/// Writes to the zygote's pipe.
 pub(crate) fn ring_doorbell(doorbell: RawFd) {
     // SAFETY: `child` put the doorbell at this number and nothing of llib closes it. A job that did writes
     // eight bytes into whatever it put there instead, which is its own affair.
     let doorbell = unsafe { std::os::fd::BorrowedFd::borrow_raw(doorbell) };
-    // A counter that is full has rung already.
+    // A pipe that is full has rung already.
     let _ = rustix::io::write(doorbell, &1u64.to_ne_bytes());
 }
 

@@ -4,21 +4,37 @@ use std::ffi::c_int;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::lua::ffi::*;
 
 use super::options::{self, Options};
-use super::task::{self, Facts};
-use super::{module, signature};
-use crate::dispatch::{self, Host, Job, Launch, Payload, Session};
+use super::task::{self, Facts, Sandboxed};
+use super::{module, sandbox, signature};
+use crate::dispatch::{self, Host, Job, Launch, Payload, Session, Walls};
 use crate::lua::call::{Outcome, Raise, bytes, is_absent, wrong_type};
 use crate::lua::convert::{EncodeOptions, Message, Roots, encode};
 use crate::lua::types::{Objects, Sent};
-use crate::wire::settings::Settings;
+use crate::wire::limits::IN_SANDBOX;
+use crate::wire::sandbox::SandboxPolicy;
+use crate::wire::settings::{Settings, Stdio};
+
+/// Whether this process is a sandboxed worker.
+static FORBIDDEN: AtomicBool = AtomicBool::new(false);
+
+/// From now on `async` raises in this process.
+pub fn forbid_async() {
+    FORBIDDEN.store(true, Ordering::SeqCst);
+}
 
 /// # Safety
 /// Called by Lua.
 pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
+    if FORBIDDEN.load(Ordering::SeqCst) {
+        let reason =
+            "a sandboxed job cannot start others: their supervisors are programs, and it may run none";
+        return Err(Raise::Message(reason.to_owned()));
+    }
     // SAFETY: Lua's state. The stack is arranged as 1 the function, 2 the options, 3 the task, and from
     // there on what is sent.
     unsafe {
@@ -39,10 +55,19 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
             return Err(Raise::Argument(1, "Lua function expected, got a C function".to_owned()));
         }
         let name = name.unwrap_or_else(|| source_of(lua));
+        let sandbox = match &options.sandbox {
+            Some(policy) => Some(Sandboxed {
+                report: sandbox::check(policy).map_err(Raise::Message)?,
+                functions: options.functions,
+                metatables: options.metatables,
+            }),
+            None => None,
+        };
         let facts = Facts {
             name: name.clone(),
             timeout: options.timeout,
             limits: options.limits,
+            sandbox,
             captures: !options.capture().is_none(),
         };
         // Before the job exists, so that running out of memory here loses nothing.
@@ -144,7 +169,18 @@ unsafe fn settings(lua: *mut lua_State, options: &Options, name: String) -> Sett
         stdout: options.stdout,
         stderr: options.stderr,
         limits: options.limits,
+        sandbox: options.sandbox.clone(),
     }
+}
+
+/// Whether a worker will do that has a sandbox already.
+fn walls(options: &Options) -> Walls {
+    let Some(policy) = &options.sandbox else { return Walls::None };
+    let plain = *policy == SandboxPolicy { best_effort: policy.best_effort, ..SandboxPolicy::default() };
+    // What else happens before walls are raised.
+    let streams = options.stdout == Stdio::Inherit && options.stderr == Stdio::Inherit;
+    let room = options.limits.result.is_some_and(|result| Some(result) <= IN_SANDBOX.result);
+    if plain && streams && room && options.nice == 0 { Walls::Plain } else { Walls::Own }
 }
 
 unsafe fn package_field(lua: *mut lua_State, field: &std::ffi::CStr) -> Option<Vec<u8>> {
@@ -219,7 +255,7 @@ unsafe fn send(
     options: &Options,
     settings: &Settings,
 ) -> Result<Job, Raise> {
-    let launch = Launch { timeout: options.timeout, capture: options.capture() };
+    let launch = Launch { timeout: options.timeout, capture: options.capture(), sandbox: walls(options) };
     let choice = EncodeOptions {
         roots: Roots::Job,
         globals: options.globals,

@@ -13,6 +13,7 @@ use crate::lua::convert::{DecodeOptions, Source, decode};
 use crate::lua::hooks;
 use crate::lua::types::{Objects, Sent};
 use crate::shared::split_in_memory;
+use crate::sys::call_names::call_name;
 use crate::sys::{clock, signal};
 use crate::wire::cause::Cause;
 use crate::wire::kind::Kind;
@@ -70,7 +71,7 @@ unsafe fn deliver(lua: *mut lua_State, facts: &Facts, job: &Rc<Job>, settled: Se
     // SAFETY: the caller's state with the task at index 1 alone.
     unsafe {
         match settled {
-            Settled::Reply(VALUES) => match decode_reply(lua, job) {
+            Settled::Reply(VALUES) => match decode_reply(lua, facts, job) {
                 Ok(count) => return Ok(count),
                 Err(error) => damaged(lua, job, &error),
             },
@@ -83,15 +84,32 @@ unsafe fn deliver(lua: *mut lua_State, facts: &Facts, job: &Rc<Job>, settled: Se
     Ok(2)
 }
 
-unsafe fn decode_reply(lua: *mut lua_State, job: &Job) -> Result<c_int, String> {
-    let reply = job.reply_bytes().map_err(|error| error.to_string())?;
+unsafe fn decode_reply(lua: *mut lua_State, facts: &Facts, job: &Job) -> Result<c_int, String> {
+    let limit =
+        |limit: Option<u64>| limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let max_len = limit(facts.limits.result);
+    let (reply, options) = match &facts.sandbox {
+        None => (job.reply_bytes(), DecodeOptions { max_len, ..DecodeOptions::TRUSTED }),
+        Some(sandboxed) => {
+            let options = DecodeOptions {
+                functions: sandboxed.functions,
+                requires: sandboxed.functions,
+                metatables: sandboxed.metatables,
+                max_len,
+                // The job held all of it in a heap of its limit; the decoder counts generously.
+                max_memory: limit(facts.limits.memory).saturating_mul(3).saturating_add(1 << 20),
+                ..DecodeOptions::INERT
+            };
+            (job.hostile_reply_bytes(max_len), options)
+        }
+    };
+    let reply = reply.map_err(|error| error.to_string())?;
     // SAFETY: `reply` keeps the memory mapped until the end of this function.
     unsafe {
         let split = if reply.carries { split_in_memory(reply.start, reply.len) } else { None };
         let len = split.map_or(reply.len, |(values, _)| values);
         let source = Source::new(reply.start, len);
-        decode(lua, source, &DecodeOptions::TRUSTED, &mut Objects(&Sent::default()))
-            .map_err(|error| error.to_string())
+        decode(lua, source, &options, &mut Objects(&Sent::default())).map_err(|error| error.to_string())
     }
 }
 
@@ -120,7 +138,7 @@ unsafe fn lost(lua: *mut lua_State) {
 unsafe fn reported(lua: *mut lua_State, facts: &Facts, job: &Job, code: u32) {
     // SAFETY: the caller's state with the task at index 1 alone; a decoded message starts at index 2.
     unsafe {
-        let (count, damage) = match (Kind::from_reply(code), decode_reply(lua, job)) {
+        let (count, damage) = match (Kind::from_reply(code), decode_reply(lua, facts, job)) {
             (Some(_), Ok(count)) => (count, None),
             (Some(_), Err(error)) => (0, Some(error)),
             (None, _) => (0, Some(format!("it is of an unknown kind ({code})"))),
@@ -186,6 +204,7 @@ unsafe fn died(lua: *mut lua_State, facts: &Facts, job: &Job, death: Death) {
                 let used = cpu_time as f64 / 1000.0;
                 (Kind::Cpu, format!("used {used} ms of CPU time, and its limit was {limit} ms"))
             }
+            Some(libc::SIGSYS) if facts.sandbox.is_some() => (Kind::Denied, denied(job)),
             Some(number) => (Kind::Signal, format!("the worker process died of SIG{}", signal::name(number))),
             None => {
                 let code = libc::WEXITSTATUS(death.status);
@@ -204,6 +223,11 @@ unsafe fn died(lua: *mut lua_State, facts: &Facts, job: &Job, death: Death) {
             Some(number) => failure::set_text(lua, c"signal", &signal::name(number)),
             None => failure::set_integer(lua, c"code", i64::from(libc::WEXITSTATUS(death.status))),
         }
+        if kind == Kind::Denied
+            && let Some(name) = job.denied_call().and_then(call_name)
+        {
+            failure::set_text(lua, c"call", name);
+        }
         let limit = match kind {
             Kind::Deadline => facts.timeout.unwrap_or_default().as_secs_f64() * 1000.0,
             Kind::Cpu => facts.limits.cpu.unwrap_or_default() as f64 / 1000.0,
@@ -211,6 +235,14 @@ unsafe fn died(lua: *mut lua_State, facts: &Facts, job: &Job, death: Death) {
         };
         lua_pushnumber(lua, limit);
         lua_setfield(lua, -2, c"limit".as_ptr());
+    }
+}
+
+/// Which system call it was. The number is the worker's word.
+fn denied(job: &Job) -> String {
+    match job.denied_call().and_then(call_name) {
+        Some(name) => format!("the sandbox denied the system call {name}"),
+        None => "the sandbox denied a system call".to_owned(),
     }
 }
 

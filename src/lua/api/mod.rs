@@ -6,10 +6,12 @@ pub mod crypto;
 pub mod failure;
 mod module;
 mod options;
+mod sandbox;
 mod signature;
 mod sleep;
 mod task;
 
+pub use async_call::forbid_async;
 pub use module::{open, set_self};
 pub use signature::bytecode;
 pub use task::TASK;

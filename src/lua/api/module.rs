@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::lua::ffi::*;
 
-use super::{async_call, crypto, failure, sleep, task};
+use super::{async_call, crypto, failure, sandbox, sleep, task};
 use crate::dispatch::Session;
 use crate::lua::call::{Outcome, Raise, push_text};
-use crate::lua::convert::remember_names;
+use crate::lua::convert::{register_inert, remember_names};
 use crate::lua::types;
 use crate::lua::version::state;
 use crate::lua_function;
@@ -25,10 +25,11 @@ static STATES: AtomicUsize = AtomicUsize::new(0);
 /// # Safety
 /// Called by Lua, in a protected call, as a module's opener.
 pub unsafe fn open(lua: *mut lua_State) -> Outcome {
-    let functions: [(&CStr, lua_CFunction); 10] = [
+    let functions: [(&CStr, lua_CFunction); 11] = [
         (c"async", async_entry),
         (c"buffer", buffer),
         (c"channel", channel),
+        (c"capabilities", capabilities),
         (c"cores", cores),
         (c"lock", lock),
         (c"mutex", mutex),
@@ -41,6 +42,7 @@ pub unsafe fn open(lua: *mut lua_State) -> Outcome {
     unsafe {
         state::note_main_thread(lua);
         failure::register(lua);
+        register_inert(lua);
         task::register(lua);
         note_state(lua);
         // Before a script puts something else in place of a library's function.
@@ -99,6 +101,7 @@ lua_function!(lock => types::lock::lock);
 lua_function!(mutex => types::mutex::new);
 lua_function!(unlock => types::lock::unlock);
 lua_function!(async_entry => async_call::body);
+lua_function!(capabilities => sandbox::capabilities_body);
 lua_function!(cores => cores_body);
 lua_function!(forget_state => forget_state_body);
 lua_function!(self_entry => self_body);

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use crate::lua::ffi::*;
 
+use super::sandbox;
 use crate::lua::call::{Raise, bytes, duration, type_name};
 use crate::lua::convert::GlobalMode;
-use crate::wire::limits::Limits;
+use crate::wire::limits::{IN_SANDBOX, Limits, SANDBOX_TIMEOUT};
+use crate::wire::sandbox::SandboxPolicy;
 use crate::wire::settings::{Capture, Stdio};
 
 /// Checked options.
@@ -21,6 +23,10 @@ pub(super) struct Options {
     pub(super) extra_globals: Vec<Vec<u8>>,
     pub(super) nice: i32,
     pub(super) limits: Limits,
+    pub(super) sandbox: Option<SandboxPolicy>,
+    /// Whether functions and metatables that come back from a sandbox are taken as what they are.
+    pub(super) functions: bool,
+    pub(super) metatables: bool,
     /// Whether there is a table of arguments; it is left in the options table.
     pub(super) has_args: bool,
 }
@@ -37,6 +43,9 @@ impl Default for Options {
             extra_globals: Vec::new(),
             nice: 0,
             limits: Limits::default(),
+            sandbox: None,
+            functions: false,
+            metatables: false,
             has_args: false,
         }
     }
@@ -50,7 +59,7 @@ impl Options {
 }
 
 /// In the order in which the message for an unknown one lists them.
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 16] = [
     "args",
     "name",
     "timeout",
@@ -58,11 +67,15 @@ const KNOWN: [&str; 12] = [
     "memory",
     "files",
     "fsize",
+    "result_limit",
     "stdout",
     "stderr",
     "capture_limit",
     "globals",
     "nice",
+    "sandbox",
+    "functions",
+    "metatables",
 ];
 
 /// Reads the options table at `index`.
@@ -85,6 +98,10 @@ pub(super) unsafe fn read(lua: *mut lua_State, index: c_int) -> Result<Options, 
             set.map_err(|problem| invalid(index, problem))?;
             lua_pop(lua, 1);
         }
+    }
+    if options.sandbox.is_some() {
+        options.limits = options.limits.or(IN_SANDBOX);
+        options.timeout.get_or_insert(Duration::from_millis(SANDBOX_TIMEOUT));
     }
     Ok(options)
 }
@@ -110,6 +127,10 @@ unsafe fn set(lua: *mut lua_State, options: &mut Options, key: &str) -> Result<(
             }
             "cpu" => options.limits.cpu = Some(cpu_time(time(lua, key)?)),
             "memory" => options.limits.memory = Some(size_up_to(lua, key, MOST_MEMORY, "\"1T\"")?),
+            "sandbox" => options.sandbox = sandbox::read(lua)?,
+            "functions" => options.functions = boolean(lua, key)?,
+            "metatables" => options.metatables = boolean(lua, key)?,
+            "result_limit" => options.limits.result = Some(size_up_to(lua, key, MOST_MEMORY, "\"1T\"")?),
             "fsize" => {
                 options.limits.fsize = Some(size_up_to(lua, key, i64::MAX as u64, "the largest integer")?)
             }
@@ -152,6 +173,16 @@ unsafe fn integer(lua: *mut lua_State) -> Option<i64> {
     unsafe {
         let value = if lua_type(lua, -1) == LUA_TNUMBER { lua_tointegerx(lua, -1, &mut exact) } else { 0 };
         (exact != 0).then_some(value)
+    }
+}
+
+unsafe fn boolean(lua: *mut lua_State, key: &str) -> Result<bool, String> {
+    // SAFETY: the caller has the value on top of the stack and free slots.
+    unsafe {
+        if lua_type(lua, -1) != LUA_TBOOLEAN {
+            return Err(expected(lua, key, "a boolean"));
+        }
+        Ok(lua_toboolean(lua, -1) != 0)
     }
 }
 

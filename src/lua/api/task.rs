@@ -10,6 +10,7 @@ use crate::lua::ffi::*;
 
 use super::await_call::{self, cleaned};
 use super::failure;
+use super::sandbox::{self, Report};
 use crate::dispatch::{Job, Settled, Waited};
 use crate::lua::call::{Outcome, Raise, bytes, is_absent, milliseconds, push_bytes, push_text, wrong_type};
 use crate::lua::hooks;
@@ -26,7 +27,16 @@ pub(super) struct Facts {
     pub(super) name: String,
     pub(super) timeout: Option<Duration>,
     pub(super) limits: Limits,
+    /// For a sandboxed job: what was enforced, and what its result may contain.
+    pub(super) sandbox: Option<Sandboxed>,
     pub(super) captures: bool,
+}
+
+/// What a task remembers of its job's sandbox.
+pub(super) struct Sandboxed {
+    pub(super) report: Report,
+    pub(super) functions: bool,
+    pub(super) metatables: bool,
 }
 
 /// The userdata's contents.
@@ -124,7 +134,7 @@ pub(super) unsafe fn check<'a>(lua: *mut lua_State) -> Result<&'a Task, Raise> {
 /// # Safety
 /// `lua` is a valid state with five free stack slots, in a protected call.
 pub(super) unsafe fn register(lua: *mut lua_State) {
-    let methods: [(&CStr, lua_CFunction); 15] = [
+    let methods: [(&CStr, lua_CFunction); 16] = [
         (c"await", await_entry),
         (c"clean", clean),
         (c"close", close),
@@ -136,6 +146,7 @@ pub(super) unsafe fn register(lua: *mut lua_State) {
         (c"pause", pause),
         (c"pid", pid),
         (c"resume", resume),
+        (c"sandbox", sandbox_entry),
         (c"status", status),
         (c"usage", usage),
         (c"__close", clean),
@@ -172,6 +183,7 @@ lua_function!(output => output_body);
 lua_function!(pause => pause_body);
 lua_function!(pid => pid_body);
 lua_function!(resume => resume_body);
+lua_function!(sandbox_entry => sandbox_body);
 lua_function!(status => status_body);
 lua_function!(to_string => to_string_body);
 lua_function!(usage => usage_body);
@@ -279,6 +291,18 @@ fn word(task: &Task) -> &'static str {
         None if task.paused.get() => "paused",
         None => "running",
     }
+}
+
+/// A table of what was enforced; nil for a job without a sandbox.
+unsafe fn sandbox_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above.
+    unsafe {
+        match &check(lua)?.facts.sandbox {
+            Some(sandboxed) => sandbox::push_report(lua, &sandboxed.report),
+            None => lua_pushnil(lua),
+        }
+    }
+    Ok(1)
 }
 
 unsafe fn status_body(lua: *mut lua_State) -> Outcome {

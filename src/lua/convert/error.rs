@@ -70,6 +70,11 @@ pub enum DecodeError {
         /// The limit.
         limit: usize,
     },
+    /// Its values take more memory than the options allow.
+    TooMuch {
+        /// The limit, in bytes.
+        limit: usize,
+    },
     /// More values than the Lua stack takes.
     TooMany(usize),
     /// Something named by module and field is not here.
@@ -107,6 +112,9 @@ impl fmt::Display for DecodeError {
             Self::Refused(what) => write!(f, "{what} is not accepted here"),
             Self::TooLong { len, limit } => {
                 write!(f, "the message has {len} bytes, more than the {limit} accepted here")
+            }
+            Self::TooMuch { limit } => {
+                write!(f, "its values would take more than the {limit} bytes of memory accepted here")
             }
             Self::TooMany(count) => write!(f, "too many values ({count}) for the Lua stack"),
             Self::Named { name, reason } => write!(f, "cannot find '{name}' here: {reason}"),

@@ -34,7 +34,7 @@ mod tests;
 mod text;
 
 pub use by_value::ByValue;
-pub use decode::{Field, MEMORY_FACTOR, decode, decode_field, fuzz_decode};
+pub use decode::{Field, MEMORY_FACTOR, decode, decode_field, fuzz_decode, register_inert};
 pub use encode::encode;
 pub use error::{DecodeError, EncodeError};
 pub use names::remember_names;

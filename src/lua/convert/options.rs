@@ -68,8 +68,13 @@ pub struct DecodeOptions {
     pub metatables: bool,
     /// Globals: they are set in the receiver's globals table.
     pub globals: bool,
+    /// Whether functions, C functions, modules and the globals table that are not accepted arrive as objects
+    /// without use, and metatables that are not are left out. Otherwise the message is refused.
+    pub inert: bool,
     /// Longest message, in bytes.
     pub max_len: usize,
+    /// Bytes of memory that its values may take, about.
+    pub max_memory: usize,
 }
 
 impl DecodeOptions {
@@ -80,7 +85,9 @@ impl DecodeOptions {
         requires: true,
         metatables: true,
         globals: true,
+        inert: false,
         max_len: usize::MAX,
+        max_memory: usize::MAX,
     };
     /// Plain data and llib's own objects, for messages of hostile senders.
     pub const PLAIN: Self = Self {
@@ -89,8 +96,12 @@ impl DecodeOptions {
         requires: false,
         metatables: false,
         globals: false,
+        inert: false,
         max_len: usize::MAX,
+        max_memory: usize::MAX,
     };
+    /// As [`PLAIN`](DecodeOptions::PLAIN), but what is not accepted arrives without effect.
+    pub const INERT: Self = Self { inert: true, ..Self::PLAIN };
 }
 
 /// How objects of llib itself (buffers, channels, …) travel: by a kind and a few bytes.

@@ -17,7 +17,7 @@ use llib::wire::settings::Stdio;
 use super::outcome::{
     VALUES, code, exhausted, finish, finish_failure, heap_exhausted, is_memory_error, send, tell,
 };
-use super::{memory, res};
+use super::{confine, memory, res};
 use crate::job::{self, Job};
 use crate::sandbox::limits;
 use crate::{child, sys};
@@ -25,7 +25,16 @@ use crate::{child, sys};
 /// Runs the job. The process ends here, by itself or by a signal.
 pub(crate) fn run(lua: *mut lua_State, job: &'static Job) -> ! {
     sys::heap::on_exhaustion(heap_exhausted);
-    apply_settings(job);
+    if job.desk.walls.is_none() {
+        apply_settings(job);
+    }
+    let entered = match &job.settings.sandbox {
+        Some(policy) => confine::enter(lua, job, policy),
+        None => limits::apply(&job.settings.limits, limits::Lid::Loose).map_err(|error| error.to_string()),
+    };
+    if let Err(reason) = entered {
+        tell(job, format!("the job was not started: {reason}").as_bytes(), code(Kind::Error));
+    }
     // SAFETY: the worker's state, idle. Errors inside end up here as a status.
     unsafe {
         lua_settop(lua, 0);
@@ -59,9 +68,6 @@ fn apply_settings(job: &Job) {
             sys::silence(target);
         }
     }
-    if let Err(error) = limits::apply(&settings.limits) {
-        tell(job, format!("the job was not started: {error}").as_bytes(), code(Kind::Error));
-    }
 }
 
 /// Runs `decode` and lets the collector start when as much again has been allocated. All that was decoded is
@@ -84,7 +90,9 @@ unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
     let Some(job) = job::current() else { return Ok(0) };
     // SAFETY: Lua's state below lua_pcall; the job's values stay mapped while they are decoded.
     unsafe {
-        set_search_paths(lua, job);
+        if job.settings.sandbox.is_none() {
+            set_search_paths(lua, job);
+        }
         lua_pushcfunction(lua, explain);
         res::push(lua, job);
         lua_pushcfunction(lua, res::rej);
@@ -132,7 +140,7 @@ unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
     }
 }
 
-unsafe fn set_search_paths(lua: *mut lua_State, job: &Job) {
+pub(super) unsafe fn set_search_paths(lua: *mut lua_State, job: &Job) {
     // SAFETY: Lua's state; nothing of a job has run, so `package` is the library.
     unsafe {
         lua_getglobal(lua, c"package".as_ptr());

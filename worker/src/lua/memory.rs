@@ -230,16 +230,29 @@ unsafe fn place(arena: &mut Arena, block: *mut c_void, old: usize, new: usize) -
         match (source(old), source(new)) {
             (Source::Arena, Source::Arena) if class(old) == class(new) => block,
             (Source::Library, Source::Library) => libc::realloc(block, new),
-            (Source::Mapping, Source::Mapping) => sys::remap(block, old, new),
-            _ => {
-                let fresh = obtain(arena, new);
-                if !fresh.is_null() {
-                    std::ptr::copy_nonoverlapping(block.cast::<u8>(), fresh.cast(), old.min(new));
-                    release(arena, block, old);
-                }
-                fresh
+            (Source::Mapping, Source::Mapping) => {
+                let moved = sys::remap(block, old, new);
+                // A sandbox has no mremap.
+                if moved.is_null() { copy(arena, block, old, new) } else { moved }
             }
+            _ => copy(arena, block, old, new),
         }
+    }
+}
+
+/// Moves a block to a new one of another size.
+///
+/// # Safety
+/// As for [`allocate`], with a block.
+unsafe fn copy(arena: &mut Arena, block: *mut c_void, old: usize, new: usize) -> *mut c_void {
+    // SAFETY: both blocks are as long as is copied.
+    unsafe {
+        let fresh = obtain(arena, new);
+        if !fresh.is_null() {
+            std::ptr::copy_nonoverlapping(block.cast::<u8>(), fresh.cast(), old.min(new));
+            release(arena, block, old);
+        }
+        fresh
     }
 }
 

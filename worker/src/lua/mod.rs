@@ -1,12 +1,15 @@
 //! The only folder here that runs Lua code.
 //!
 //! [`state`] is what every worker starts with, [`job`] takes a worker's job from its bytes to its end, [`res`] is
-//! what the job can call, [`outcome`] what ends it. Makes no system calls of its own.
+//! what the job can call, [`outcome`] what ends it, [`walls`] what a sandboxed one does not have, [`confine`] how it
+//! comes to that. Makes no system calls of its own.
 
 #![allow(unsafe_code)]
 
+pub(crate) mod confine;
 pub(crate) mod job;
 mod memory;
 mod outcome;
 mod res;
 pub(crate) mod state;
+mod walls;

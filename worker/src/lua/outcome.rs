@@ -140,7 +140,7 @@ pub(super) unsafe fn send(
     let sent = Sent::default();
     // SAFETY: the caller has these values on the stack.
     let published = unsafe {
-        encode(lua, first, count, &results(), &mut Objects(&sent), |values| {
+        encode(lua, first, count, &results(job), &mut Objects(&sent), |values| {
             sent.with(|objects, tail| reply::publish(job, code, &Reply { values, tail }, objects))
         })
     };
@@ -176,6 +176,13 @@ impl Payload for Reply<'_> {
     }
 }
 
-fn results() -> EncodeOptions<'static> {
-    EncodeOptions { roots: Roots::Results, globals: GlobalMode::None, ..EncodeOptions::default() }
+fn results(job: &Job) -> EncodeOptions<'static> {
+    let limit =
+        job.settings.limits.result.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    EncodeOptions {
+        roots: Roots::Results,
+        globals: GlobalMode::None,
+        max_len: limit,
+        ..EncodeOptions::default()
+    }
 }

@@ -2,18 +2,21 @@
 //!
 //! What Lua's heap may have is counted by Lua's own allocator, see `lua::memory`; the limit of private memory here
 //! stands above it, for everything that does not come from there.
+//!
+//! Limits are set when the job is there, which may be behind walls that were raised before. What is still open then
+//! can only make limits tighter: without privileges a maximum is never raised, and timers are armed with a
+//! number that nobody knows any more.
 
 use std::io;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use llib::wire::limits::Limits;
-use nix::sys::signal::{SigEvent, SigevNotify, Signal};
-use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
-use nix::time::ClockId;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::sys;
+use crate::sys::timer::CpuTimer;
 
 /// Descriptors beyond a job's own limit that llib may open to hand over a large result.
 const OWN_FILES: u64 = 4;
@@ -24,24 +27,55 @@ const GRACE: Duration = Duration::from_millis(50);
 /// Bytes of private memory that this worker had before its job.
 static BEFORE: OnceLock<u64> = OnceLock::new();
 
+/// The timers for SIGXCPU and SIGKILL, or the error number of creating them.
+static TIMERS: OnceLock<Result<[CpuTimer; 2], i32>> = OnceLock::new();
+
+/// The number that a filter wants to see to arm a timer; 0 once it was used.
+static KEY: AtomicU32 = AtomicU32::new(0);
+
 /// Finds out, while there is time, what setting limits will need to know.
 pub(crate) fn prepare() {
     BEFORE.get_or_init(private_memory);
 }
 
+/// Creates the timers before walls that forbid it, and returns the number with which alone they let timers be
+/// armed.
+pub(super) fn prepare_behind_walls() -> u32 {
+    prepare();
+    // What went wrong is told when there is a limit to set.
+    let _ = timers();
+    let mut bytes = [0; 4];
+    if rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).is_err() {
+        sys::exit_now(1);
+    }
+    // Never 0, and without the bit that has a meaning.
+    let key = (u32::from_ne_bytes(bytes) | 2) & !1;
+    KEY.store(key, Ordering::SeqCst);
+    key
+}
+
+/// Whether llib itself may pass the limits of files later, see [`lift_file_limits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lid {
+    Loose,
+    /// In a sandbox.
+    Tight,
+}
+
 /// Sets what a job may use, from now on and for good. The error names what cannot be limited.
-pub(crate) fn apply(limits: &Limits) -> io::Result<()> {
+pub(crate) fn apply(limits: &Limits, lid: Lid) -> io::Result<()> {
+    let loosely = |loose: u64, tight: u64| if lid == Lid::Loose { loose } else { tight };
     if let Some(bytes) = limits.private_memory() {
         let bytes = BEFORE.get_or_init(private_memory).saturating_add(bytes);
         set(Resource::Data, bytes, bytes);
     }
     if let Some(files) = limits.files {
-        set(Resource::Nofile, files, files + OWN_FILES);
+        set(Resource::Nofile, files, loosely(files + OWN_FILES, files));
     }
     if let Some(bytes) = limits.fsize {
         // Ignored, writing more is an error; by default it would kill.
         sys::set_signal(libc::SIGXFSZ, true);
-        set(Resource::Fsize, bytes, u64::MAX);
+        set(Resource::Fsize, bytes, loosely(u64::MAX, bytes));
     }
     if let Some(micros) = limits.cpu {
         let time = Duration::from_micros(micros);
@@ -49,13 +83,37 @@ pub(crate) fn apply(limits: &Limits) -> io::Result<()> {
         // before the job began.
         let seconds = time.as_secs().saturating_add(2);
         set(Resource::Cpu, seconds, seconds);
-        let late = arm(Signal::SIGKILL, time.saturating_add(GRACE));
-        // The limit in seconds stands behind it.
-        let _ = late;
-        arm(Signal::SIGXCPU, time)
-            .map_err(|error| io::Error::other(format!("its CPU time cannot be limited: {error}")))?;
+        arm(time).map_err(|error| io::Error::other(format!("its CPU time cannot be limited: {error}")))?;
     }
+    KEY.store(0, Ordering::SeqCst);
     Ok(())
+}
+
+/// Has SIGXCPU sent once this process has used `time` more of the CPU, user and system, and SIGKILL a little later.
+/// They come also in the middle of a long call of a C function, where no hook of Lua runs.
+fn arm(time: Duration) -> io::Result<()> {
+    let [signal, kill] = timers().map_err(io::Error::from_raw_os_error)?;
+    let key = KEY.load(Ordering::SeqCst);
+    kill.arm(time.saturating_add(GRACE), key)?;
+    signal.arm(time, key)
+}
+
+fn timers() -> Result<[CpuTimer; 2], i32> {
+    *TIMERS.get_or_init(|| {
+        let timer =
+            |signal| CpuTimer::new(signal).map_err(|error| error.raw_os_error().unwrap_or(libc::EINVAL));
+        Ok([timer(libc::SIGXCPU)?, timer(libc::SIGKILL)?])
+    })
+}
+
+/// Takes away what no sandboxed job needs.
+pub(super) fn deny_rest() {
+    for resource in [Resource::Core, Resource::Memlock, Resource::Msgqueue] {
+        set(resource, 0, 0);
+    }
+    // A stack counts for no limit of memory, so its own must not be raised.
+    let stack = getrlimit(Resource::Stack).current.unwrap_or(8 << 20);
+    set(Resource::Stack, stack, stack);
 }
 
 /// Lets llib itself pass the limits of files where they are those of an ordinary job, to hand over its result.
@@ -69,21 +127,14 @@ pub(crate) fn lift_file_limits() {
 
 /// Lowers a limit, or sets as much of it as the present maximum leaves.
 fn set(resource: Resource, current: u64, maximum: u64) {
-    let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
-    let value = |wanted: u64| Some(wanted.min(most)).filter(|value| *value != u64::MAX);
-    // Lowering a limit is always allowed.
-    let _ = setrlimit(resource, Rlimit { current: value(current), maximum: value(maximum) });
-}
-
-/// Has `signal` sent once this process has used `time` more of the CPU, user and system: timer_create(2). It
-/// comes also in the middle of a long call of a C function, where no hook of Lua runs.
-fn arm(signal: Signal, time: Duration) -> nix::Result<()> {
-    let event = SigEvent::new(SigevNotify::SigevSignal { signal, si_value: 0 });
-    let mut timer = Timer::new(ClockId::CLOCK_PROCESS_CPUTIME_ID, event)?;
-    timer.set(Expiration::OneShot(time.into()), TimerSetTimeFlags::empty())?;
-    // Dropping it would disarm it.
-    std::mem::forget(timer);
-    Ok(())
+    let try_set = |most: u64| {
+        let value = |wanted: u64| Some(wanted.min(most)).filter(|value| *value != u64::MAX);
+        setrlimit(resource, Rlimit { current: value(current), maximum: value(maximum) })
+    };
+    if try_set(u64::MAX).is_err() {
+        // Lowering a limit is always allowed.
+        let _ = try_set(getrlimit(resource).maximum.unwrap_or(u64::MAX));
+    }
 }
 
 /// What counts towards RLIMIT_DATA now: the field `data` of /proc/PID/statm, which has stacks in it besides.

@@ -1,6 +1,63 @@
-//! Turning a job's limits into the kernel's: one concept of it a file.
+//! Turning a job's limits and policy into the kernel's: one concept of it a file.
 //!
 //! Decides nothing: what to enforce arrives with the job, as `llib::wire` describes it. Restricting a process
-//! happens in this folder alone and so only in the worker program, never in a host that loads the module.
+//! happens in this folder alone and so only in the worker program, never in a host that loads the module. The
+//! page that explains it is `docs/sandbox.md`.
 
+mod bpf;
+mod descriptors;
+mod environment;
+mod landlock;
+pub(crate) mod language;
 pub(crate) mod limits;
+mod privileges;
+mod rules;
+mod seccomp;
+
+use std::os::fd::RawFd;
+
+use llib::sys::capabilities::capabilities;
+use llib::wire::limits::Limits;
+use llib::wire::sandbox::SandboxPolicy;
+
+pub(crate) use rules::LAST_CALL;
+
+/// Does ahead, in the zygote, what every sandbox would do.
+pub(crate) fn prepare() {
+    capabilities();
+    llib::sys::cores::count();
+    crate::sys::environment::read_time_zone();
+    seccomp::prepare();
+}
+
+/// Raises the walls around this process, for good. What the job needs from outside has to be open by now. On
+/// error some of them stand, and no job must run.
+pub(crate) fn raise(policy: &SandboxPolicy, doorbell: RawFd) -> Result<(), String> {
+    let sentence = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
+    let found = capabilities();
+    let missing = found.missing(policy);
+    if !missing.is_empty() && !policy.best_effort {
+        // The host has looked already; this is for the case that the two do not see the same kernel.
+        return Err(format!("this kernel lacks {}", missing[0].words));
+    }
+    descriptors::enforce(doorbell);
+    environment::enforce(policy);
+    let key = limits::prepare_behind_walls();
+    limits::deny_rest();
+    privileges::enforce(policy).map_err(|error| sentence("privileges cannot be dropped", &error))?;
+    landlock::enforce(policy, found.landlock)?;
+    if found.seccomp {
+        seccomp::enforce(policy, key).map_err(|error| sentence("the filter cannot be installed", &error))?;
+    }
+    Ok(())
+}
+
+/// Sets a sandboxed job's limits, behind the walls.
+pub(crate) fn limit(limits: &Limits) -> Result<(), String> {
+    limits::apply(limits, limits::Lid::Tight).map_err(|error| error.to_string())
+}
+
+/// Whether this kernel can enforce a policy wholly.
+pub(crate) fn is_possible(policy: &SandboxPolicy) -> bool {
+    capabilities().missing(policy).is_empty()
+}

@@ -11,6 +11,8 @@ use llib::wire::cause::Cause;
 #[derive(Clone, Debug)]
 pub(super) struct Worker {
     pub(super) slot: u32,
+    /// Whether it was started behind the walls of a sandbox.
+    pub(super) walled: bool,
     /// The signals that it was sent, and why.
     sent: Vec<(i32, Cause)>,
 }
@@ -32,8 +34,8 @@ pub(super) struct Crew {
 }
 
 impl Crew {
-    pub(super) fn add(&mut self, pid: i32, slot: u32) {
-        self.by_pid.insert(pid, Worker { slot, sent: Vec::new() });
+    pub(super) fn add(&mut self, pid: i32, slot: u32, walled: bool) {
+        self.by_pid.insert(pid, Worker { slot, walled, sent: Vec::new() });
         let index = slot as usize;
         if self.by_slot.len() <= index {
             self.by_slot.resize(index + 1, 0);

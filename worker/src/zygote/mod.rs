@@ -58,7 +58,9 @@ struct Zygote {
     commands: IpcReceiver<Command>,
     /// Whether the ring has rung since the commands were last looked at: it does after each of them.
     rung: bool,
+    /// The end of a pipe that workers write to, and the one where the zygote hears it.
     doorbell: OwnedFd,
+    rung_at: OwnedFd,
     signals: SignalFd,
     host: OwnedFd,
     guard: OwnedFd,
@@ -68,6 +70,11 @@ struct Zygote {
     captures: HashMap<u32, capture::Captured>,
     watchers: HashMap<u32, Vec<(JobRef, OwnedFd)>>,
     spares: spares::Spares,
+    /// Whether spares are made up to the number that there should be. A job that has just begun needs the processors more,
+    /// so this waits for the end of one, or until half of them are used.
+    refill: bool,
+    /// Spares that died before they had a job, with walls or on the way to them.
+    walls_failed: usize,
 }
 
 /// Runs the zygote in the process that calls. Returns its exit code.
@@ -147,10 +154,16 @@ impl Zygote {
                 State::Pending => self.pending.push_back(index),
                 State::Released => self.release(index),
                 // It died while a host had its bit, which is back now.
-                State::Dead if segment.header().ready.take(index) => self.finish(index),
+                State::Dead if self.take_spare(index) => self.finish(index),
                 _ => {}
             }
         });
+    }
+
+    /// Takes the bit of a spare; false if a host has it.
+    fn take_spare(&self, index: u32) -> bool {
+        let header = self.segment.header();
+        header.ready.take(index) || header.walled.take(index)
     }
 
     /// Frees a slot that its host gave up.
@@ -265,7 +278,8 @@ impl Zygote {
         /// its reply.
         const ROUND: Duration = Duration::from_secs(1);
         let next = [self.deadlines.next(), self.spares.next()].into_iter().flatten().min();
-        let works = self.crew.len() > self.segment.header().ready.count();
+        let works =
+            self.crew.len() > self.segment.header().ready.count() + self.segment.header().walled.count();
         let wait = [next.map(clock::until), works.then_some(ROUND)].into_iter().flatten().min();
         let time = if idle {
             wait.and_then(|wait| Timespec::try_from(wait).ok())
@@ -276,7 +290,7 @@ impl Zygote {
         let mut files = vec![
             PollFd::new(&self.ring, PollFlags::IN),
             PollFd::from_borrowed_fd(signals, PollFlags::IN),
-            PollFd::new(&self.doorbell, PollFlags::IN),
+            PollFd::new(&self.rung_at, PollFlags::IN),
             PollFd::new(&self.host, PollFlags::IN),
             PollFd::new(&self.guard, PollFlags::IN),
         ];
@@ -298,9 +312,8 @@ impl Zygote {
             let _ = self.signals.read_signal();
         }
         if said[2] {
-            let mut count = [0; 8];
-            // Non-blocking; what it counted does not matter.
-            let _ = rustix::io::read(&self.doorbell, &mut count);
+            // Non-blocking; what was written does not matter.
+            let _ = rustix::io::read(&self.rung_at, &mut [0; 4096]);
             self.tell_watchers();
         }
         if said[5..].contains(&true) {

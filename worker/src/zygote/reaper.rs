@@ -26,6 +26,7 @@ impl Zygote {
         if deaths.is_empty() {
             return;
         }
+        self.refill = true;
         self.kill_strays(&mut deaths);
         for death in deaths {
             self.publish(&death);
@@ -78,7 +79,11 @@ impl Zygote {
         entry.user.store(death.usage.user, Ordering::SeqCst);
         entry.system.store(death.usage.system, Ordering::SeqCst);
         entry.max_rss.store(death.usage.max_rss, Ordering::SeqCst);
-        if entry.state() == State::Spare && self.segment.header().ready.take(index) {
+        if entry.state() == State::Spare && self.take_spare(index) {
+            if death.worker.walled {
+                // One that cannot raise its walls would be followed by others that cannot.
+                self.walls_failed += 1;
+            }
             return self.finish(index);
         }
         // A spare whose bit is out is being given a job just now: one of the two changes wins.

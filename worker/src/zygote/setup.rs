@@ -9,7 +9,7 @@ use llib::sys::ring::Ring;
 use llib::wire::control::{Command, Hello, PROTOCOL, Ready};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{getpid, set_child_subreaper};
 
 use super::{Zygote, crew, deadlines, spares};
@@ -80,7 +80,8 @@ fn prepare(
         children.thread_block().map_err(|error| sentence("failed to block SIGCHLD", &error))?;
         let signals = SignalFd::with_flags(&children, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             .map_err(|error| sentence("failed to watch for ended workers", &error))?;
-        let doorbell = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)
+        // A pipe: workers have the end to write to, and a hostile one cannot take away what others wrote.
+        let doorbell = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC)
             .map_err(|error| sentence("failed to make a doorbell", &error))?;
         let (sender, commands) =
             ipc::channel().map_err(|error| sentence("failed to make a channel", &error))?;
@@ -92,6 +93,7 @@ fn prepare(
         llib::sys::cores::count();
         llib::sys::fork::watch();
         let (lua, rehearsal) = lua::state::prepare()?;
+        crate::sandbox::prepare();
         if let Ok(directory) = std::env::current_dir() {
             let _ = crate::child::START.set(directory);
         }
@@ -118,7 +120,8 @@ fn prepare(
         ring,
         commands,
         rung: false,
-        doorbell,
+        rung_at: doorbell.0,
+        doorbell: doorbell.1,
         signals,
         host,
         guard,
@@ -128,6 +131,8 @@ fn prepare(
         captures: HashMap::new(),
         watchers: HashMap::new(),
         spares: spares::Spares::new(),
+        refill: true,
+        walls_failed: 0,
     };
     Ok((zygote, sender))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use llib::sys::clock;
 
-const FEWEST: usize = 5;
+pub(super) const FEWEST: usize = 5;
 const MOST: usize = 16;
 /// Without a shortage for this long, half the spares above the fewest go.
 const CALM: Duration = Duration::from_secs(5);

@@ -6,12 +6,15 @@ use std::sync::atomic::Ordering;
 use llib::shm::{Mailbox, State};
 use llib::sys::futex;
 use llib::wire::cause::Cause;
+use llib::wire::sandbox::SandboxPolicy;
 use llib::wire::settings::Capture;
 use rustix::process::{Pid, setpgid};
 
 use super::Zygote;
 use super::capture::{Captured, Ends};
+use super::spares::FEWEST;
 use crate::child::{self, Seat};
+use crate::sandbox;
 use crate::sys::{self, Forked};
 
 /// Forks in a row before the loop looks at deaths and commands again.
@@ -35,10 +38,34 @@ impl Zygote {
                 self.segment.slot(index).entry.swap(State::Released);
                 self.release(index);
             }
-        } else if ready < wanted && self.start_spare() {
-            return self.segment.header().ready.count() < wanted;
+            return false;
         }
-        false
+        let walled = header.walled.count();
+        let lacks_walled = self.lacks_walled();
+        self.refill |= ready <= wanted / 2 || (lacks_walled && walled <= FEWEST / 2);
+        if !self.refill {
+            return false;
+        }
+        // Whichever there are fewer of.
+        let started = if lacks_walled && (walled < ready || ready >= wanted) {
+            self.start_spare(true)
+        } else {
+            ready < wanted && self.start_spare(false)
+        };
+        self.refill = started && (header.ready.count() < wanted || self.lacks_walled());
+        self.refill
+    }
+
+    /// Whether there should be more spares behind walls: once there was a job for one, as many as at the least of the
+    /// others.
+    fn lacks_walled(&self) -> bool {
+        /// After so many that did not get there it is not tried any more; jobs raise their own walls then.
+        const ATTEMPTS: usize = 3;
+        let header = self.segment.header();
+        header.walled_wanted.load(Ordering::SeqCst) != 0
+            && header.walled.count() < FEWEST
+            && self.walls_failed < ATTEMPTS
+            && sandbox::is_possible(&SandboxPolicy::default())
     }
 
     /// Starts a worker for the job that has waited longest.
@@ -56,7 +83,7 @@ impl Zygote {
         if capture.is_none() {
             self.spares.missed();
         }
-        match self.start(index, capture) {
+        match self.start(index, capture, false) {
             Ok(pid) => {
                 if !entry.change(State::Pending, State::Busy) {
                     // Given up meanwhile; reaping it frees the slot.
@@ -77,7 +104,7 @@ impl Zygote {
     }
 
     /// Starts a spare, if there is room for one. A failure is none: jobs are started when they come.
-    fn start_spare(&mut self) -> bool {
+    fn start_spare(&mut self, walled: bool) -> bool {
         let header = self.segment.header();
         let Some(index) = header.free.take_first(|_| true) else { return false };
         let slot = self.segment.slot(index);
@@ -89,10 +116,15 @@ impl Zygote {
         // What its last job left there is not this one's.
         slot.entry.detached.store(0, Ordering::SeqCst);
         slot.entry.capture.store(0, Ordering::SeqCst);
-        match self.start(index, Capture::default()) {
+        slot.entry.room.store(walled.into(), Ordering::SeqCst);
+        match self.start(index, Capture::default(), walled) {
             Ok(_) => {
                 slot.entry.swap(State::Spare);
-                header.ready.give(index);
+                if walled {
+                    header.walled.give(index)
+                } else {
+                    header.ready.give(index)
+                }
                 true
             }
             Err(_) => {
@@ -102,7 +134,7 @@ impl Zygote {
         }
     }
 
-    fn start(&mut self, index: u32, capture: Capture) -> io::Result<i32> {
+    fn start(&mut self, index: u32, capture: Capture, walled: bool) -> io::Result<i32> {
         let segment = self.segment;
         let slot = segment.slot(index);
         let (captured, ends) = if capture.is_none() {
@@ -131,6 +163,7 @@ impl Zygote {
                 owner,
                 zygote,
                 doorbell: &self.doorbell,
+                walled,
                 ends,
                 rehearsal: &self.rehearsal,
                 file_limit: self.file_limit,
@@ -141,7 +174,7 @@ impl Zygote {
                 // zygote would die of the guard's death.
                 let child = Pid::from_raw(pid);
                 let _ = setpgid(child, child);
-                self.crew.add(pid, index);
+                self.crew.add(pid, index, walled);
                 if let Some(owner) = owner {
                     self.registrar.introduce(owner, pid);
                 }

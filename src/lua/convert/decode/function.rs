@@ -9,6 +9,10 @@ use crate::lua::version::upvalue;
 impl Decoder<'_> {
     pub(super) unsafe fn function(&mut self, tag: u8, shared: bool, offset: usize) -> Step<bool> {
         if !self.options.functions {
+            if self.options.inert {
+                // SAFETY: as below.
+                return unsafe { self.inert_function(tag, shared, offset) };
+            }
             return self.fail(DecodeError::Refused("a function"));
         }
         if tag == CODE {
@@ -45,7 +49,7 @@ impl Decoder<'_> {
                 return self.fail(error);
             }
             if shared {
-                self.record(offset);
+                self.record(offset)?;
             }
             self.open(Frame::Upvalues { index: upvalue::FIRST - 1 })?;
         }
@@ -56,7 +60,6 @@ impl Decoder<'_> {
     ///
     /// Every upvalue is set: Lua puts the globals table into the first one of a loaded chunk, whatever that is.
     pub(super) unsafe fn upvalues(&mut self, mut index: c_int) -> Step {
-        let lua = self.lua;
         // SAFETY: `function` is on top. `upvalue::set` checks the index.
         unsafe {
             loop {
@@ -65,14 +68,13 @@ impl Decoder<'_> {
                 let tag = self.read(read)?;
                 match tag {
                     END => return self.close(),
-                    CELL => self.shared_upvalue(index + 1)?,
+                    CELL if self.options.functions => self.shared_upvalue(index + 1)?,
+                    CELL => self.skip_cell()?,
                     _ => {
                         if self.tagged(tag, offset)? {
                             return Ok(());
                         }
-                        if !upvalue::set(lua, -2, index + 1) {
-                            return self.corrupt("more upvalues than the function has");
-                        }
+                        self.set_upvalue(index + 1)?;
                     }
                 }
                 index += 1;
@@ -81,6 +83,20 @@ impl Decoder<'_> {
                 }
             }
         }
+    }
+
+    /// Makes the value on top upvalue `index` of the function below it, and pops it. One without use has none.
+    pub(super) unsafe fn set_upvalue(&mut self, index: c_int) -> Step {
+        let lua = self.lua;
+        // SAFETY: a function, or a table in its place, and a value are on top; the index is checked.
+        unsafe {
+            if !self.options.functions {
+                lua_settop(lua, -2);
+            } else if !upvalue::set(lua, -2, index) {
+                return self.corrupt("more upvalues than the function has");
+            }
+        }
+        Ok(())
     }
 
     /// Makes upvalue `index` of the function on top the same variable as an upvalue that came before.

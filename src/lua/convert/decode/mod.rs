@@ -6,12 +6,13 @@
 //!
 //! **Memory** that a message of `n` bytes can make the receiver use is at most [`MEMORY_FACTOR`] times `n`
 //! plus a few kilobytes, unless it contains code, constructors or names of modules: those are for trusted
-//! senders.
+//! senders. [`DecodeOptions::max_memory`] bounds it further.
 
 mod field;
 mod function;
 mod fuzz;
 mod globals;
+mod inert;
 mod key;
 mod named;
 mod scalar;
@@ -24,13 +25,15 @@ use std::ffi::c_int;
 
 use crate::lua::ffi::*;
 
+pub use inert::register_inert;
+
 use super::error::DecodeError;
 use super::format::*;
 use super::options::{DecodeOptions, Handles};
 use super::protect::{FIRST, Protected, protected};
 use super::source::{Cursor, Read, Source};
 use super::stack::{ROOM, Stack};
-use crate::lua::version::{collector::Pause, upvalue};
+use crate::lua::version::collector::Pause;
 pub use field::{Field, decode_field};
 pub use fuzz::fuzz_decode;
 use scalar::Scalar;
@@ -39,6 +42,16 @@ use skip::Position;
 /// Bytes of memory per byte of message, see above. The worst measured is 31, for tables in each other's items
 /// that are all remembered for references; frames on the Rust heap add some 20 to that.
 pub const MEMORY_FACTOR: usize = 100;
+
+/// What objects of Lua take up, roughly and rather too much: a table, a place in its array and in its hash part, a
+/// string beside its bytes, and a place in the growing table of what references may name.
+const A_TABLE: usize = 64;
+const AN_ITEM: usize = 16;
+const A_PAIR: usize = 24;
+/// A pair that was not announced, in a table that doubles when it is full.
+const A_GROWING_PAIR: usize = 2 * A_PAIR;
+const A_STRING: usize = 40;
+const RECORDED: usize = 80;
 
 /// Slots of the protected function: objects that references may name, moved stack slots, metatables to be
 /// set, globals that could not be sent; then the values.
@@ -83,6 +96,8 @@ struct Decoder<'a> {
     stack: Stack,
     /// Table slots that may still be reserved.
     budget: u64,
+    /// Bytes of memory that may still be taken.
+    memory: usize,
     /// Entries in the table at `METAS`.
     metas: c_int,
     values: c_int,
@@ -194,6 +209,7 @@ impl<'a> Decoder<'a> {
             scratch: Vec::new(),
             stack: Stack::new(lua, AWAY, 0),
             budget: total as u64,
+            memory: options.max_memory,
             metas: 0,
             values: 0,
             error: None,
@@ -304,6 +320,7 @@ impl Decoder<'_> {
                         if *has_key {
                             return self.check_key();
                         }
+                        self.spend(A_GROWING_PAIR)?;
                         lua_rawset(lua, -3);
                     }
                     Frame::Meta => {
@@ -316,9 +333,7 @@ impl Decoder<'_> {
                     Frame::Upvalues { index } => {
                         *index += 1;
                         let index = *index;
-                        if !upvalue::set(lua, -2, index) {
-                            return self.corrupt("more upvalues than the function has");
-                        }
+                        self.set_upvalue(index)?;
                     }
                     Frame::Built { count, .. } => {
                         *count += 1;
@@ -333,7 +348,8 @@ impl Decoder<'_> {
     }
 
     /// Remembers the value on top for references to `offset`.
-    unsafe fn record(&mut self, offset: usize) {
+    unsafe fn record(&mut self, offset: usize) -> Step {
+        self.spend(RECORDED)?;
         let lua = self.lua;
         // SAFETY: below `lua_pcall`, free slots are there.
         unsafe {
@@ -344,6 +360,7 @@ impl Decoder<'_> {
             lua_pushvalue(lua, -1);
             lua_rawseti(lua, RECORD, offset as lua_Integer);
         }
+        Ok(())
     }
 
     /// The result of a read, its error kept.
@@ -353,6 +370,16 @@ impl Decoder<'_> {
             Ok(value) => Ok(value),
             Err(what) => self.corrupt(what),
         }
+    }
+
+    /// Takes bytes out of the memory that the values may have.
+    #[inline]
+    fn spend(&mut self, bytes: usize) -> Step {
+        match self.memory.checked_sub(bytes) {
+            Some(left) => self.memory = left,
+            None => return self.fail(DecodeError::TooMuch { limit: self.options.max_memory }),
+        }
+        Ok(())
     }
 
     /// Copies the bytes that follow their length into the scratch.

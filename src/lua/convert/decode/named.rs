@@ -10,6 +10,10 @@ impl Decoder<'_> {
     /// Pushes the module or field that the name says.
     pub(super) unsafe fn named(&mut self) -> Step {
         if !self.options.requires {
+            if self.options.inert {
+                // SAFETY: as below.
+                return unsafe { self.inert_named() };
+            }
             return self.fail(DecodeError::Refused("a C function or module"));
         }
         let lua = self.lua;

@@ -18,11 +18,12 @@ impl Decoder<'_> {
         let pairs = if hint == 0 { 0 } else { 1u64 << (hint - 1) };
         let narr = self.claim(items)?;
         let nhash = self.claim(pairs)?;
+        self.spend(A_TABLE + items as usize * AN_ITEM + pairs as usize * A_PAIR)?;
         // SAFETY: below `lua_pcall` with room.
         unsafe {
             lua_createtable(self.lua, narr, nhash);
             if shared {
-                self.record(offset);
+                self.record(offset)?;
             }
             self.open(Frame::Items { index: 0, items: items as usize })?;
         }
@@ -80,6 +81,7 @@ impl Decoder<'_> {
                     return Ok(());
                 }
                 if has_key {
+                    self.spend(A_GROWING_PAIR)?;
                     lua_rawset(self.lua, -3);
                 } else {
                     self.check_key()?;
@@ -112,6 +114,10 @@ impl Decoder<'_> {
                 return self.corrupt("a metatable is no table");
             }
             if !self.options.metatables && !self.is_registered() {
+                if self.options.inert {
+                    lua_settop(lua, -2);
+                    return Ok(());
+                }
                 return self.fail(DecodeError::Refused("a metatable"));
             }
             if lua_type(lua, METAS) == LUA_TNIL {

@@ -136,7 +136,7 @@ impl Decoder<'_> {
                     let reason = "it returned nil".to_owned();
                     return self.fail(DecodeError::Constructor(reason));
                 }
-                self.record(offset);
+                self.record(offset)?;
             }
             self.close()
         }

@@ -36,9 +36,12 @@ impl Decoder<'_> {
         // SAFETY: below `lua_pcall` with room.
         unsafe {
             if let Some(scalar) = self.read(read)? {
+                if let Scalar::Text(text) = scalar {
+                    self.spend(A_STRING.saturating_add(text.len()))?;
+                }
                 scalar.push_inside(self.lua);
                 if tag == STR | SHARED {
-                    self.record(offset);
+                    self.record(offset)?;
                 }
                 return Ok(false);
             }
@@ -46,6 +49,10 @@ impl Decoder<'_> {
                 REF => self.reference()?,
                 GLOBALS => {
                     if !self.options.functions && !self.options.requires {
+                        if self.options.inert {
+                            self.push_inert("globals table", None)?;
+                            return Ok(false);
+                        }
                         return self.fail(DecodeError::Refused("the globals table"));
                     }
                     lua_pushglobaltable(self.lua);
@@ -73,7 +80,7 @@ impl Decoder<'_> {
                 _ => return self.corrupt("an unknown tag"),
             }
             if shared {
-                self.record(offset);
+                self.record(offset)?;
             }
         }
         Ok(false)
@@ -83,6 +90,7 @@ impl Decoder<'_> {
     pub(super) unsafe fn push_counted(&mut self) -> Step {
         let read = self.cursor.counted();
         let piece = self.read(read)?;
+        self.spend(A_STRING.saturating_add(piece.len()))?;
         // SAFETY: below `lua_pcall` with room.
         unsafe { push_string(self.lua, piece) };
         Ok(())
@@ -99,6 +107,7 @@ impl Decoder<'_> {
         if len < BLOB_MIN as u64 || len > blobs.left() as u64 {
             return self.corrupt("a long string is too short or not there");
         }
+        self.spend(A_STRING.saturating_add(len as usize))?;
         let read = blobs.piece(len as usize);
         let piece = self.read(read)?;
         self.blobs = blobs.at;

@@ -326,3 +326,58 @@ fn while_changing(sample: &[u8], mut read: impl FnMut(&State, Source)) {
         stop.store(true, Ordering::Relaxed);
     });
 }
+
+#[test]
+fn what_values_may_take_is_bounded_by_more_than_their_length() {
+    let limit = 1 << 20;
+    let options = DecodeOptions { max_memory: limit, ..DecodeOptions::INERT };
+    let greedy = [
+        "local t = {} for i = 1, 20000 do t[i] = {} end return t",
+        "local t = {} for i = 1, 100000 do t[i] = false end return t",
+        "local t = {} for i = 1, 20000 do t[i + 0.5] = true end return t",
+        "local t = {} for i = 1, 20000 do t[i] = 'x' .. i end return t",
+        "return ('x'):rep(2 << 20)",
+        "local t = {} for i = 1, 20000 do t[i] = function() return i end end return t",
+    ];
+    for source in greedy {
+        let receiver = State::new();
+        receiver.run("collectgarbage() before = collectgarbage('count')", 0);
+        let error = receiver.decode(&encoded(source), &options).unwrap_err();
+        assert_eq!(error, DecodeError::TooMuch { limit }, "{source}");
+        receiver.run("local used = collectgarbage('count') - before assert(used < 1300, used)", 0);
+    }
+    let modest = encoded("local t = {} for i = 1, 2000 do t[i] = { i, 'x' .. i } end return t");
+    assert_eq!(State::new().decode(&modest, &options), Ok(1));
+}
+
+#[test]
+fn what_is_not_accepted_arrives_without_effect_where_the_options_say_so() {
+    let receiver = State::new();
+    // SAFETY: a valid state with free slots.
+    unsafe { register_inert(receiver.0) };
+    let bytes = encoded(
+        "local up = {} local function f() return up end \
+         return f, { f, f }, function() return f, up end, print, string, _G, setmetatable({ 1 }, { __index = print })",
+    );
+    let count = receiver.decode(&bytes, &DecodeOptions::INERT).unwrap();
+    receiver.run(
+        "local f, list, g, p, s, globals, t = ... \
+         assert(rawequal(f, list[1]) and rawequal(f, list[2]) and not rawequal(f, g)) \
+         assert(tostring(f) == 'inert function from a sandboxed job') \
+         assert(tostring(p) == 'inert C function print from a sandboxed job') \
+         assert(tostring(s) == 'inert module string from a sandboxed job') \
+         assert(tostring(globals) == 'inert globals table from a sandboxed job') \
+         assert(t[1] == 1 and getmetatable(t) == nil) \
+         assert(not pcall(f))",
+        count,
+    );
+    for (index, _) in bytes.iter().enumerate() {
+        // Whatever is changed in it, it is an error or other values.
+        let mut broken = bytes.clone();
+        broken[index] ^= 0x5a;
+        if let Ok(count) = receiver.decode(&broken, &DecodeOptions::INERT) {
+            // SAFETY: drops the values.
+            unsafe { lua_settop(receiver.0, receiver.top() - count) };
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! The walls of the language: takes away what of the libraries a sandboxed job must not have.
+//!
+//! They come before the kernel's, since modules that were granted are found and read here; nothing of a
+//! job has run or been decoded yet. What stays is listed in `sandbox::language`.
+
+use std::ffi::{CStr, CString, c_int};
+
+use llib::lua::call::{Outcome, Raise, bytes, push_bytes, push_text};
+use llib::lua::ffi::*;
+use llib::lua_function;
+use llib::wire::sandbox::SandboxPolicy;
+
+use super::job::set_search_paths;
+use crate::job::Job;
+use crate::sandbox::language::{LIBRARIES, Library, Needs};
+
+lua_function!(pub(super) build => build_body);
+
+/// Builds the walls of a policy, for a job if there is one: the arguments.
+unsafe fn build_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: `confine::build` passes both and holds them until this returns; the job may be null.
+    let (policy, job) = unsafe {
+        (
+            lua_touserdata(lua, 1).cast::<SandboxPolicy>().as_ref(),
+            lua_touserdata(lua, 2).cast::<Job>().as_ref(),
+        )
+    };
+    let Some(policy) = policy else { return Ok(0) };
+    // SAFETY: Lua's state below lua_pcall, with the standard libraries as Lua made them: nothing of a job has run.
+    unsafe {
+        luaL_checkstack(lua, 20, c"the sandbox".as_ptr());
+        lua_settop(lua, 0);
+        if let Some(job) = job {
+            set_search_paths(lua, job);
+        }
+        lua_getfield(lua, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+        clear_preload(lua);
+        for name in &policy.libs {
+            preload(lua, name)?;
+            lua_settop(lua, 1);
+        }
+        replace_loaders(lua, policy);
+        replace_searchers(lua, policy);
+        seal_strings(lua);
+        set_variables(lua, policy);
+        for library in LIBRARIES.iter().filter(|library| library.needs.granted(policy)) {
+            // Empty for what takes care of itself.
+            if !library.fields.is_empty() && lua_getfield(lua, 1, name(library.name).as_ptr()) == LUA_TTABLE {
+                prune(lua, |field| keeps(library, field, policy));
+            }
+            lua_settop(lua, 1);
+        }
+        prune(lua, |name| library(name, policy).is_some());
+    }
+    Ok(0)
+}
+
+fn name(text: &str) -> CString {
+    CString::new(text).unwrap_or_default()
+}
+
+fn library(name: &[u8], policy: &SandboxPolicy) -> Option<&'static Library> {
+    LIBRARIES.iter().find(|library| library.name.as_bytes() == name && library.needs.granted(policy))
+}
+
+/// Whether a field of a library stays. The globals have the libraries among their fields.
+fn keeps(of: &Library, field: &[u8], policy: &SandboxPolicy) -> bool {
+    let listed = of.fields.iter().find(|(name, _)| name.as_bytes() == field);
+    listed.is_some_and(|(_, needs)| needs.granted(policy))
+        || (of.name == "_G" && library(field, policy).is_some())
+        || (of.name == "os" && field == b"getenv" && !policy.env.is_empty())
+}
+
+/// Removes the fields of the table on top that are not to be kept.
+unsafe fn prune(lua: *mut lua_State, keep: impl Fn(&[u8]) -> bool) {
+    // SAFETY: the caller has a table on top and free slots. Clearing fields while they are visited is allowed.
+    unsafe {
+        lua_pushnil(lua);
+        while lua_next(lua, -2) != 0 {
+            lua_settop(lua, -2);
+            if !bytes(lua, -1).is_some_and(&keep) {
+                lua_pushvalue(lua, -1);
+                lua_pushnil(lua);
+                lua_rawset(lua, -4);
+            }
+        }
+    }
+}
+
+/// Takes away modules that come with the program and wait to be required.
+unsafe fn clear_preload(lua: *mut lua_State) {
+    // SAFETY: the caller's state with `package.loaded` at index 1; balanced.
+    unsafe {
+        lua_getfield(lua, 1, c"package".as_ptr());
+        if lua_getfield(lua, -1, c"preload".as_ptr()) == LUA_TTABLE {
+            prune(lua, |_| false);
+        }
+        lua_settop(lua, 1);
+    }
+}
+
+/// Finds a granted module and puts its loader into `package.preload`: its text, compiled and not run, or
+/// the entry of a C library. Both run inside the walls when the job requires the module.
+unsafe fn preload(lua: *mut lua_State, module: &[u8]) -> Result<(), Raise> {
+    // SAFETY: the caller's state with `package.loaded` at index 1; `package` is the library.
+    unsafe {
+        lua_getfield(lua, 1, c"package".as_ptr());
+        let package = lua_gettop(lua);
+        lua_getfield(lua, package, c"preload".as_ptr());
+        let preload = lua_gettop(lua);
+        push_bytes(lua, module);
+        let module_at = lua_gettop(lua);
+        lua_getfield(lua, package, c"searchpath".as_ptr());
+        lua_pushvalue(lua, module_at);
+        lua_getfield(lua, package, c"path".as_ptr());
+        lua_call(lua, 2, 2);
+        if lua_type(lua, -2) == LUA_TSTRING {
+            let file = lua_tolstring(lua, -2, std::ptr::null_mut());
+            if luaL_loadfilex(lua, file, c"t".as_ptr()) != LUA_OK {
+                return Err(Raise::Object);
+            }
+        } else {
+            lua_getfield(lua, package, c"searchers".as_ptr());
+            let searchers = lua_gettop(lua);
+            let mut found = false;
+            // The one for C libraries, and the one for C libraries that hold several modules.
+            for searcher in [3, 4] {
+                lua_settop(lua, searchers);
+                lua_rawgeti(lua, searchers, searcher);
+                lua_pushvalue(lua, module_at);
+                lua_call(lua, 1, 1);
+                if lua_type(lua, -1) == LUA_TFUNCTION {
+                    found = true;
+                    break;
+                }
+            }
+            if !found {
+                let module = String::from_utf8_lossy(module);
+                return Err(Raise::Message(format!(
+                    "the module '{module}', which 'libs' grants, is not found"
+                )));
+            }
+        }
+        lua_pushvalue(lua, module_at);
+        lua_rotate(lua, -2, 1);
+        lua_rawset(lua, preload);
+    }
+    Ok(())
+}
+
+/// Makes `load`, `loadfile` and `dofile` take text alone.
+unsafe fn replace_loaders(lua: *mut lua_State, policy: &SandboxPolicy) {
+    let loaders: [(&CStr, lua_CFunction, Needs); 3] = [
+        (c"load", load, Needs::Nothing),
+        (c"loadfile", loadfile, Needs::Files),
+        (c"dofile", dofile, Needs::Files),
+    ];
+    // SAFETY: the caller's state with `package.loaded` at index 1.
+    unsafe {
+        lua_getfield(lua, 1, c"_G".as_ptr());
+        for (name, function, needs) in loaders {
+            if needs.granted(policy) {
+                lua_getfield(lua, -1, name.as_ptr());
+                lua_pushcclosure(lua, function, 1);
+                lua_setfield(lua, -2, name.as_ptr());
+            }
+        }
+        lua_settop(lua, 1);
+    }
+}
+
+lua_function!(load => load_body);
+lua_function!(loadfile => loadfile_body);
+lua_function!(dofile => dofile_body);
+
+/// The mode of a loader that takes text alone: text, or nothing where text was not asked for.
+unsafe fn restrict_mode(lua: *mut lua_State, index: c_int) {
+    // SAFETY: Lua's state.
+    unsafe {
+        let text = match bytes(lua, index) {
+            Some(mode) => mode.contains(&b't'),
+            None => true,
+        };
+        push_text(lua, if text { "t" } else { "none" });
+        lua_replace(lua, index);
+    }
+}
+
+/// Calls the original, which is the upvalue, with what is on the stack.
+unsafe fn call_original(lua: *mut lua_State) -> Outcome {
+    // SAFETY: Lua's state; what the call raises passes no destructor.
+    unsafe {
+        lua_pushvalue(lua, lua_upvalueindex(1));
+        lua_insert(lua, 1);
+        lua_call(lua, lua_gettop(lua) - 1, LUA_MULTRET);
+        Ok(lua_gettop(lua))
+    }
+}
+
+/// `load(chunk, name, mode, env)`
+unsafe fn load_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: Lua's state.
+    unsafe {
+        // An environment counts also if it is nil.
+        let count = lua_gettop(lua).max(3);
+        luaL_checkany(lua, 1);
+        lua_settop(lua, count);
+        restrict_mode(lua, 3);
+        call_original(lua)
+    }
+}
+
+/// `loadfile(name, mode, env)`
+unsafe fn loadfile_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: Lua's state.
+    unsafe {
+        let count = lua_gettop(lua).max(2);
+        lua_settop(lua, count);
+        restrict_mode(lua, 2);
+        call_original(lua)
+    }
+}
+
+/// `dofile(name)`
+unsafe fn dofile_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: Lua's state; the name stays on the stack.
+    unsafe {
+        let file = luaL_optlstring(lua, 1, std::ptr::null(), std::ptr::null_mut());
+        lua_settop(lua, 1);
+        if luaL_loadfilex(lua, file, c"t".as_ptr()) != LUA_OK {
+            return Err(Raise::Object);
+        }
+        lua_call(lua, 0, LUA_MULTRET);
+        Ok(lua_gettop(lua) - 1)
+    }
+}
+
+/// Leaves `require` two places to look in: what was granted by name, and text on granted paths.
+unsafe fn replace_searchers(lua: *mut lua_State, policy: &SandboxPolicy) {
+    // SAFETY: the caller's state with `package.loaded` at index 1.
+    unsafe {
+        lua_getfield(lua, 1, c"package".as_ptr());
+        lua_getfield(lua, 2, c"searchers".as_ptr());
+        for position in (2..=lua_rawlen(lua, 3) as lua_Integer).rev() {
+            lua_pushnil(lua);
+            lua_rawseti(lua, 3, position);
+        }
+        if policy.files() {
+            lua_getfield(lua, 2, c"searchpath".as_ptr());
+            lua_pushvalue(lua, 2);
+            lua_pushcclosure(lua, search_text, 2);
+        } else {
+            lua_pushcfunction(lua, search_nowhere);
+        }
+        lua_rawseti(lua, 3, 2);
+        lua_settop(lua, 1);
+    }
+}
+
+lua_function!(search_text => search_text_body);
+lua_function!(search_nowhere => search_nowhere_body);
+
+/// A searcher, see package.searchers: the upvalues are `package.searchpath` and `package`.
+unsafe fn search_text_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: Lua's state; what the call raises passes no destructor. The file's name stays on the stack.
+    unsafe {
+        lua_settop(lua, 1);
+        lua_pushvalue(lua, lua_upvalueindex(1));
+        lua_pushvalue(lua, 1);
+        lua_getfield(lua, lua_upvalueindex(2), c"path".as_ptr());
+        lua_call(lua, 2, 2);
+        if lua_type(lua, 2) != LUA_TSTRING {
+            return Ok(1);
+        }
+        let file = lua_tolstring(lua, 2, std::ptr::null_mut());
+        if luaL_loadfilex(lua, file, c"t".as_ptr()) != LUA_OK {
+            return Err(Raise::Object);
+        }
+        lua_pushvalue(lua, 2);
+        Ok(2)
+    }
+}
+
+unsafe fn search_nowhere_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: Lua's state.
+    unsafe { push_text(lua, "the sandbox grants no such module (libs = {...}) and no path (read = {...})") };
+    Ok(1)
+}
+
+/// Makes the metatable that all strings share read-only: scripts get a stand-in to read from.
+unsafe fn seal_strings(lua: *mut lua_State) {
+    // SAFETY: the caller's state; strings have a metatable, the string library's.
+    unsafe {
+        push_text(lua, "");
+        if lua_getmetatable(lua, -1) != 0 {
+            lua_createtable(lua, 0, 0);
+            // The stand-in is empty, so that every store meets its own metatable.
+            lua_createtable(lua, 0, 3);
+            lua_createtable(lua, 0, 1);
+            lua_getfield(lua, -4, c"__index".as_ptr());
+            lua_setfield(lua, -2, c"__index".as_ptr());
+            lua_setfield(lua, -2, c"__index".as_ptr());
+            lua_pushcfunction(lua, refuse_strings);
+            lua_setfield(lua, -2, c"__newindex".as_ptr());
+            lua_pushboolean(lua, 0);
+            lua_setfield(lua, -2, c"__metatable".as_ptr());
+            lua_setmetatable(lua, -2);
+            lua_setfield(lua, -2, c"__metatable".as_ptr());
+        }
+        lua_settop(lua, 1);
+    }
+}
+
+lua_function!(refuse_strings => refuse_strings_body);
+
+unsafe fn refuse_strings_body(_: *mut lua_State) -> Outcome {
+    Err(Raise::Message("the string metatable is read-only in a sandbox".to_owned()))
+}
+
+/// Makes `os.getenv` know the granted variables and no others.
+unsafe fn set_variables(lua: *mut lua_State, policy: &SandboxPolicy) {
+    if policy.env.is_empty() {
+        return;
+    }
+    // SAFETY: the caller's state with `package.loaded` at index 1.
+    unsafe {
+        lua_getfield(lua, 1, c"os".as_ptr());
+        lua_createtable(lua, 0, policy.env.len() as c_int);
+        for (name, value) in &policy.env {
+            push_bytes(lua, name);
+            push_bytes(lua, value);
+            lua_rawset(lua, -3);
+        }
+        lua_pushcclosure(lua, getenv, 1);
+        lua_setfield(lua, -2, c"getenv".as_ptr());
+        lua_settop(lua, 1);
+    }
+}
+
+lua_function!(getenv => getenv_body);
+
+unsafe fn getenv_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: Lua's state; the upvalue is the table of variables.
+    unsafe {
+        luaL_checklstring(lua, 1, std::ptr::null_mut());
+        lua_settop(lua, 1);
+        lua_rawget(lua, lua_upvalueindex(1));
+    }
+    Ok(1)
+}

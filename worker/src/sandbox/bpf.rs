@@ -92,6 +92,9 @@ fn argument(index: u8) -> u32 {
     (offset_of!(seccomp_data, args) + 8 * usize::from(index)) as u32
 }
 
+/// No system call has this number or a higher one; those of x86-64's other interface, x32, do.
+pub(super) const NO_CALLS: u32 = 1024;
+
 /// A run of numbers that are treated alike.
 struct Range {
     first: u32,
@@ -108,7 +111,11 @@ impl Program {
             }
         }
         let mut ranges = vec![Range { first: 0, rule: None }];
+        let mut unknown = true;
         for (number, rule) in by_number {
+            if number >= NO_CALLS && std::mem::take(&mut unknown) {
+                ranges.push(Range { first: NO_CALLS, rule: None });
+            }
             let put = |ranges: &mut Vec<Range>, first: u32, rule: Option<Rule>| {
                 // What starts where the last one does replaces it.
                 if ranges.last().is_some_and(|last| last.first == first) {
@@ -121,6 +128,9 @@ impl Program {
             };
             put(&mut ranges, number, Some(rule));
             put(&mut ranges, number + 1, None);
+        }
+        if unknown {
+            ranges.push(Range { first: NO_CALLS, rule: None });
         }
         let mut program = Program { code: Vec::new(), own_pid: Vec::new(), key: Vec::new() };
         program.code.push(step(LOAD, offset_of!(seccomp_data, arch) as u32));
@@ -135,6 +145,7 @@ impl Program {
     /// The steps from the number to what becomes of the call.
     fn search(&mut self, ranges: &[Range], default: Action) {
         if let [only] = ranges {
+            let default = if only.first >= NO_CALLS { Action::Deny } else { default };
             return self.decide(only.rule.as_ref(), default);
         }
         let (lower, upper) = ranges.split_at(ranges.len() / 2);

@@ -5,7 +5,7 @@
 //! other way round: [`PROGRAMS`] says what stays denied.
 
 use super::bpf::Action::{Allow, Deny, Fail, Kill};
-use super::bpf::{Action, Check, Rule};
+use super::bpf::{Action, Check, NO_CALLS, Rule};
 
 /// A number that no system call has; the handler of denied calls makes it to be killed.
 pub(crate) const LAST_CALL: u32 = 0x1eaf_dead;
@@ -394,7 +394,7 @@ const FCHMODAT2: i64 = 452;
 /// back to older ones.
 pub(super) fn newer() -> Vec<Rule> {
     const FIRST: i64 = 463;
-    (FIRST..1024).map(|call| fail(call, libc::ENOSYS, "newer than these rules")).collect()
+    (FIRST..i64::from(NO_CALLS)).map(|call| fail(call, libc::ENOSYS, "newer than these rules")).collect()
 }
 
 /// With `exec` but not `net`.

@@ -27,9 +27,13 @@ pub(super) fn prepare() {
 
 /// Installs the filter for a policy; `key` arms timers. From here on every system call is held to it, for good.
 pub(super) fn enforce(policy: &SandboxPolicy, key: u32) -> io::Result<()> {
-    let code = program(bits(policy)).for_process(std::process::id(), key);
+    let mut code = program(bits(policy)).for_process(std::process::id(), key);
     seccomp::catch_denied();
-    seccomp::install(&code)
+    let installed = seccomp::install(&code);
+    // The key stands in it.
+    code.fill(libc::sock_filter { code: 0, jt: 0, jf: 0, k: 0 });
+    std::hint::black_box(&code);
+    installed
 }
 
 fn bits(policy: &SandboxPolicy) -> usize {
@@ -146,6 +150,16 @@ mod tests {
             for call in NEVER {
                 let verdict = verdict(program(bits), *call, [1; 6]);
                 assert_ne!(verdict, Action::Allow, "call {call} with grants {bits:b}");
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_that_no_call_has_are_denied_whatever_is_granted() {
+        const X32: i64 = 0x4000_0000;
+        for bits in 0..16 {
+            for call in [1024, X32 + libc::SYS_ptrace, X32 + 512, i64::from(u32::MAX)] {
+                assert_eq!(verdict(program(bits), call, [0; 6]), Action::Deny, "{call} with {bits:b}");
             }
         }
     }

@@ -2,9 +2,10 @@
 //!
 //! The filter answers a denied call with SIGSYS instead of making it. The handler here notes the call's number in
 //! the mailbox, for the failure's message, and then makes a call that the filter answers by killing the process.
-//! A job that has taken over its process gets no further: it cannot change the handler (no call for that is
-//! allowed) nor its code (there is no executable memory to be had), the handler starts at its first instruction,
-//! its last one takes nothing from memory, and a handler that cannot run at all is a death too.
+//! A job that has taken over its process gets no further. It cannot change the handler, for which no call is
+//! allowed, nor come before it with another signal's, since all are blocked, nor change its code, since there is no
+//! executable memory to be had. The handler starts at its first instruction, its last one takes nothing from memory,
+//! and a handler that cannot run at all is a death too.
 
 use std::ffi::{c_int, c_void};
 use std::io;
@@ -25,12 +26,13 @@ pub(crate) fn note_denied_in(word: &'static AtomicU32) {
 /// Sets the handler; sigaction(2).
 pub(crate) fn catch_denied() {
     let handler: extern "C" fn(c_int, *const Denied, *const c_void) = end;
-    // SAFETY: an all-zero action is one, with an empty mask. The handler calls nothing, so it may run at any
+    // SAFETY: an all-zero action is one; every signal is blocked meanwhile. The handler calls nothing, so it may run at any
     // point of the program.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handler as *const () as usize;
         action.sa_flags = libc::SA_SIGINFO;
+        libc::sigfillset(&mut action.sa_mask);
         libc::sigaction(libc::SIGSYS, &action, std::ptr::null_mut());
     }
 }

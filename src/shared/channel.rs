@@ -1,4 +1,4 @@
-//! A channel: a queue of parcels in a ring, see [`super::ring`] for what stands where.
+//! A channel: a queue of parcels in a ring, see `ring.rs` for what stands where.
 //!
 //! Whoever holds the object's lock may push or pop. Bytes are written where no record points, then another
 //! record is selected by one store; so a death loses at most the item of the one that died.

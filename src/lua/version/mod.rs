@@ -11,6 +11,7 @@
 //! | [`collector`] | holding the garbage collector back |
 //! | [`upvalue`] | variables of functions: upvalues, and environments before Lua 5.2 |
 //! | [`state`] | main thread, loading a library, random numbers, the JIT compiler |
+//! | [`operator`] | operators on values |
 //! | [`unwind`] | panics beside Lua's own way of raising errors |
 
 mod chosen;
@@ -19,6 +20,7 @@ pub mod chunk;
 mod closure;
 pub mod collector;
 pub mod ffi;
+pub mod operator;
 pub mod state;
 pub mod unwind;
 pub mod upvalue;

@@ -10,6 +10,7 @@ use crate::lua::ffi::*;
 
 use super::handle;
 use crate::lua::call::{Outcome, Raise, bytes, wrong_type};
+use crate::lua::version::operator;
 use crate::lua_function;
 use crate::shared::Kind;
 
@@ -54,12 +55,8 @@ pub unsafe fn new(lua: *mut lua_State) -> Outcome {
 /// `lua` is a valid state with a value on top.
 unsafe fn located(lua: *mut lua_State) -> Raise {
     // SAFETY: as demanded; the text is copied.
-    match unsafe { bytes(lua, -1) } {
-        Some(text) if text.starts_with(b"attempt to ") || text.starts_with(b"number") => {
-            Raise::Message(String::from_utf8_lossy(text).into_owned())
-        }
-        _ => Raise::Object,
-    }
+    let text = unsafe { bytes(lua, -1) };
+    text.and_then(operator::message).map_or(Raise::Object, Raise::Message)
 }
 
 lua_function!(clean => clean_body);

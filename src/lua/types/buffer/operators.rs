@@ -7,32 +7,32 @@ use crate::lua::ffi::*;
 use super::{located, store};
 use crate::lua::call::{Outcome, Raise, type_name};
 use crate::lua::types::handle;
+use crate::lua::version::operator::{self, Operator};
 use crate::lua_function;
 use crate::shared::Kind;
 
 /// Arithmetic of two operands, and of one, which Lua passes twice.
 macro_rules! arithmetic {
-    ($($name:ident = $operator:expr),*) => {$(
+    ($($name:ident = $operator:ident),*) => {$(
         lua_function!($name => $name::body);
         mod $name {
             use super::*;
             pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
                 // SAFETY: called by Lua as a metamethod, with two operands.
-                unsafe { arithmetic_of(lua, $operator) }
+                unsafe { binary(lua, Operator::$operator) }
             }
         }
     )*};
 }
 
 arithmetic! {
-    add_entry = LUA_OPADD, sub = LUA_OPSUB, mul = LUA_OPMUL, div = LUA_OPDIV, modulo = LUA_OPMOD, pow = LUA_OPPOW,
-    unm = LUA_OPUNM, idiv = LUA_OPIDIV, band = LUA_OPBAND, bor = LUA_OPBOR, bxor = LUA_OPBXOR, shl = LUA_OPSHL,
-    shr = LUA_OPSHR, bnot = LUA_OPBNOT
+    add_entry = Add, sub = Sub, mul = Mul, div = Div, modulo = Mod, pow = Pow,
+    unm = Unm, idiv = Idiv, band = Band, bor = Bor, bxor = Bxor, shl = Shl,
+    shr = Shr, bnot = Bnot
 }
 
-lua_function!(arithmetic_raw => arithmetic_raw_body);
+lua_function!(apply => apply_body);
 lua_function!(call => call_body);
-lua_function!(compare_raw => compare_raw_body);
 lua_function!(concat => concat_body);
 lua_function!(concat_raw => concat_raw_body);
 lua_function!(eq => eq_body);
@@ -106,39 +106,21 @@ unsafe fn resolve_two(lua: *mut lua_State) -> Result<(), Raise> {
     }
 }
 
-unsafe fn arithmetic_of(lua: *mut lua_State, operator: c_int) -> Outcome {
+unsafe fn binary(lua: *mut lua_State, operator: Operator) -> Outcome {
     // SAFETY: see above.
     unsafe {
         resolve_two(lua)?;
-        lua_pushinteger(lua, operator.into());
-        operate(lua, arithmetic_raw)
+        lua_pushinteger(lua, operator as lua_Integer);
+        operate(lua, apply)
     }
 }
 
-unsafe fn arithmetic_raw_body(lua: *mut lua_State) -> Outcome {
-    // SAFETY: see above.
+unsafe fn apply_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above; the number was put there by `binary`.
     unsafe {
-        let operator = lua_tointeger(lua, 3) as c_int;
-        lua_settop(lua, if operator == LUA_OPUNM || operator == LUA_OPBNOT { 1 } else { 2 });
-        lua_arith(lua, operator);
-    }
-    Ok(1)
-}
-
-unsafe fn compare(lua: *mut lua_State, operator: c_int) -> Outcome {
-    // SAFETY: see above.
-    unsafe {
-        resolve_two(lua)?;
-        lua_pushinteger(lua, operator.into());
-        operate(lua, compare_raw)
-    }
-}
-
-unsafe fn compare_raw_body(lua: *mut lua_State) -> Outcome {
-    // SAFETY: see above.
-    unsafe {
-        let holds = lua_compare(lua, 1, 2, lua_tointeger(lua, 3) as c_int);
-        lua_pushboolean(lua, holds);
+        let operator = lua_tointeger(lua, 3) as usize;
+        lua_settop(lua, 2);
+        operator::apply(lua, operator);
     }
     Ok(1)
 }
@@ -155,18 +137,18 @@ unsafe fn eq_body(lua: *mut lua_State) -> Outcome {
             lua_pushboolean(lua, 1);
             return Ok(1);
         }
-        compare(lua, LUA_OPEQ)
+        binary(lua, Operator::Eq)
     }
 }
 
 unsafe fn lt_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
-    unsafe { compare(lua, LUA_OPLT) }
+    unsafe { binary(lua, Operator::Lt) }
 }
 
 unsafe fn le_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
-    unsafe { compare(lua, LUA_OPLE) }
+    unsafe { binary(lua, Operator::Le) }
 }
 
 unsafe fn concat_body(lua: *mut lua_State) -> Outcome {

@@ -172,9 +172,9 @@ end)
 spec("a result that cannot be sent leaves the value and frees the lock", function()
   local b = thread.buffer({ n = 1 })
   local form = "cannot send field 'co': a coroutine cannot leave its Lua state"
-  T.raises_here(function() b:mod(function() return { co = coroutine.create(print) } end) end, form)
-  T.raises_here(function() b:set { co = coroutine.create(print) } end, form)
-  T.raises_here(function() thread.buffer { co = coroutine.create(print) } end, form)
+  T.raises_here(function() b:mod(function() return { co = coroutine.create(function() end) } end) end, form)
+  T.raises_here(function() b:set { co = coroutine.create(function() end) } end, form)
+  T.raises_here(function() thread.buffer { co = coroutine.create(function() end) } end, form)
   same(b:get(), { n = 1 })
   equal(T.values(function() b:set(2) return b:get() end), 2)
 end)
@@ -448,7 +448,9 @@ spec("the value's own metamethods are used", function()
   local a, b = thread.buffer(setmetatable({ id = 1 }, meta)), thread.buffer(setmetatable({ id = 2 }, meta))
   equal(a + 1, "add") equal(1 + a, "add") equal(a + b, "add") equal(a - b, "table") equal(-a, "unm")
   equal(a .. "x", "concat")
-  equal(a == b, false) equal(a == thread.buffer(a:get()), true) equal(a < b, true) equal(a <= b, true)
+  -- Older versions want the very same metamethod on both sides, and copies have copies.
+  if T.lua >= 5.3 then equal(a == b, false) equal(a == thread.buffer(a:get()), true) end
+  if T.lua >= 5.2 then equal(a < b, true) equal(a <= b, true) end
   T.results(pack(a("x", nil)), 1, "x", nil)
   equal(tostring(a), "object 1")
   if T.lua < 5.2 then return end
@@ -463,7 +465,7 @@ spec("tostring is that of the value", function()
   equal(tostring(thread.buffer("x")), "x")
   equal(tostring(thread.buffer(nil)), "nil")
   T.matches(tostring(thread.buffer({})), "^table: ")
-  equal(("%s"):format(thread.buffer(1.5)), "1.5")
+  if T.lua >= 5.2 then equal(("%s"):format(thread.buffer(1.5)), "1.5") end
 end)
 
 spec("pairs and ipairs walk over a copy", function()
@@ -527,7 +529,7 @@ spec("what a metamethod of the value raises comes out as it is", function()
   b:mod(function(v) return v end)
   local got = b:get()
   for name, body in pairs {
-    add = function() return b + 1 end, concat = function() return b .. 1 end, lt = function() return b < thread.buffer(b:get()) end, call = function() return b() end, index = function() return b.x end,
+    add = function() return b + 1 end, concat = function() return b .. 1 end, lt = T.lua >= 5.2 and function() return b < thread.buffer(b:get()) end or nil, call = function() return b() end, index = function() return b.x end,
   } do
     local ok, problem = pcall(body)
     equal(ok, false, name)

@@ -399,11 +399,11 @@ end)
 
 spec("an item that cannot travel raises, and the channel stays as it is", function()
   local c = thread.channel(1)
-  T.raises_here(function() c:push({ co = coroutine.create(print) }) end,
+  T.raises_here(function() c:push({ co = coroutine.create(function() end) }) end,
     "cannot send field 'co': a coroutine cannot leave its Lua state")
   equal(#c, 0)
   equal(c:push("fine", 0), true)
-  T.raises_here(function() c:push(coroutine.create(print), 0) end, "cannot send the value: a coroutine cannot leave its Lua state")
+  T.raises_here(function() c:push(coroutine.create(function() end), 0) end, "cannot send the value: a coroutine cannot leave its Lua state")
   equal(c:pop(), "fine")
 end)
 

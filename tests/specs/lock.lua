@@ -60,7 +60,7 @@ spec("locks exclude: no change of any process is lost", function()
       for _ = 1, 50 do
         lock(3)
         local file = assert(io.open(path, "r+"))
-        local n = file:read("n")
+        local n = file:read("*n")
         file:seek("set", 0)
         file:write(n + 1)
         file:close()

@@ -141,7 +141,7 @@ pub fn push(
     Ok(Pushed::Yes)
 }
 
-/// Takes the oldest item out.
+/// Takes the oldest item out. `step` is called after each store that others can see.
 pub fn pop(guard: &Guard<'_>, mut step: impl FnMut()) -> Result<Popped, PopError> {
     let header = guard.object().header();
     let mut record = Record::selected(header).ok_or(Damaged)?;
@@ -171,12 +171,12 @@ pub fn pop(guard: &Guard<'_>, mut step: impl FnMut()) -> Result<Popped, PopError
     Ok(Popped::Item(received))
 }
 
-/// Lets nothing more in.
-pub fn close(guard: &Guard<'_>) -> Result<(), Damaged> {
+/// Lets nothing more in. `step` is called after each store that others can see.
+pub fn close(guard: &Guard<'_>, step: impl FnMut()) -> Result<(), Damaged> {
     let header = guard.object().header();
     let mut record = Record::selected(header).ok_or(Damaged)?;
     record.closed = true;
-    record.select(header, || ());
+    record.select(header, step);
     for word in [&header.pushed, &header.popped] {
         word.fetch_add(1, Ordering::SeqCst);
         futex::wake_all(word);

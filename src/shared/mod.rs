@@ -14,6 +14,8 @@ mod object;
 mod parcel;
 mod place;
 mod ring;
+#[cfg(test)]
+mod stops;
 
 pub use bury::{bury, bury_session, discard_undelivered, sweep};
 pub use delivery::take_over;

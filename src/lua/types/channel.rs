@@ -249,7 +249,7 @@ unsafe fn close_body(lua: *mut lua_State) -> Outcome {
     unsafe {
         let object = handle::object(lua, 1, Kind::Channel)?;
         if let Some(guard) = handle::lock(lua, &object, None)? {
-            channel::close(&guard).map_err(|error| damaged(&error))?;
+            channel::close(&guard, || ()).map_err(|error| damaged(&error))?;
         }
     }
     Ok(0)

@@ -106,6 +106,11 @@ fn less(references: u64) -> Option<u64> {
     (references & COUNT != 0).then(|| references - ONE)
 }
 
+#[cfg(test)]
+pub(super) fn references(header: &Header) -> u64 {
+    header.references.load(Ordering::SeqCst) & COUNT
+}
+
 /// A message or an object of the tree contains these handles no more.
 pub fn release(tree: &str, ids: Vec<u64>) {
     // What ends may contain handles in turn, and so on: a list instead of recursion.

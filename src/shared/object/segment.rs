@@ -300,6 +300,22 @@ impl Object {
         about.map_or(true, |about| Mode::from_raw_mode(about.st_mode).contains(Mode::XUSR))
     }
 
+    /// Takes the lock in the name of a process that is dead: the guard does not give it back, and others inherit it.
+    #[cfg(test)]
+    pub(in crate::shared) fn lock_as_a_dead_owner(&self) -> Guard<'_> {
+        let dead = Owner { index: 9999, generation: 77 };
+        let owners = self.tree.owners().expect("mapped since the object was");
+        let taken = LockRef::new(&self.header().lock, owners, dead).try_acquire();
+        assert_eq!(taken, Some(Acquired::Yes));
+        Guard { object: self, abandoned: false }
+    }
+
+    /// How many handles of it messages and objects contain.
+    #[cfg(test)]
+    pub(in crate::shared) fn references(&self) -> u64 {
+        holders::references(self.header())
+    }
+
     /// Takes the object's lock if that needs no waiting.
     pub fn try_lock(&self) -> Option<Guard<'_>> {
         let lock = self.lock_ref()?;

@@ -154,6 +154,7 @@ fn a_thousand_fits_of_madness_cost_the_host_errors_and_nothing_else() {
             let known = [
                 "damaged",
                 "does not exist",
+                "a sandboxed job can write here",
                 "bad argument",
                 "attempt to",
                 "it is something else",

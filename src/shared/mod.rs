@@ -20,6 +20,7 @@ mod stops;
 pub use bury::{bury, bury_session, discard_undelivered, sweep};
 pub use delivery::take_over;
 pub use object::{
-    Change, Guard, Header, Kind, LockError, Object, ObjectError, attach, create, release, retain,
+    Change, Guard, Header, Kind, LockError, Object, ObjectError, attach, attach_whole, create, release,
+    retain,
 };
 pub use parcel::{Content, MOST_HANDLES, Parcel, split, split_in_memory, tail};

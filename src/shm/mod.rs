@@ -31,6 +31,7 @@ pub(crate) use mapping::{Mapping, PAGE};
 pub use owners::{Owners, Registrar};
 pub use region::{Region, RegionError, copy_out};
 pub use segment::Segment;
+pub(crate) use stale::names;
 pub use stale::{SessionLock, claim, new_name, remove_session, sweep, tree_number};
-pub(crate) use stale::{names, open as open_named, unlink as unlink_named};
 pub use tree::{Tree, TreeError, registrar};
+pub(crate) use tree::{open_named, unlink_named};

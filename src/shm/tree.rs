@@ -175,6 +175,22 @@ impl Tree {
     }
 }
 
+fn is_confined() -> bool {
+    CURRENT.get().is_some_and(Tree::is_confined)
+}
+
+/// Opens a segment by its name; not in a process that may open nothing, where the mere try would end it.
+pub(crate) fn open_named(name: &str) -> Result<OwnedFd, Errno> {
+    if is_confined() { Err(Errno::PERM) } else { stale::open(name) }
+}
+
+/// Removes a name, likewise.
+pub(crate) fn unlink_named(name: &str) {
+    if !is_confined() {
+        stale::unlink(name);
+    }
+}
+
 /// The table of owners of the tree `name`, for a zygote of it.
 pub fn registrar(name: &str) -> io::Result<Registrar> {
     Registrar::map(stale::open(name)?)

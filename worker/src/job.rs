@@ -4,7 +4,7 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use llib::shared::{ObjectError, attach, split_in_memory, take_over};
+use llib::shared::{ObjectError, attach_whole, split_in_memory, take_over};
 use llib::shm::{Mailbox, Region, RegionError, Spot, handles};
 use llib::wire::settings::{PREFIX, Settings};
 
@@ -164,8 +164,8 @@ impl Job {
     pub(crate) fn attach_objects(&self) -> Result<(), ObjectError> {
         let ids = self.values.lock().map(|mut values| std::mem::take(&mut values.ids)).unwrap_or_default();
         for id in &ids {
-            // Held until the process ends: decoding looks for it.
-            std::mem::forget(attach(*id)?);
+            // Held until the process ends: decoding looks for it. Its mapping cannot grow behind walls.
+            std::mem::forget(attach_whole(*id)?);
         }
         self.take_handles(ids);
         Ok(())

@@ -268,13 +268,21 @@ unsafe fn send(
     let dispatched = unsafe {
         encode(lua, first, count, &choice, &mut Objects(&sent), |values| {
             sent.with(|objects, tail| {
-                session.dispatch(&JobBytes { settings: &settings, values, tail }, objects, &launch)
+                // What such a job can write nobody takes for more than plain data from now on.
+                if options.sandbox.is_some() {
+                    objects
+                        .iter()
+                        .try_for_each(|object| object.distrust())
+                        .map_err(|error| error.to_string())?;
+                }
+                let payload = JobBytes { settings: &settings, values, tail };
+                session.dispatch(&payload, objects, &launch).map_err(|error| error.to_string())
             })
         })
     };
     match dispatched {
         Ok(Ok(job)) => Ok(job),
-        Ok(Err(error)) => Err(Raise::Message(error.to_string())),
+        Ok(Err(reason)) => Err(Raise::Message(reason)),
         Err(error) => Err(Raise::Message(error.to_string())),
     }
 }

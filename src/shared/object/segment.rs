@@ -168,6 +168,25 @@ pub fn create(kind: Kind) -> Result<Arc<Object>, ObjectError> {
 /// The object with this id, mapped and held by this process from now on. Whoever calls this knows that it is
 /// referred to until this returns, by a message or another object.
 pub fn attach(id: u64) -> Result<Arc<Object>, ObjectError> {
+    attach_with(id, |_| Ok(()))
+}
+
+/// The same, mapped as far as content can ever reach: for a process that will not be able to map more. What is mapped
+/// takes up addresses and no memory.
+pub fn attach_whole(id: u64) -> Result<Arc<Object>, ObjectError> {
+    attach_with(id, |object| {
+        let largest = (1..=LARGEST).rev().find(|pair| object.has(*pair)).unwrap_or(1);
+        let grown = object.content.get_mut().grow(half_at(largest, 2));
+        grown.map_err(|source| {
+            RegionError::Map { action: "map", name: name_of(object.tree.name(), id), source }.into()
+        })
+    })
+}
+
+fn attach_with(
+    id: u64,
+    prepare: impl FnOnce(&mut Object) -> Result<(), ObjectError>,
+) -> Result<Arc<Object>, ObjectError> {
     let tree = Tree::current()?;
     let me = tree.me()?;
     let mut attached = attached();
@@ -184,7 +203,8 @@ pub fn attach(id: u64) -> Result<Arc<Object>, ObjectError> {
         Errno::NOENT => ObjectError::Gone,
         error => RegionError::Map { action: "open", name, source: error.into() }.into(),
     })?;
-    let object = map(tree, me, id, None, &file)?;
+    let mut object = map(tree, me, id, None, &file)?;
+    prepare(&mut object)?;
     holders::hold(tree, id, object.header(), me);
     let object = Arc::new(object);
     attached.insert(id, Arc::downgrade(&object));

@@ -4,8 +4,9 @@ local llib = require "llib"
 local thread = llib.thread
 local T = dofile((arg[0]:match("^(.*/)") or "./") .. "support.lua")
 local spec, equal = T.spec, T.equal
+local finalizer = T.finalizer
 
-local MIB = 1048576
+local MIB = 0x100000
 
 -- ---------------------------------------------------------------- options
 
@@ -48,17 +49,18 @@ spec("running out of memory is an ordinary error in the job, which goes on", fun
     return ok, problem, #("y"):rep(1000000)
   end, { memory = "8M" })
   equal(ok, false, "pcall")
-  equal(problem, "not enough memory", "the error")
+  T.matches(problem, "^not enough memory", "the error")
   equal(rest, 1000000, "what was made afterwards")
 end)
 
 spec("one huge block is refused at once", function()
-  local ok, problem = T.values(function() return pcall(string.rep, "x", 1073741824) end, { memory = "8M" })
+  local ok, problem = T.values(function() return pcall(string.rep, "x", 0x40000000) end, { memory = "8M" })
   equal(ok, false, "pcall")
-  equal(problem, "not enough memory", "the error")
+  T.matches(problem, "^not enough memory", "the error")
 end)
 
 spec("garbage is collected before memory runs out", function()
+  if T.lua < 5.2 then T.skip("before Lua 5.2 nothing is collected when memory runs out") end
   local sum = T.values(function()
     local sum = 0
     for i = 1, 200 do sum = sum + #(("x"):rep(1000000) .. i) end
@@ -69,11 +71,11 @@ end)
 
 spec("a memory error that was caught and raised again, or came out of a coroutine, still is one", function()
   local err = T.failure(T.job(function()
-    local _, problem = pcall(string.rep, "x", 1073741824)
+    local _, problem = pcall(string.rep, "x", 0x40000000)
     error(problem, 0)
   end, { memory = "8M" }), "memory")
   equal(err.limit, 8 * MIB, "err.limit")
-  T.failure(T.job(function() coroutine.wrap(function() return ("x"):rep(1073741824) end)() end, { memory = "8M" }), "memory")
+  T.failure(T.job(function() coroutine.wrap(function() return ("x"):rep(0x40000000) end)() end, { memory = "8M" }), "memory")
 end)
 
 spec("an error of the script's own that only sounds like it is an error", function()
@@ -142,14 +144,14 @@ end)
 spec("memory outside Lua's heap has a limit above Lua's own", function()
   -- setvbuf makes the C library allocate.
   local count, kind = T.values(function()
-    local files, count = {}, 0
+    local files, count, text = {}, 0, ("x"):rep(0x10000)
     for i = 1, 1000 do
       local file = io.open("/dev/null", "w")
-      if not file or not file:setvbuf("full", 1048576) then break end
-      for _ = 1, 16 do if not file:write(("x"):rep(65536)) then break end end
+      if not file or not file:setvbuf("full", 0x100000) then break end
+      for _ = 1, 16 do if not file:write(text) then break end end
       files[i], count = file, i
     end
-    return count, io.open("/proc/self/limits"):read("a"):match("Max data size%s+(%d+)")
+    return count, io.open("/proc/self/limits"):read("*a"):match("Max data size%s+(%d+)")
   end, { memory = "4M", files = 2000 })
   T.type(count, "integer", "the count")
   local limit = tonumber(kind)
@@ -157,7 +159,7 @@ spec("memory outside Lua's heap has a limit above Lua's own", function()
 end)
 
 spec("without a limit there is none", function()
-  equal(T.values(function() return io.open("/proc/self/limits"):read("a"):match("Max data size%s+(%w+)") end),
+  equal(T.values(function() return io.open("/proc/self/limits"):read("*a"):match("Max data size%s+(%w+)") end),
     T.read("/proc/self/limits"):match("Max data size%s+(%w+)"), "the limit of private memory")
 end)
 
@@ -175,7 +177,7 @@ end)
 spec("the limit of CPU time holds inside one long call of a C function", function()
   local err = T.failure(T.job(function() return ("a"):rep(300):find((".-"):rep(4) .. "b") end, { cpu = 50 }), "cpu")
   T.yes(err.usage.user + err.usage.system < 400, "it used " .. err.usage.user)
-  T.failure(T.job(function() return ("x"):rep(268435456):rep(16):reverse() end, { cpu = 20, memory = "8G" }), "cpu")
+  T.failure(T.job(function() return ("x"):rep(0x10000000):rep(0x10):reverse() end, { cpu = 20, memory = "8G" }), "cpu")
 end)
 
 spec("waiting uses no CPU time", function()
@@ -189,7 +191,8 @@ end)
 spec("no pcall catches the limit of CPU time", function()
   T.failure(T.job(function() while true do pcall(function() while true do end end) end end, { cpu = 30 }), "cpu")
   T.failure(T.job(function()
-    setmetatable({}, { __gc = function() while true do end end })
+    finalizer(function() while true do end end)
+    collectgarbage()
     collectgarbage()
   end, { cpu = 30 }), "cpu")
 end)
@@ -197,7 +200,7 @@ end)
 spec("what a job starts has a limit of CPU time too", function()
   local words = T.values(function()
     local pipe = io.popen("ulimit -t")
-    local words = pipe:read("l")
+    local words = pipe:read("*l")
     pipe:close()
     return words
   end, { cpu = 3000 })
@@ -266,7 +269,7 @@ end)
 
 spec("limits are a job's own: the next one has none of them", function()
   T.failure(T.job(hoard, { memory = "1M", cpu = 1000, files = 8, fsize = 0 }), "memory")
-  local limits = T.values(function() return io.open("/proc/self/limits"):read("a") end)
+  local limits = T.values(function() return io.open("/proc/self/limits"):read("*a") end)
   for _, name in ipairs { "Max cpu time", "Max file size", "Max data size", "Max open files" } do
     equal(limits:match(name .. "%s+(%w+)"), T.read("/proc/self/limits"):match(name .. "%s+(%w+)"), name)
   end

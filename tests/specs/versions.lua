@@ -19,7 +19,10 @@ end)
 spec("whatever the host's standard library has, the worker finds by name", function()
   for _, name in ipairs { "string", "table", "math", "os", "coroutine", "bit", "bit32", "utf8" } do
     for field, value in pairs(_G[name] or {}) do
-      if type(value) == "function" then equal(echo(value), value, name .. "." .. field) end
+      -- Some of LuaJIT's are written in Lua and travel as such.
+      if type(value) == "function" and debug.getinfo(value, "S").what == "C" then
+        equal(echo(value), value, name .. "." .. field)
+      end
     end
   end
   for _, name in ipairs { "unpack", "loadstring", "setfenv", "module", "newproxy", "warn" } do

@@ -7,12 +7,123 @@ pub use mlua::ffi::*;
 
 #[cfg(any(feature = "lua51", feature = "lua52", feature = "luajit"))]
 pub use self::wide::{lua_rawgeti, lua_rawseti};
+#[cfg(any(feature = "lua51", feature = "luajit"))]
+pub use arithmetic::*;
+#[cfg(feature = "lua52")]
+pub use arithmetic::{
+    LUA_OPBAND, LUA_OPBNOT, LUA_OPBOR, LUA_OPBXOR, LUA_OPIDIV, LUA_OPSHL, LUA_OPSHR, lua_arith,
+};
 #[cfg(feature = "lua55")]
 pub use newer::lua_newstate;
 #[cfg(not(any(feature = "lua54", feature = "lua55")))]
 pub use older::*;
 #[cfg(any(feature = "lua51", feature = "luajit"))]
 pub use oldest::*;
+
+/// Arithmetic of Lua 5.4. Operators that a version lacks have no metamethods there, so nobody asks for them.
+#[cfg(any(feature = "lua51", feature = "lua52", feature = "luajit"))]
+#[allow(missing_docs)] // The names are Lua's own.
+mod arithmetic {
+    use std::ffi::c_int;
+
+    use mlua::ffi::*;
+
+    #[cfg(not(feature = "lua52"))]
+    pub use self::oldest::*;
+
+    #[cfg(not(feature = "lua52"))]
+    mod oldest {
+        use std::ffi::c_int;
+
+        pub const LUA_OPADD: c_int = 0;
+        pub const LUA_OPSUB: c_int = 1;
+        pub const LUA_OPMUL: c_int = 2;
+        pub const LUA_OPDIV: c_int = 3;
+        pub const LUA_OPMOD: c_int = 4;
+        pub const LUA_OPPOW: c_int = 5;
+        pub const LUA_OPUNM: c_int = 6;
+        pub const LUA_OPEQ: c_int = 0;
+        pub const LUA_OPLT: c_int = 1;
+        pub const LUA_OPLE: c_int = 2;
+    }
+
+    pub const LUA_OPIDIV: c_int = 7;
+    pub const LUA_OPBAND: c_int = 8;
+    pub const LUA_OPBOR: c_int = 9;
+    pub const LUA_OPBXOR: c_int = 10;
+    pub const LUA_OPSHL: c_int = 11;
+    pub const LUA_OPSHR: c_int = 12;
+    pub const LUA_OPBNOT: c_int = 13;
+
+    /// Replaces the operands on top, one or two, by the result. May raise.
+    ///
+    /// # Safety
+    /// As for Lua's own, with two free stack slots.
+    pub unsafe fn lua_arith(lua: *mut lua_State, operator: c_int) {
+        // SAFETY: as demanded.
+        unsafe {
+            if !(0..=6).contains(&operator) {
+                luaL_error(lua, c"this Lua has no such operator".as_ptr());
+            }
+            #[cfg(feature = "lua52")]
+            mlua::ffi::lua_arith(lua, operator);
+            #[cfg(not(feature = "lua52"))]
+            evaluate(lua, operator);
+        }
+    }
+
+    /// There is no such function before Lua 5.2: a piece of Lua does it. Its errors have no position of their own.
+    #[cfg(not(feature = "lua52"))]
+    unsafe fn evaluate(lua: *mut lua_State, operator: c_int) {
+        const PIECES: [&std::ffi::CStr; 7] = [
+            c"local a, b = ... return a + b",
+            c"local a, b = ... return a - b",
+            c"local a, b = ... return a * b",
+            c"local a, b = ... return a / b",
+            c"local a, b = ... return a % b",
+            c"local a, b = ... return a ^ b",
+            c"local a = ... return -a",
+        ];
+        // SAFETY: as for `lua_arith`; the operator is one of these.
+        unsafe {
+            let piece = PIECES[operator as usize];
+            let operands = if operator == LUA_OPUNM { 1 } else { 2 };
+            if luaL_loadbuffer(lua, piece.as_ptr(), piece.count_bytes(), c"=?".as_ptr()) != LUA_OK {
+                lua_error(lua);
+            }
+            lua_insert(lua, -operands - 1);
+            lua_call(lua, operands, 1);
+        }
+    }
+
+    /// Compares two values. May raise.
+    ///
+    /// # Safety
+    /// As for Lua's own.
+    #[cfg(not(feature = "lua52"))]
+    pub unsafe fn lua_compare(lua: *mut lua_State, a: c_int, b: c_int, operator: c_int) -> c_int {
+        // SAFETY: as demanded. Lua 5.1 itself takes "not less the other way round" where there is no `__le`.
+        unsafe {
+            match operator {
+                LUA_OPEQ => lua_equal(lua, a, b),
+                LUA_OPLT => lua_lessthan(lua, a, b),
+                _ => {
+                    let (a, b) = (lua_absindex(lua, a), lua_absindex(lua, b));
+                    let piece = c"local a, b = ... return a <= b";
+                    if luaL_loadbuffer(lua, piece.as_ptr(), piece.count_bytes(), c"=?".as_ptr()) != LUA_OK {
+                        lua_error(lua);
+                    }
+                    lua_pushvalue(lua, a);
+                    lua_pushvalue(lua, b);
+                    lua_call(lua, 2, 1);
+                    let holds = lua_toboolean(lua, -1);
+                    lua_pop(lua, 1);
+                    holds
+                }
+            }
+        }
+    }
+}
 
 /// What came with Lua 5.4.
 #[cfg(not(any(feature = "lua54", feature = "lua55")))]

@@ -38,10 +38,11 @@ pub(crate) fn run(lua: *mut lua_State, job: &'static Job) -> ! {
     // SAFETY: the worker's state, idle. Errors inside end up here as a status.
     unsafe {
         lua_settop(lua, 0);
+        // Takes memory in Lua 5.1, where no error is caught yet.
+        lua_pushcfunction(lua, job_main);
         if let Some(bytes) = job.settings.limits.memory {
             memory::limit(lua, bytes);
         }
-        lua_pushcfunction(lua, job_main);
         let status = lua_pcall(lua, 0, 0, 0);
         if status != LUA_OK {
             // Only what the job's own handler could not take.

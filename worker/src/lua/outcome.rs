@@ -75,12 +75,14 @@ pub(super) fn tell(job: &Job, text: &[u8], code: u32) -> ! {
 
 /// Whether the error on top of the stack, which ended a call with this status, is that there was no memory.
 pub(super) unsafe fn is_memory_error(lua: *mut lua_State, status: c_int) -> bool {
-    /// What Lua raises then, a string that is always there. It may have been caught and raised again. A script can
-    /// raise it too, and Lua takes that for its own, so it only counts once memory was refused.
-    const TEXT: &[u8] = b"not enough memory";
+    /// What Lua raises then, a string that is always there, and what Lua 5.3's buffers do. It may have been caught and
+    /// raised again, and before Lua 5.4 `coroutine.wrap` puts its position in front. A script can raise it too, and Lua
+    /// takes that for its own, so it only counts once memory was refused.
+    const TEXTS: [&[u8]; 2] = [b"not enough memory", b"not enough memory for buffer allocation"];
     // SAFETY: the caller's state with a value on top.
     unsafe {
-        let raised = status == LUA_ERRMEM || bytes(lua, -1).is_some_and(|text| text == TEXT);
+        let raised = status == LUA_ERRMEM
+            || bytes(lua, -1).is_some_and(|text| TEXTS.iter().any(|end| text.ends_with(end)));
         raised && memory::standing(lua).refused.is_some()
     }
 }

@@ -46,8 +46,11 @@ impl Encoder<'_> {
             }
             self.buffers.chunk.clear();
             let target = (&raw mut self.buffers.chunk).cast();
-            if lua_dump(lua, append, target, 0) != 0 {
-                return self.unsendable("its code cannot be dumped");
+            match lua_dump(lua, append, target, 0) {
+                0 => {}
+                // LuaJIT does not raise this here.
+                LUA_ERRMEM => return self.fail(EncodeError::Memory),
+                _ => return self.unsendable("its code cannot be dumped"),
             }
             let offset = self.buffers.sink.at();
             self.buffers.seen.insert(address, offset);

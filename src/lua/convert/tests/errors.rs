@@ -189,6 +189,7 @@ fn running_out_of_memory_never_leaves_half_a_hash() {
         unsafe {
             let state = State(lua_newstate(allocate, (&raw mut *allowance).cast()));
             luaL_openlibs(state.0);
+            know_addresses(&state);
             let plenty = std::mem::replace(&mut allowance.0, room);
             let decoded = state.decode(&bytes, &DecodeOptions::PLAIN);
             allowance.0 = plenty;

@@ -29,8 +29,8 @@ fn look_up_in(bytes: &[u8], key: &str, check: &str) -> Field {
 #[test]
 fn fields_are_found_by_every_kind_of_key() {
     let table = "return {'one', 'two', nil, 'four', short = 's', ['a key that is long'] = 'l', [''] = 'e',
-        [string.rep('k', 100)] = 'k', [true] = 't', [false] = 'f', [1.5] = 'h', [-7] = 'm', [1 << 40] = 'b',
-        [math.mininteger] = 'i', [1/0] = 'inf', ['1'] = 'text'}";
+        [string.rep('k', 100)] = 'k', [true] = 't', [false] = 'f', [1.5] = 'h', [-7] = 'm', [0x10000000000] = 'b',
+        [-0x20000000000000] = 'i', [1/0] = 'inf', ['1'] = 'text'}";
     for (key, value) in [
         ("1", "one"),
         ("2.0", "two"),
@@ -44,14 +44,14 @@ fn fields_are_found_by_every_kind_of_key() {
         ("1.5", "h"),
         ("-7.0", "m"),
         ("2.0^40", "b"),
-        ("math.mininteger", "i"),
+        ("-0x20000000000000", "i"),
         ("1/0", "inf"),
         ("'1'", "text"),
     ] {
         let field = look_up(table, key, &format!("assert(... == '{value}', ...)"));
         assert_eq!(field, Field::Pushed, "{key}");
     }
-    for key in ["0", "3", "5", "'shor'", "'4'", "2.5", "-1/0", "'a key that is lonh'", "1 << 41"] {
+    for key in ["0", "3", "5", "'shor'", "'4'", "2.5", "-1/0", "'a key that is lonh'", "0x20000000000"] {
         assert_eq!(look_up(table, key, ""), Field::Absent, "{key}");
     }
     for key in ["nil", "0/0", "{}", "print"] {
@@ -75,7 +75,7 @@ fn a_field_that_is_nil_is_absent() {
 fn values_of_every_kind_are_fields() {
     for (value, check) in [
         ("5", "assert(math.type(...) == 'integer' and ... == 5)"),
-        ("-1 << 50", "assert(... == -1 << 50)"),
+        ("-0x4000000000000", "assert(... == -0x4000000000000)"),
         ("0.1", "assert(... == 0.1)"),
         ("false", "assert(... == false)"),
         ("'short'", "assert(... == 'short')"),

@@ -74,7 +74,7 @@ fn code_is_sent_once_for_closures_of_one_function() {
     );
     assert!(bytes.len() < 1000 * 12 + 500, "{}", bytes.len());
     trip(
-        "local t = {} for i = 1, 1000 do t[i] = function() i = i + 1 return i end end return t",
+        "local t = {} for k = 1, 1000 do local i = k t[i] = function() i = i + 1 return i end end return t",
         "local t = ... for i = 1, 1000 do assert(t[i]() == i + 1 and t[i]() == i + 2) end",
     );
 }

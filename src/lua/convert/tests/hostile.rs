@@ -15,7 +15,7 @@ pub(super) fn samples() -> Vec<Vec<u8>> {
         "local s = string.rep('long string', 10) return {s, s, {s}, string.rep('y', 40000)}",
         "local n = 1 x = {2} return function() n = n + 1 return n, x end, function() return n end",
         "local t = {} for i = 1, 250 do t = {t, [t] = i} end return t",
-        "return {5, {2}, nil, 'some longer text', x = {y = 'some longer text'}, [true] = {}, [1 << 40] = 2.5,
+        "return {5, {2}, nil, 'some longer text', x = {y = 'some longer text'}, [true] = {}, [0x10000000000] = 2.5,
             ['a key of some length'] = 1, [1.5] = string.rep('z', 33000), [-3] = setmetatable({}, {})}",
     ]
     .iter()
@@ -82,7 +82,7 @@ fn a_message_cut_anywhere_is_an_error() {
 #[test]
 fn a_message_of_one_small_value_has_nothing_but_that_value() {
     let state = State::new();
-    for code in ["nil", "true", "5", "1 << 40", "0.5", "'short'", "'a longer string'"] {
+    for code in ["nil", "true", "5", "0x10000000000", "0.5", "'short'", "'a longer string'"] {
         let whole = encoded(&format!("return {code}"));
         for len in 0..whole.len() {
             assert!(state.decode(&whole[..len], &LOOSE).is_err(), "{len} bytes of {code}");

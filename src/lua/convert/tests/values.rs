@@ -65,7 +65,7 @@ fn tables_keep_items_pairs_and_holes() {
         local keys = {[1.5] = 'f', [true] = 't', [-1] = 'n', [0] = 'z', [''] = 'e', [2^53] = 'b'}
         return holes, sparse, backwards, keys, {}, {n = 3, nil, nil, 7}, {{}, {{}}}",
         "local holes, sparse, backwards, keys, empty, packed, nested = ...
-        assert(holes[1] == 1 and holes[2] == nil and holes[3] == 3 and holes[6] == 6 and (#holes == 6 or jit))
+        assert(holes[1] == 1 and holes[2] == nil and holes[3] == 3 and holes[6] == 6 and (#holes == 6 or jit or _VERSION == 'Lua 5.5'))
         local n = 0 for k, v in pairs(sparse) do assert(k == 2 ^ v) n = n + 1 end assert(n == 41)
         assert(#backwards == 100) for i = 1, 100 do assert(backwards[i] == i) end
         assert(keys[1.5] == 'f' and keys[true] == 't' and keys[-1] == 'n' and keys[0] == 'z' and keys[''] == 'e')
@@ -78,7 +78,7 @@ fn tables_keep_items_pairs_and_holes() {
 fn holes_before_and_after_containers_arrive() {
     trip(
         "local t = {nil, {1}, nil, {2}, nil, nil, {3}, 8} t[4] = nil return t",
-        "local t = ... assert(t[2][1] == 1 and t[7][1] == 3 and t[8] == 8 and t[4] == nil and #t == 8)",
+        "local t = ... assert(t[2][1] == 1 and t[7][1] == 3 and t[8] == 8 and t[4] == nil and (#t == 8 or _VERSION == 'Lua 5.5'))",
     );
 }
 

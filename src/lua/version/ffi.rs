@@ -7,6 +7,8 @@ pub use mlua::ffi::*;
 
 #[cfg(any(feature = "lua51", feature = "lua52", feature = "luajit"))]
 pub use self::wide::{lua_rawgeti, lua_rawseti};
+#[cfg(feature = "luajit")]
+pub use arithmetic::lua_concat;
 #[cfg(any(feature = "lua51", feature = "luajit"))]
 pub use arithmetic::*;
 #[cfg(feature = "lua52")]
@@ -85,14 +87,46 @@ mod arithmetic {
             c"local a = ... return -a",
         ];
         // SAFETY: as for `lua_arith`; the operator is one of these.
+        unsafe { run(lua, PIECES[operator as usize], if operator == LUA_OPUNM { 1 } else { 2 }) }
+    }
+
+    /// Calls a piece of Lua with the operands on top, which its result replaces.
+    #[cfg(not(feature = "lua52"))]
+    unsafe fn run(lua: *mut lua_State, piece: &std::ffi::CStr, operands: c_int) {
+        /// What Lua puts in front of an error in a piece.
+        const PLACE: &[u8] = b"?:1: ";
+        // SAFETY: the caller's operands, with two free stack slots. The message stays on the stack while it is read.
         unsafe {
-            let piece = PIECES[operator as usize];
-            let operands = if operator == LUA_OPUNM { 1 } else { 2 };
             if luaL_loadbuffer(lua, piece.as_ptr(), piece.count_bytes(), c"=?".as_ptr()) != LUA_OK {
                 lua_error(lua);
             }
             lua_insert(lua, -operands - 1);
-            lua_call(lua, operands, 1);
+            if lua_pcall(lua, operands, 1, 0) == LUA_OK {
+                return;
+            }
+            if lua_type(lua, -1) == LUA_TSTRING {
+                let message = std::ffi::CStr::from_ptr(lua_tostring(lua, -1));
+                if message.to_bytes().starts_with(PLACE) {
+                    lua_pushstring(lua, message.as_ptr().add(PLACE.len()));
+                }
+            }
+            lua_error(lua);
+        }
+    }
+
+    /// Concatenates the values on top. LuaJIT's own of 2022 crashes where a metamethod is to be called.
+    ///
+    /// # Safety
+    /// As for Lua's own, with two free stack slots.
+    #[cfg(feature = "luajit")]
+    pub unsafe fn lua_concat(lua: *mut lua_State, count: c_int) {
+        // SAFETY: as demanded; `lua_isstring` is true for strings and numbers.
+        unsafe {
+            if count == 2 && (lua_isstring(lua, -1) == 0 || lua_isstring(lua, -2) == 0) {
+                run(lua, c"local a, b = ... return a .. b", 2);
+            } else {
+                mlua::ffi::lua_concat(lua, count);
+            }
         }
     }
 
@@ -102,25 +136,20 @@ mod arithmetic {
     /// As for Lua's own.
     #[cfg(not(feature = "lua52"))]
     pub unsafe fn lua_compare(lua: *mut lua_State, a: c_int, b: c_int, operator: c_int) -> c_int {
-        // SAFETY: as demanded. Lua 5.1 itself takes "not less the other way round" where there is no `__le`.
+        let piece = match operator {
+            LUA_OPEQ => c"local a, b = ... return a == b",
+            LUA_OPLT => c"local a, b = ... return a < b",
+            _ => c"local a, b = ... return a <= b",
+        };
+        // SAFETY: as demanded, with four free stack slots.
         unsafe {
-            match operator {
-                LUA_OPEQ => lua_equal(lua, a, b),
-                LUA_OPLT => lua_lessthan(lua, a, b),
-                _ => {
-                    let (a, b) = (lua_absindex(lua, a), lua_absindex(lua, b));
-                    let piece = c"local a, b = ... return a <= b";
-                    if luaL_loadbuffer(lua, piece.as_ptr(), piece.count_bytes(), c"=?".as_ptr()) != LUA_OK {
-                        lua_error(lua);
-                    }
-                    lua_pushvalue(lua, a);
-                    lua_pushvalue(lua, b);
-                    lua_call(lua, 2, 1);
-                    let holds = lua_toboolean(lua, -1);
-                    lua_pop(lua, 1);
-                    holds
-                }
-            }
+            let (a, b) = (lua_absindex(lua, a), lua_absindex(lua, b));
+            lua_pushvalue(lua, a);
+            lua_pushvalue(lua, b);
+            run(lua, piece, 2);
+            let holds = lua_toboolean(lua, -1);
+            lua_pop(lua, 1);
+            holds
         }
     }
 }

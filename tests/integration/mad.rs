@@ -82,7 +82,7 @@ const HOST: &str = r#"
     local succeeded = 0
     for round = 1, 40 do
         local b = thread.buffer(("b"):rep(math.random(100000)))
-        local f = thread.buffer({ n = 5, list = { 1, 2, { 3 } } })
+        local f = thread.buffer({ n = 5, list = { 1, 2, { 3 } }, go = function(self, x) return plus + x end })
         local o = thread.buffer({ inner = thread.buffer(7), list = { 1, 2, 3 } })
         local c = thread.channel(math.random(2) == 1 and 5 or nil)
         local m = thread.mutex()
@@ -94,7 +94,8 @@ const HOST: &str = r#"
             function() b:mod(function(v) return v end) end,
             function() return f.n end,
             function() return f:get(), #f, tostring(f), f == 5 end,
-            function() f:set({ n = 5, list = { 1 } }) end,
+            function() f:set({ n = 5, list = { 1 }, go = function(self, x) return plus + x end }) end,
+            function() return f:go(3) end,
             function() for _ in pairs(f) do end end,
             function() return o:get().inner:get() end,
             function() o:set({ inner = thread.buffer(7), list = { 1 } }) end,

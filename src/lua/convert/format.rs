@@ -15,7 +15,7 @@
 //!           STR*          bytes
 //!           BLOB*         length:varint; the bytes follow after END
 //!           TABLE*        items:varint  hint:u8  value*items  (key value)*  then END or META value
-//!           CODE*         bytes (a binary chunk)  upvalue*  END
+//!           CODE*         bytes (a binary chunk, and its check sum of 8 bytes)  upvalue*  END
 //!           AGAIN*        offset of the bytes of a CODE before  upvalue*  END
 //!           NAMED*        bytes: module, then field names, each after a NUL
 //!           RAW*          bytes (type name)  bytes (content of the userdata)
@@ -36,6 +36,21 @@
 //! What all tables of a message reserve together (`items + 2^(hint-1)`, slots) is less than the message has
 //! bytes, since an item takes a byte and a pair two. A reader holds a message to that, so nested claims
 //! cannot multiply.
+
+use std::hash::Hasher;
+
+use rustc_hash::FxHasher;
+
+/// Bytes of a [`check_sum`] in a message.
+pub(super) const CHECK_SUM: usize = 8;
+
+/// The check sum of a binary chunk. Lua checks no bytecode, so that a chunk with a single wrong bit can crash whoever
+/// runs it. This is for bytes that somebody overwrote by mistake; who means harm can make a sum that is right.
+pub(super) fn check_sum(chunk: &[u8]) -> u64 {
+    let mut hasher = FxHasher::default();
+    hasher.write(chunk);
+    hasher.finish()
+}
 
 /// Version of this format; messages do not outlive the processes that exchange them.
 pub(super) const VERSION: u8 = 1;

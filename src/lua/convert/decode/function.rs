@@ -28,18 +28,18 @@ impl Decoder<'_> {
             self.copy_counted()?;
             self.cursor = after;
         }
+        let dumped = self.scratch.len().saturating_sub(CHECK_SUM);
+        let (code, sum) = self.scratch.split_at(dumped);
+        if sum != check_sum(code).to_le_bytes() {
+            return self.corrupt("code that is not what was sent");
+        }
         let lua = self.lua;
         // SAFETY: below `lua_pcall` with room. The code comes from a trusted sender, as the option says;
         // it is loaded from private memory.
         unsafe {
             let code = &raw const self.scratch;
-            let status = luaL_loadbufferx(
-                lua,
-                (*code).as_ptr().cast(),
-                (*code).len(),
-                c"=llib".as_ptr(),
-                c"b".as_ptr(),
-            );
+            let status =
+                luaL_loadbufferx(lua, (*code).as_ptr().cast(), dumped, c"=llib".as_ptr(), c"b".as_ptr());
             if status != LUA_OK {
                 let error = if status == LUA_ERRMEM {
                     DecodeError::Memory

@@ -1,10 +1,8 @@
 //! Functions: code, upvalues and the variables they share.
 
 use std::ffi::c_void;
-use std::hash::Hasher;
 
 use crate::lua::ffi::*;
-use rustc_hash::FxHasher;
 
 use super::*;
 use crate::lua::version::{chunk, upvalue};
@@ -63,9 +61,9 @@ impl Encoder<'_> {
     /// Writes the chunk, or where the same one was written before: closures of one function share it.
     unsafe fn code(&mut self) {
         let Buffers { sink, chunk, codes, .. } = &mut *self.buffers;
-        let mut hasher = FxHasher::default();
-        hasher.write(chunk);
-        let hash = hasher.finish();
+        let dumped = chunk.len();
+        let hash = check_sum(chunk);
+        chunk.extend_from_slice(&hash.to_le_bytes());
         if let Some(&at) = codes.get(&hash) {
             let mut width = 1;
             while sink.written(at + width - 1, 1)[0] >= 0x80 {
@@ -85,7 +83,7 @@ impl Encoder<'_> {
         sink.counted(chunk);
         let chunk: *const [u8] = &raw const **chunk;
         // SAFETY: the chunk is not touched while its names are looked up.
-        chunk::identifiers(unsafe { &*chunk }, |name| unsafe { self.found_name(name) });
+        chunk::identifiers(unsafe { &(&*chunk)[..dumped] }, |name| unsafe { self.found_name(name) });
     }
 
     /// Continues with upvalue `index`.

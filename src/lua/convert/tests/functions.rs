@@ -1,6 +1,7 @@
 //! Functions, upvalues, modules and C functions.
 
 use super::*;
+use crate::lua::convert::format::check_sum;
 
 #[test]
 fn a_function_works_after_the_trip() {
@@ -174,4 +175,23 @@ fn a_c_function_that_is_missing_there_is_named() {
     let bytes = sender.encode(count, &EncodeOptions::default()).unwrap();
     let error = receiver.decode(&bytes, &DecodeOptions::TRUSTED).unwrap_err().to_string();
     assert_eq!(error, "cannot find 'string.seven' here: it has no field 'seven'");
+}
+
+#[test]
+fn code_with_a_single_wrong_bit_is_not_loaded() {
+    let bytes = encoded("local n = 5 return function(a) n = n + a return n, 'a constant' end");
+    let start = bytes.windows(4).position(|four| four == b"\x1bLua" || four.starts_with(b"\x1bLJ")).unwrap();
+    let receiver = State::new();
+    let sum = (start..bytes.len())
+        .find(|at| check_sum(&bytes[start..*at]).to_le_bytes()[..] == bytes[*at..*at + 8]);
+    let end = sum.expect("a check sum follows the code") + 8;
+    for at in start..end {
+        for bit in 0..8 {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << bit;
+            let error = receiver.decode(&damaged, &DecodeOptions::TRUSTED).expect_err("it was damaged");
+            assert!(error.to_string().contains("code that is not what was sent"), "byte {at}: {error}");
+        }
+    }
+    assert_eq!(receiver.decode(&bytes, &DecodeOptions::TRUSTED).unwrap(), 1);
 }

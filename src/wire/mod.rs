@@ -10,3 +10,4 @@ pub mod kind;
 pub mod limits;
 pub mod sandbox;
 pub mod settings;
+pub mod size;

@@ -11,6 +11,7 @@ use crate::lua::convert::GlobalMode;
 use crate::wire::limits::{IN_SANDBOX, Limits, SANDBOX_TIMEOUT};
 use crate::wire::sandbox::SandboxPolicy;
 use crate::wire::settings::{Capture, Stdio};
+use crate::wire::size::{MOST_MEMORY, parse_size};
 
 /// Checked options.
 pub(super) struct Options {
@@ -227,9 +228,6 @@ unsafe fn size(lua: *mut lua_State, key: &str) -> Result<u32, String> {
     Ok((size as u32).min(Capture::MAX))
 }
 
-/// More memory than a process can address would only wrap around later.
-const MOST_MEMORY: u64 = 1 << 40;
-
 unsafe fn size_up_to(lua: *mut lua_State, key: &str, most: u64, words: &str) -> Result<u64, String> {
     // SAFETY: the caller has the value on top of the stack.
     unsafe {
@@ -240,18 +238,6 @@ unsafe fn size_up_to(lua: *mut lua_State, key: &str, most: u64, words: &str) -> 
         let range = format!("a size such as 65536 or \"64K\", at most {words}");
         given.filter(|size| *size <= most).ok_or_else(|| expected(lua, key, &range))
     }
-}
-
-/// A number of bytes: digits, and K, M, G or T for powers of 1024.
-fn parse_size(text: &str) -> Option<u64> {
-    let (digits, shift) = match text.chars().last()?.to_ascii_uppercase() {
-        'K' => (&text[..text.len() - 1], 10),
-        'M' => (&text[..text.len() - 1], 20),
-        'G' => (&text[..text.len() - 1], 30),
-        'T' => (&text[..text.len() - 1], 40),
-        _ => (text, 0),
-    };
-    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
 unsafe fn globals(lua: *mut lua_State, options: &mut Options, key: &str) -> Result<(), String> {
@@ -275,20 +261,4 @@ unsafe fn globals(lua: *mut lua_State, options: &mut Options, key: &str) -> Resu
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse_size;
-
-    #[test]
-    fn sizes_take_a_suffix() {
-        assert_eq!(parse_size("512"), Some(512));
-        assert_eq!(parse_size("64K"), Some(65536));
-        assert_eq!(parse_size("2g"), Some(2 << 30));
-        assert_eq!(parse_size("1T"), Some(1 << 40));
-        assert_eq!(parse_size("M"), None);
-        assert_eq!(parse_size(""), None);
-        assert_eq!(parse_size("99999999999G"), None);
-    }
 }

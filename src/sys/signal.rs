@@ -38,6 +38,15 @@ fn is_pending() -> bool {
     result == 0 && set.contains(Signal::SIGPIPE)
 }
 
+/// Whether this process ignores a signal, by its own doing or its parent's.
+pub fn is_ignored(signal: Signal) -> bool {
+    // SAFETY: all bytes zero is a sigaction, whose handler is the default one.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: no new action is given, and the place for the old one is this function's own.
+    let result = unsafe { libc::sigaction(signal as i32, ptr::null(), &mut action) };
+    result == 0 && action.sa_sigaction == libc::SIG_IGN
+}
+
 /// The number of a signal given as `KILL`, `SIGKILL` or `kill`.
 pub fn number(name: &str) -> Option<i32> {
     let name = name.to_ascii_uppercase();

@@ -1,7 +1,7 @@
 //! The command line: as given -> what to do. Pure: no Lua, no environment, no descriptors.
 //!
-//! Options are those of stock Lua without its interactive mode. A subcommand would be one more
-//! [`Request`], told apart in [`parse`] before the options.
+//! Options are those of stock Lua without its interactive mode. Subcommands are told apart before, by the
+//! first word.
 
 use std::ffi::{CStr, CString};
 use std::fmt;

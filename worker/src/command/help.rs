@@ -13,6 +13,7 @@ pub(crate) fn help() -> String {
 }
 
 const HELP: &str = r#"usage: llib [options] [script.lua [args]]
+       llib run [options] script.lua [args]
 
 Runs a {LUA} script with the interpreter built in; require "llib" is ready in it.
 
@@ -28,6 +29,10 @@ options:
   -v             print Lua's version, then go on
   --             the next argument is the script, whatever its name
   --help, --version
+
+commands, as the first word (a script of such a name is run by ./run):
+  run            run a script as an isolated job, with limits, in a sandbox: llib run --help
+  completions    print a completion script for bash, zsh or fish
 
 try this, which computes in a process of its own:
 

@@ -9,6 +9,7 @@
 //! | `arguments` | command line -> [`arguments::Request`]; pure |
 //! | `environment`, `search_path` | what `LUA_INIT`, `LUA_PATH` and `LUA_CPATH` ask for; no Lua |
 //! | `interpreter` | the Lua state and everything that touches it |
+//! | `run` | the subcommands: a script as an isolated job, shells' completions |
 //! | `help` | the texts |
 //!
 //! `unsafe` stands in `entry` and `interpreter` only.
@@ -22,9 +23,10 @@ mod entry;
 mod environment;
 mod help;
 mod interpreter;
+mod run;
 mod search_path;
 
-use std::ffi::{CString, c_int};
+use std::ffi::{CStr, CString, c_int};
 use std::io::{self, IsTerminal, Write};
 
 use arguments::{Request, UsageError};
@@ -51,6 +53,16 @@ fn start(argv: &[CString]) -> c_int {
 
 /// The command proper.
 fn command(argv: &[CString]) -> c_int {
+    let first = argv.get(1).map(|first| first.as_bytes());
+    let subcommand = match first {
+        Some(b"run") => Some(run::run as fn(&CStr, &[CString]) -> c_int),
+        Some(b"completions") => Some(run::completions as fn(&CStr, &[CString]) -> c_int),
+        _ => None,
+    };
+    if let Some(subcommand) = subcommand {
+        serve_as_worker();
+        return subcommand(arguments::program(argv), argv.get(1..).unwrap_or_default());
+    }
     let request = match arguments::parse(argv, io::stdin().is_terminal()) {
         Ok(request) => request,
         Err(error) => return refuse(argv, &error),
@@ -65,15 +77,19 @@ fn command(argv: &[CString]) -> c_int {
             if invocation.print_version {
                 print(&interpreter::version_line());
             }
-            // Jobs run in processes of this very executable.
-            if let Ok(own) = std::env::current_exe() {
-                llib::dispatch::serve_as_worker(own);
-            }
+            serve_as_worker();
             let environment = Environment::read(invocation.ignore_environment);
             return interpreter::run(&invocation, &environment);
         }
     }
     0
+}
+
+/// Jobs run in processes of this very executable.
+fn serve_as_worker() {
+    if let Ok(own) = std::env::current_exe() {
+        llib::dispatch::serve_as_worker(own);
+    }
 }
 
 /// A wrong command line: what is wrong, then how to use the command.

@@ -7,10 +7,13 @@
 #![allow(unsafe_code)]
 
 mod call;
+mod embedded;
 mod interrupt;
 mod libraries;
 mod script;
 mod stdio;
+
+pub(crate) use embedded::{TaskDescriptor, with_state};
 
 use std::ffi::{CStr, c_int};
 use std::ptr;
@@ -63,7 +66,8 @@ unsafe extern "C-unwind" fn main(state: *mut lua_State) -> c_int {
     // SAFETY: `state` is the running state, in a protected call, with LUA_MINSTACK slots free; each
     // function leaves the stack as it found it.
     unsafe {
-        libraries::open(state, session);
+        let ignore_environment = session.invocation.ignore_environment;
+        libraries::open(state, ignore_environment, &session.environment.search);
         if version::ARG_COMES_FIRST {
             script::create_arg(state, session.invocation);
         }

@@ -11,6 +11,7 @@ mod locks;
 mod mad;
 mod nested;
 mod refused;
+mod run;
 mod sandbox;
 mod shared_limits;
 mod specs;

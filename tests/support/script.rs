@@ -51,6 +51,7 @@ const PRELUDE: &str = "local llib = require 'llib' local thread = llib.thread \
 pub struct Script {
     text: String,
     file: Option<PathBuf>,
+    subcommand: Vec<String>,
     interpreter: Interpreter,
     environment: Vec<(String, OsString)>,
     wrapper: Vec<String>,
@@ -73,6 +74,7 @@ impl Script {
         Script {
             text: text.to_owned(),
             file: None,
+            subcommand: Vec::new(),
             interpreter: Interpreter::Builtin,
             environment: Vec::new(),
             wrapper: Vec::new(),
@@ -99,6 +101,12 @@ impl Script {
     /// An environment variable.
     pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Script {
         self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Words between the interpreter and the script, such as `run --json`.
+    pub fn subcommand(mut self, words: &str) -> Script {
+        self.subcommand.extend(words.split_whitespace().map(str::to_owned));
         self
     }
 
@@ -163,6 +171,7 @@ impl Script {
         }
         line.extend(self.wrapper.iter().map(OsString::from));
         line.push(program.into());
+        line.extend(self.subcommand.iter().map(OsString::from));
         line.push(self.file.unwrap_or_else(|| scratch.path().join("script.lua")).into());
         line.extend(self.arguments.iter().map(OsString::from));
 

@@ -26,6 +26,16 @@ fn lost(reason: impl Into<Vec<u8>>) -> Outcome {
     Failure::new("lost", reason).into()
 }
 
+/// `async` raised. What it says of its options is about the command line.
+fn refused(reason: Vec<u8>) -> Outcome {
+    let options =
+        reason.strip_prefix(b"bad argument #2 to 'async' (").and_then(|rest| rest.strip_suffix(b")"));
+    match options {
+        Some(problem) => Failure::new("usage", problem).into(),
+        None => lost(reason),
+    }
+}
+
 fn follow(lua: &Lua, script: &Script, options: &Options) -> Result<Outcome> {
     // Before the supervisors start: from here on a signal is an event.
     let mut watch = match Watch::begin() {
@@ -34,7 +44,7 @@ fn follow(lua: &Lua, script: &Script, options: &Options) -> Result<Outcome> {
     };
     let task = match start(lua, script, options)? {
         Ok(task) => task,
-        Err(reason) => return Ok(lost(reason)),
+        Err(reason) => return Ok(refused(reason)),
     };
     let mut outcome = Outcome { ending: wait(&task, &mut watch, options)?, ..Outcome::default() };
     outcome.usage = usage(&task)?;

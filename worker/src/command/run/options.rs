@@ -124,8 +124,8 @@ Examples:
   echo 'print(6 * 7)' | llib run --sandbox -       a script from standard input
   llib run --json script.lua | jq .usage           what it returned, printed and used
 
-The script's output passes through as it comes, and it may read standard input. A failure's reason goes to
-standard error. The values that the script returns are shown by --json alone.
+The script's output passes through as it comes, and without a sandbox it may read standard input. A
+failure's reason goes to standard error. The values that the script returns are shown by --json alone.
 ";
 
 fn valued(name: &'static str, value: &'static str, help: &'static str) -> Arg {

@@ -18,8 +18,8 @@ pub(crate) fn reason(outcome: &Outcome) -> Vec<u8> {
             "exit" => Vec::new(),
             // The reader of its output has seen enough.
             "signal" if failure.signal.as_deref() == Some("PIPE") => Vec::new(),
-            // As stock Lua tells it.
-            "error" => {
+            // As stock Lua tells it, and as `clap` does.
+            "error" | "usage" => {
                 let traceback = failure.traceback.as_deref().and_then(own_part).unwrap_or_default();
                 [failure.message.as_slice(), b"\n", &traceback].concat()
             }

@@ -1,4 +1,5 @@
 -- Tasks in event loops: the adapters of docs/examples/loops for luv, cqueues and copas.
+-- Needs Lua 5.2.
 
 local llib = require "llib"
 local thread = llib.thread
@@ -72,10 +73,10 @@ local function claim(names, text, body)
       local await = dofile(here .. "../../docs/examples/loops/" .. name .. ".lua")
       local open, problem = 0, nil
       local function go(f)
-        if problem then return end
         open = open + 1
         loop.go(function()
-          local ok, raised = pcall(f)
+          -- After the first problem nothing more begins.
+          local ok, raised = pcall(function() if not problem then f() end end)
           open = open - 1
           if not ok then problem = problem or raised end
         end)
@@ -85,12 +86,6 @@ local function claim(names, text, body)
       if problem then error(problem, 0) end
     end)
   end
-end
-
--- pcall of Lua 5.1 cannot be yielded across. LuaJIT's can.
-if T.lua == 5.1 and not rawget(_G, "jit") then
-  local coxpcall = require "coxpcall"
-  pcall = coxpcall.pcall
 end
 
 local ALL, TIMED = "luv cqueues copas", "luv cqueues"

@@ -1,0 +1,334 @@
+---@meta llib
+
+-- Annotations for editors (LuaCATS): completion, hover texts and checks for `require "llib"`. Nothing here runs.
+-- With lua-language-server: add this folder to `workspace.library`. The tests hold this file to the real module.
+
+--- Lua functions in worker processes: in parallel, with limits, killable.
+---@class llib
+---@field _VERSION string
+local llib = {}
+
+--- Jobs, and what they share. Times are milliseconds; nil is for ever. Sizes are bytes or texts such as `"64M"`.
+---@class llib.thread
+local thread = {}
+llib.thread = thread
+
+--- Hashes. Each function gives the digest of a text at once, or without one a hash object.
+---@class llib.crypto
+local crypto = {}
+llib.crypto = crypto
+
+--- A size in bytes, or a text with a unit: `"64K"`, `"16M"`, `"1G"`.
+---@alias llib.size integer | string
+
+--- Why there are no values.
+---@alias llib.kind
+---| "error"    # an uncaught error
+---| "rejected" # `rej` was called
+---| "timeout"  # this call's own time; the job may be fine
+---| "deadline" # the job's `timeout`
+---| "cpu"      # the job's `cpu`
+---| "memory"   # no memory left, within `memory` or at all
+---| "killed"   # by `task:kill`
+---| "closed"   # by `task:close`
+---| "signal"   # it died of a signal that nobody here sent
+---| "exit"     # it ended by itself without a result
+---| "encode"   # its result could not be copied
+---| "lost"     # the supervisors died, or could not start a process
+
+--- What comes second after nil. `tostring` gives `kind: message`.
+---@class llib.failure
+---@field kind llib.kind
+---@field message string
+---@field name? string the job's name
+---@field pid? integer the job's process
+---@field usage? llib.usage what the job has used
+---@field traceback? string the worker's, with the script's own file and line
+---@field value? any what was passed to `error`, or first to `rej`
+---@field values? table all that was passed, with `n`
+---@field signal? string of which it died, such as `"SEGV"`
+---@field code? integer its exit code
+---@field limit? number the limit that it passed: milliseconds or bytes
+---@field output? { stdout: string?, stderr: string? } what was captured
+
+--- What a job has used.
+---@class llib.usage
+---@field wall number milliseconds since its start
+---@field user number milliseconds of CPU time in its own code
+---@field system number milliseconds of CPU time in the kernel
+---@field maxrss integer bytes of memory at most
+
+--- Options of `async`.
+---@class llib.options
+---@field args? table further arguments of the function, with `n` if they may end in nils
+---@field name? string shown in errors, by `tostring`, and in process lists
+---@field timeout? number wall-clock limit in milliseconds; past it the job is killed, kind `deadline`
+---@field cpu? number limit of CPU time in milliseconds; kind `cpu`
+---@field memory? llib.size limit of Lua's heap; kind `memory` if uncaught
+---@field files? integer descriptors that may be open at once
+---@field fsize? llib.size how long a file it may write
+---@field stdout? "inherit" | "null" | "capture"
+---@field stderr? "inherit" | "null" | "capture"
+---@field capture_limit? llib.size bytes kept of each captured stream, 1 MiB unless given
+---@field globals? "named" | "all" | "none" | string[] which globals travel; a table names further ones
+---@field nice? integer scheduling priority, 0 to 19
+
+--- In a job: sends the values and ends the job. Nothing after the call runs, not even inside a `pcall`.
+---@class llib.res
+---@field pid integer the worker process
+---@field id integer the job's number
+---@field name string the job's name
+---@overload fun(...: any)
+local res = {}
+
+--- Ends the job here if `task:close` was called.
+---@return false
+function res:testclose() end
+
+--- From here on `task:close` ends the job anywhere, also in a C function.
+function res:autoclose() end
+
+--- In a job: ends it as a failure of kind `rejected`.
+---@alias llib.rej fun(...: any)
+
+--- A job as its starter sees it.
+---@class llib.task
+local task = {}
+
+--- Waits for the job's values, or nil and a failure. Then the task is cleaned, unless `keep` is true.
+---@param ms? number how long to wait; past it nil and a failure of kind `timeout`
+---@param keep? boolean true keeps the task also with a result, false ends it also without
+---@return any ... the values; or nil and an `llib.failure`
+function task:await(ms, keep) end
+
+--- Ends the job and frees everything; `await` raises from then on.
+function task:clean() end
+
+--- Sends a signal. After KILL nothing of the job runs when this returns.
+---@param signal? string | integer `"KILL"` unless given
+---@param grace? number milliseconds after which SIGKILL follows
+function task:kill(signal, grace) end
+
+--- Asks the job to end: at `res:testclose()`, anywhere after `res:autoclose()`, or in a call of llib that waits.
+---@param grace? number milliseconds after which it is killed
+function task:close(grace) end
+
+--- How it stands, at once.
+---@return "running" | "paused" | "done" | "failed" | "cleaned"
+function task:status() end
+
+--- Stops the process (SIGSTOP).
+function task:pause() end
+
+--- Lets a paused process go on (SIGCONT).
+function task:resume() end
+
+--- The worker process.
+---@return integer? pid nil if there never was one
+function task:pid() end
+
+--- The job's number.
+---@return integer
+function task:id() end
+
+--- The option `name`, or source and line of the function.
+---@return string
+function task:name() end
+
+--- What the job has used so far.
+---@return llib.usage
+function task:usage() end
+
+--- What was captured; nil for a stream that is not captured.
+---@return string? stdout
+---@return string? stderr
+function task:output() end
+
+--- A descriptor that polls readable when `await(0)` would have an answer. `clean` closes it.
+---@return integer
+function task:getfd() end
+
+--- Runs a function in a worker process and returns at once. It is called as `f(res, rej, args...)`.
+---@param f fun(res: llib.res, rej: llib.rej, ...: any): ... | string a function, or Lua source
+---@param opts? llib.options
+---@return llib.task
+function thread.async(f, opts) end
+
+--- Waits. Ctrl-C interrupts it.
+---@param ms number
+function thread.sleep(ms) end
+
+--- How many processors this process may use.
+---@return integer
+function thread.cores() end
+
+--- In a worker its `res`, elsewhere nil.
+---@return llib.res?
+function thread.self() end
+
+--- What there is; an empty table before the first job.
+---@return { jobs: integer?, spares: integer?, zygote: integer?, guard: integer? }
+function thread.stats() end
+
+--- Takes the lock of a number, which this process and all its jobs share.
+---@param id integer
+---@param ms? number how long to wait; 0 does not
+---@return true? locked nil past `ms`
+---@return "abandoned" | llib.failure | nil note whether its last owner died with it, or why there is no lock
+function thread.lock(id, ms) end
+
+--- Gives it back.
+---@param id integer
+function thread.unlock(id) end
+
+--- One value in shared memory.
+---@param value? any
+---@return llib.buffer
+function thread.buffer(value) end
+
+--- A lock without a number.
+---@return llib.mutex
+function thread.mutex() end
+
+--- A queue that many processes can push to and pop from.
+---@param capacity? integer how many items at most; nil is any number
+---@return llib.channel
+function thread.channel(capacity) end
+
+--- One value in shared memory, the same for all that have a handle. Fields, methods and operators act on it.
+---@class llib.buffer
+---@field [any] any
+local buffer = {}
+
+--- A copy of the value.
+---@return any
+function buffer:get() end
+
+--- Replaces the value.
+---@param value any
+function buffer:set(value) end
+
+--- Replaces the value by what `f` makes of a copy; nobody else reads or changes it meanwhile.
+---@param f fun(value: any): any nil leaves it as it is
+---@return any value the new one
+function buffer:mod(f) end
+
+--- Drops this handle now.
+function buffer:clean() end
+
+--- A lock as an object.
+---@class llib.mutex
+local mutex = {}
+
+--- Takes it. Its owner may take it again, and gives it back as often.
+---@param ms? number how long to wait
+---@return true? locked nil past `ms`
+---@return "abandoned" | llib.failure | nil note whether its last owner died with it, or why there is no lock
+function mutex:lock(ms) end
+
+--- Takes it if that is possible at once.
+---@return boolean locked
+---@return "abandoned"? note whether its last owner died with it
+function mutex:trylock() end
+
+--- Gives it back.
+function mutex:unlock() end
+
+--- Calls `f(...)` with the mutex held, and gives it back whatever happens.
+---@generic T
+---@param f fun(...: any): T...
+---@param ... any
+---@return T...
+function mutex:with(f, ...) end
+
+--- Drops this handle now.
+function mutex:free() end
+
+--- A queue: what goes in first comes out first, each item once.
+---@class llib.channel
+---@operator len: integer
+local channel = {}
+
+--- Puts an item in, once there is room.
+---@param value any anything but nil
+---@param ms? number how long to wait for room
+---@return true? pushed
+---@return "closed" | llib.failure | nil problem
+function channel:push(value, ms) end
+
+--- Takes the oldest item out, once there is one.
+---@param ms? number how long to wait for one
+---@return any item nil without one
+---@return "closed" | llib.failure | nil problem
+function channel:pop(ms) end
+
+--- For `for value in channel:iter() do`: pops until the channel is closed and empty.
+---@return fun(): any
+function channel:iter() end
+
+--- Lets nothing more in. What is there can be popped.
+function channel:close() end
+
+--- A hash in the making. It travels between processes mid-stream.
+---@class llib.hash
+---@operator add(string): llib.hash
+local hash = {}
+
+--- Adds a text.
+---@param text string | number
+---@return llib.hash self
+function hash:update(text) end
+
+--- The digest of everything so far, in hexadecimal digits; the object can go on.
+---@return string
+function hash:final() end
+
+--- MD5, 16 bytes; no protection against those who want to find two texts with one digest.
+---@param text string | number
+---@return string digest
+---@overload fun(): llib.hash
+function crypto.md5(text) end
+
+--- SHA-1, 20 bytes; no protection against those who want to find two texts with one digest.
+---@param text string | number
+---@return string digest
+---@overload fun(): llib.hash
+function crypto.sha1(text) end
+
+--- SHA-224, 28 bytes.
+---@param text string | number
+---@return string digest
+---@overload fun(): llib.hash
+function crypto.sha224(text) end
+
+--- SHA-256, 32 bytes.
+---@param text string | number
+---@return string digest
+---@overload fun(): llib.hash
+function crypto.sha256(text) end
+
+--- SHA-384, 48 bytes.
+---@param text string | number
+---@return string digest
+---@overload fun(): llib.hash
+function crypto.sha384(text) end
+
+--- SHA-512, 64 bytes.
+---@param text string | number
+---@return string digest
+---@overload fun(): llib.hash
+function crypto.sha512(text) end
+
+--- BLAKE2b, 64 bytes.
+---@param text string | number
+---@return string digest
+---@overload fun(): llib.hash
+function crypto.blake2b(text) end
+
+--- BLAKE2s, 32 bytes.
+---@param text string | number
+---@return string digest
+---@overload fun(): llib.hash
+function crypto.blake2s(text) end
+
+return llib

@@ -33,6 +33,7 @@ llib.crypto = crypto
 ---| "closed"   # by `task:close`
 ---| "signal"   # it died of a signal that nobody here sent
 ---| "exit"     # it ended by itself without a result
+---| "denied"   # killed by its sandbox for a system call
 ---| "encode"   # its result could not be copied
 ---| "lost"     # the supervisors died, or could not start a process
 
@@ -48,6 +49,7 @@ llib.crypto = crypto
 ---@field values? table all that was passed, with `n`
 ---@field signal? string of which it died, such as `"SEGV"`
 ---@field code? integer its exit code
+---@field call? string the system call that was denied
 ---@field limit? number the limit that it passed: milliseconds or bytes
 ---@field output? { stdout: string?, stderr: string? } what was captured
 
@@ -67,11 +69,52 @@ llib.crypto = crypto
 ---@field memory? llib.size limit of Lua's heap; kind `memory` if uncaught
 ---@field files? integer descriptors that may be open at once
 ---@field fsize? llib.size how long a file it may write
+---@field result_limit? llib.size how long the result may be as it travels; more is the failure `encode`
 ---@field stdout? "inherit" | "null" | "capture"
 ---@field stderr? "inherit" | "null" | "capture"
 ---@field capture_limit? llib.size bytes kept of each captured stream, 1 MiB unless given
 ---@field globals? "named" | "all" | "none" | string[] which globals travel; a table names further ones
 ---@field nice? integer scheduling priority, 0 to 19
+---@field sandbox? boolean | llib.grants true lets it do nothing but compute; a table what else it may
+---@field functions? boolean whether functions that come back from a sandbox are taken as code
+---@field metatables? boolean whether tables that come back from a sandbox keep their metatables
+
+--- What a sandbox lets its job do.
+---@class llib.grants
+---@field read? string[] paths of files, and directories with all below them, that it may read
+---@field write? string[] paths that it may read, write, make, rename and remove
+---@field env? string[] variables of the environment that it sees
+---@field libs? string[] modules that it may `require`
+---@field net? boolean TCP and UDP of the internet
+---@field exec? boolean programs; a much weaker sandbox
+---@field best_effort? boolean runs it also where the kernel cannot enforce everything
+
+--- What is enforced of a sandbox.
+---@class llib.enforced
+---@field enforced boolean all of it
+---@field seccomp boolean
+---@field landlock integer | false its version
+---@field no_new_privs boolean
+---@field limits boolean
+---@field environment boolean
+---@field descriptors boolean
+---@field language boolean
+---@field missing string[] what is not, in sentences
+
+--- What the running kernel can enforce.
+---@class llib.capabilities
+---@field sandbox boolean whether `sandbox = true` works
+---@field kernel string its release
+---@field seccomp boolean
+---@field landlock integer | false its version
+---@field files boolean
+---@field truncate boolean
+---@field tcp boolean
+---@field devices boolean
+---@field scopes boolean
+---@field no_new_privs boolean
+---@field limits boolean
+---@field missing string[] what it cannot, in sentences
 
 --- In a job: sends the values and ends the job. Nothing after the call runs, not even inside a `pcall`.
 ---@class llib.res
@@ -144,6 +187,10 @@ function task:usage() end
 ---@return string? stderr
 function task:output() end
 
+--- What its sandbox enforces; nil without one.
+---@return llib.enforced?
+function task:sandbox() end
+
 --- A descriptor that polls readable when `await(0)` would have an answer. `clean` closes it.
 ---@return integer
 function task:getfd() end
@@ -169,6 +216,10 @@ function thread.self() end
 --- What there is; an empty table before the first job.
 ---@return { jobs: integer?, spares: integer?, zygote: integer?, guard: integer? }
 function thread.stats() end
+
+--- What the running kernel can enforce of a sandbox.
+---@return llib.capabilities
+function thread.capabilities() end
 
 --- Takes the lock of a number, which this process and all its jobs share.
 ---@param id integer

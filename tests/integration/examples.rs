@@ -27,6 +27,16 @@ fn lines(outcome: &Outcome) -> Vec<&str> {
     outcome.output().lines().map(str::trim).collect()
 }
 
+/// The output is these lines. One that ends with a space goes on with what was used of a limit.
+fn expect_lines(outcome: &Outcome, expected: &[&str]) {
+    let lines = lines(outcome);
+    assert_eq!(lines.len(), expected.len(), "{outcome:?}");
+    for (line, expected) in lines.iter().zip(expected) {
+        let matches = if expected.ends_with(' ') { line.starts_with(expected) } else { line == expected };
+        assert!(matches, "'{expected}' was expected, not '{line}'");
+    }
+}
+
 #[test]
 fn the_tour_ends_with_no_job_left() {
     each("tour.lua", &[], |outcome, _| {
@@ -114,14 +124,7 @@ fn the_plugin_host_survives_its_plugins() {
             "→ \"And it is :heart: quick.\"",
             "",
         ];
-        let lines = lines(outcome);
-        assert_eq!(lines.len(), expected.len(), "{outcome:?}");
-        for (line, expected) in lines.iter().zip(expected) {
-            // Of a limit the message goes on with what was used.
-            let matches =
-                if expected.ends_with(' ') { line.starts_with(expected) } else { *line == expected };
-            assert!(matches, "'{expected}' was expected, not '{line}'");
-        }
+        expect_lines(outcome, &expected);
     });
 }
 
@@ -147,6 +150,26 @@ fn the_test_runner_counts_a_crash_as_one_failure() {
     let passing = example("specs/stack_spec.lua");
     each("tests.lua", &[&passing.display().to_string()], |outcome, _| {
         assert_eq!(lines(outcome), ["stack_spec.lua  4 passed", "4 passed, 0 failed"]);
+    });
+}
+
+#[test]
+fn the_judge_gives_each_submission_its_verdict() {
+    let probe = Script::new("say(thread.capabilities().sandbox)").run();
+    if probe.output() != "true\n" {
+        eprintln!("skipped: this kernel cannot enforce a sandbox");
+        return;
+    }
+    each("judge.lua", &[], |outcome, _| {
+        let expected = [
+            "careless.lua   wrong            test 1: n = 10",
+            "collector.lua  too much memory  test 1: not enough memory: ",
+            "flatterer.lua  wrong            test 1: n = 10",
+            "patient.lua    too slow         test 4: used ",
+            "sieve.lua      accepted         4 tests",
+            "spy.lua        error            test 1: spy.lua:2: attempt to index a nil value (global 'io')",
+        ];
+        expect_lines(outcome, &expected);
     });
 }
 

@@ -12,7 +12,7 @@ return function(task, ms, keep)
   local waiting, is_main = coroutine.running()
   assert(waiting and not is_main, "await is for coroutines")
   -- Readable from the moment on that await(0) does not wait.
-  local poll = uv.new_poll(task:getfd())
+  local poll = assert(uv.new_poll(task:getfd()))
   local timer = ms and uv.new_timer()
 
   local function wake()

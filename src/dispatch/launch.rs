@@ -39,6 +39,8 @@ pub struct Launch {
     pub capture: Capture,
     /// Whether and how it runs in a sandbox.
     pub sandbox: Walls,
+    /// See [`crate::shm::Entry::pool`].
+    pub pool: u64,
 }
 
 /// How much of a sandbox a job needs.
@@ -182,6 +184,7 @@ impl Session {
             entry.room.store(1, Ordering::SeqCst);
         }
         entry.detached.store(0, Ordering::SeqCst);
+        entry.pool.store(launch.pool, Ordering::SeqCst);
         let deadline = launch.timeout.map_or(0, |timeout| clock::add(started, timeout));
         entry.deadline.store(deadline, Ordering::SeqCst);
         let length = payload.len();

@@ -6,6 +6,7 @@
 mod job;
 mod launch;
 mod output;
+pub mod pool;
 mod session;
 mod start;
 

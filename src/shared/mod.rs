@@ -23,4 +23,6 @@ pub use object::{
     Change, Guard, Header, Kind, LockError, Object, ObjectError, attach, attach_whole, create, release,
     retain,
 };
-pub use parcel::{Content, MOST_HANDLES, Parcel, split, split_in_memory, tail};
+pub use parcel::{
+    Content, MOST_HANDLES, Parcel, ids_in_bytes, ids_in_region, ids_in_slot, split, split_in_memory, tail,
+};

@@ -4,6 +4,8 @@
 //! those who take over or throw away a parcel without decoding it; one without handles has no such end, and
 //! whoever stores a parcel keeps a mark that says which it is.
 
+use crate::shm::{PoolSlot, Region};
+
 /// Bytes on their way into shared memory.
 pub trait Content {
     /// Their number.
@@ -114,6 +116,27 @@ pub unsafe fn split_in_memory(start: *const u8, len: usize) -> Option<(usize, Ve
         }
         inside
     })
+}
+
+/// The ids at the end of a parcel of `len` bytes that fills a pool's slot; none where they make no sense.
+pub fn ids_in_slot(slot: PoolSlot<'_>, len: usize) -> Vec<u64> {
+    let len = len.min(slot.capacity());
+    // SAFETY: so many bytes of the slot are mapped, and exist.
+    unsafe { split_in_memory(slot.payload(), len) }.map(|(_, ids)| ids).unwrap_or_default()
+}
+
+/// The same for one that fills a region.
+pub fn ids_in_region(region: &Region) -> Vec<u64> {
+    // SAFETY: the region is mapped whole; its writer wrote all of it.
+    unsafe { split_in_memory(region.as_ptr(), region.len()) }.map(|(_, ids)| ids).unwrap_or_default()
+}
+
+/// The same for private bytes.
+pub fn ids_in_bytes(bytes: &[u8]) -> Vec<u64> {
+    let from = |at: usize, to: &mut [u8]| {
+        bytes.get(at..at + to.len()).map(|from| to.copy_from_slice(from)).is_some()
+    };
+    split(bytes.len(), from).map(|(_, ids)| ids).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -122,6 +122,9 @@ pub struct Entry {
     /// The worker's place in the table of owners and its generation there, as one word; 0 while there is none.
     /// Written by the zygote.
     owner: AtomicU64,
+    /// Number of the pool whose worker this is, and its seat plus one in the lower 16 bits; 0 where it is none's.
+    /// Written by the host.
+    pub pool: AtomicU64,
 }
 
 impl Entry {

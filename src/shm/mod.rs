@@ -17,6 +17,7 @@ mod lock_table;
 mod mailbox;
 mod mapping;
 mod owners;
+mod pool;
 mod region;
 mod segment;
 mod stale;
@@ -29,6 +30,10 @@ pub use lock_table::{LOCKS, LockTable, LockTableError, Seeker};
 pub use mailbox::{Go, INLINE, Mailbox, Spot, handles};
 pub(crate) use mapping::{Mapping, PAGE};
 pub use owners::{Owners, Registrar};
+pub use pool::{
+    ANY, LARGE_SLOTS, OVER, PoolMemory, PoolSlot, SEATS, SMALL_SLOTS, Seat, WHEN_EMPTY, Word, carries,
+    is_large, pool_name, seat, slot_capacity, stage,
+};
 pub use region::{Region, RegionError, copy_out};
 pub use segment::Segment;
 pub(crate) use stale::names;

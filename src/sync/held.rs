@@ -89,6 +89,11 @@ pub fn holds(word: &AtomicU64) -> bool {
     HELD.with(|held| held.locks.borrow().iter().any(|holding| holding.address == address))
 }
 
+/// Whether this thread holds any lock.
+pub fn holds_any() -> bool {
+    HELD.with(|held| !held.locks.borrow().is_empty())
+}
+
 fn address(word: &AtomicU64) -> usize {
     std::ptr::from_ref(word).expose_provenance()
 }

@@ -17,7 +17,7 @@ pub mod spin;
 mod word;
 
 pub use futex_ground::OwnerCheck;
-pub use held::{Acquired, LockRef, Unlocked, abandon_all, holds};
+pub use held::{Acquired, LockRef, Unlocked, abandon_all, holds, holds_any};
 pub use lock::Ground;
 pub(crate) use word::OWNERS;
 pub use word::Owner;

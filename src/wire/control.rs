@@ -10,7 +10,7 @@ use super::cause::Cause;
 
 /// Changes with every change of a message, of the segment's layout or of the value format. A host and a
 /// worker program with different numbers refuse each other.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// The first message, from the supervisor to the host.
 #[derive(Debug, Serialize, Deserialize)]
@@ -45,6 +45,17 @@ pub struct JobRef {
     pub generation: u32,
 }
 
+/// One job of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolJobRef {
+    /// Number of the pool in its session.
+    pub pool: u32,
+    /// Index of the job's slot there.
+    pub slot: u32,
+    /// The job's number.
+    pub number: u64,
+}
+
 /// What the host asks of the zygote. Each carries a number that the zygote publishes once the command has
 /// been carried out.
 #[derive(Debug, Serialize, Deserialize)]
@@ -73,6 +84,31 @@ pub enum Action {
         at: u64,
         /// What to record as the reason.
         cause: Cause,
+    },
+    /// Send a signal to the worker of a pool's job now, if the job runs.
+    SignalPooled {
+        /// To whom.
+        job: PoolJobRef,
+        /// Signal number.
+        signal: i32,
+        /// What to record as the reason.
+        cause: Cause,
+    },
+    /// SIGKILL the worker of a pool's job if that still runs at this time.
+    KillPooledAt {
+        /// Whom.
+        job: PoolJobRef,
+        /// When, on the monotonic clock, in nanoseconds.
+        at: u64,
+        /// What to record as the reason.
+        cause: Cause,
+    },
+    /// From now on kill workers of a pool that are at one job for longer than this.
+    LimitPool {
+        /// Number of the pool.
+        pool: u32,
+        /// In nanoseconds.
+        timeout: u64,
     },
     /// Read whatever the captured output pipes hold.
     Drain,

@@ -1,13 +1,15 @@
 //! What host, supervisor and worker say to each other: types without behaviour.
 //!
 //! No I/O, no descriptors, no Lua. [`control`] travels over `ipc-channel` between host and zygote, which
-//! trust each other; [`settings`] go with each job, and [`limits`] and [`sandbox`] with them; [`cause`] and [`kind`] are numbers that stand in shared
+//! trust each other; [`settings`] go with each job, and [`limits`] and [`sandbox`] with them;
+//! [`pooled`] is what goes with a pool's; [`cause`] and [`kind`] are numbers that stand in shared
 //! memory.
 
 pub mod cause;
 pub mod control;
 pub mod kind;
 pub mod limits;
+pub mod pooled;
 pub mod sandbox;
 pub mod settings;
 pub mod size;

@@ -38,6 +38,23 @@ pub struct Settings {
     pub limits: Limits,
     /// What it may reach, if it runs in a sandbox.
     pub sandbox: Option<SandboxPolicy>,
+    /// Set for a worker of a pool: after its job it takes those of the pool.
+    pub pool: Option<PoolPost>,
+}
+
+/// A worker's place in a pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolPost {
+    /// Name of the pool's memory.
+    pub memory: String,
+    /// Number of the worker's seat there.
+    pub seat: u16,
+    /// Wall-clock limit of a job in nanoseconds; 0 is none. The zygote keeps it.
+    pub timeout: u64,
+    /// After so many jobs the worker goes, and another takes its place; 0 is never.
+    pub max_jobs: u64,
+    /// It goes too if it has taken up more bytes of memory after a job; 0 is never.
+    pub max_memory: u64,
 }
 
 /// Bytes before the settings: their length.

@@ -17,6 +17,7 @@ mod child;
 mod guard;
 mod job;
 mod lua;
+mod pool;
 mod reply;
 mod sandbox;
 mod sys;

@@ -10,7 +10,7 @@ use llib::sys::{clock, futex};
 
 use crate::job::Job;
 use crate::sandbox::limits;
-use crate::sys;
+use crate::{pool, sys};
 
 /// Writes a reply where the host finds it, and tells it.
 ///
@@ -26,6 +26,9 @@ pub(crate) fn publish(
         // A host may be writing a job into the mailbox at this moment.
         payload.write_to(&mut vec![0; length]);
         return Ok(());
+    }
+    if let Some(post) = pool::current() {
+        return post.publish(code, payload, objects);
     }
     if length > Mailbox::READY {
         job.mailbox.large().store(1, Ordering::SeqCst);
@@ -69,6 +72,11 @@ pub(crate) fn publish(
 
 /// Waits to be let go or killed: the job is over, and the host frees it when it likes.
 pub(crate) fn stall(job: &Job) -> ! {
+    if let Some(post) = pool::current() {
+        // Nothing of the job may run on, so this process cannot take another. Its place is filled anew.
+        post.leave();
+        sys::exit_now(0);
+    }
     // Nobody will, if no handle is left. The host looks at the reply after it has set the mark, and this looks
     // at the mark after the reply, so one of the two sees the other.
     if job.mailbox.detached().load(Ordering::SeqCst) != 0 {

@@ -183,6 +183,52 @@ pub(crate) fn buffer_lines() {
     unsafe { libc::setvbuf(stdout, std::ptr::null_mut(), libc::_IOLBF, 8192) };
 }
 
+/// Bytes of memory that are resident: the second field of /proc/PID/statm.
+pub(crate) fn resident() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split_ascii_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    pages.unwrap_or(0) * PAGE as u64
+}
+
+/// Whether this process has children; takes the exit statuses of those that have ended.
+pub(crate) fn has_children() -> bool {
+    loop {
+        // SAFETY: the status is not asked for.
+        match unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) } {
+            0 => return true,
+            -1 => return false,
+            _ => {}
+        }
+    }
+}
+
+/// The lowest descriptor from 3 on that is free; a different one than before says that some were opened or closed.
+pub(crate) fn free_descriptor() -> RawFd {
+    // SAFETY: the calls take numbers; what the first one opens the second one closes.
+    unsafe {
+        let free = libc::fcntl(libc::STDERR_FILENO, libc::F_DUPFD_CLOEXEC, 3);
+        if free >= 0 {
+            libc::close(free);
+        }
+        free
+    }
+}
+
+/// Name of the locale in force, setlocale(3). Valid until the next call that changes it.
+pub(crate) fn locale() -> &'static std::ffi::CStr {
+    // SAFETY: null asks; the answer is a string of the C library.
+    unsafe {
+        let name = libc::setlocale(libc::LC_ALL, std::ptr::null());
+        if name.is_null() { c"" } else { std::ffi::CStr::from_ptr(name) }
+    }
+}
+
+/// Puts a locale in force.
+pub(crate) fn set_locale(name: &std::ffi::CStr) {
+    // SAFETY: the name is a string, which the call copies.
+    unsafe { libc::setlocale(libc::LC_ALL, name.as_ptr()) };
+}
+
 /// Sets a signal's action to the default, or to being ignored.
 pub(crate) fn set_signal(signal: c_int, ignored: bool) {
     let action = if ignored { libc::SIG_IGN } else { libc::SIG_DFL };

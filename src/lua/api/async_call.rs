@@ -49,12 +49,12 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
         lua_settop(lua, 2);
         let name = options.name.clone();
         if bytes(lua, 1).is_some() {
-            compile(lua, name.as_deref())?;
+            compile(lua, 1, name.as_deref())?;
         }
         if lua_iscfunction(lua, 1) != 0 {
             return Err(Raise::Argument(1, "Lua function expected, got a C function".to_owned()));
         }
-        let name = name.unwrap_or_else(|| source_of(lua));
+        let name = name.unwrap_or_else(|| source_of(lua, 1));
         let sandbox = match &options.sandbox {
             Some(policy) => Some(Sandboxed {
                 report: sandbox::check(policy).map_err(Raise::Message)?,
@@ -83,18 +83,21 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
     Ok(1)
 }
 
-/// Replaces the source text at index 1 by its function. Compiled here, so that a syntax error is raised here.
-unsafe fn compile(lua: *mut lua_State, name: Option<&str>) -> Result<(), Raise> {
+/// Replaces the source text at `index` by its function. Compiled here, so that a syntax error is raised here.
+///
+/// # Safety
+/// `lua` is a valid state with free slots and a string at the absolute `index`.
+pub(super) unsafe fn compile(lua: *mut lua_State, index: c_int, name: Option<&str>) -> Result<(), Raise> {
     /// First byte of every precompiled chunk.
     const ESCAPE: u8 = 0x1b;
     // SAFETY: the caller's state.
-    if unsafe { bytes(lua, 1) }.is_some_and(|text| text.first() == Some(&ESCAPE)) {
-        return Err(Raise::Argument(1, "source text expected, got precompiled code".to_owned()));
+    if unsafe { bytes(lua, index) }.is_some_and(|text| text.first() == Some(&ESCAPE)) {
+        return Err(Raise::Argument(index, "source text expected, got precompiled code".to_owned()));
     }
-    // SAFETY: index 1 holds a string, which stays there while it is read; the name ends with a zero byte.
+    // SAFETY: the index holds a string, which stays there while it is read; the name ends with a zero byte.
     unsafe {
         let mut len = 0;
-        let text = lua_tolstring(lua, 1, &mut len);
+        let text = lua_tolstring(lua, index, &mut len);
         let label = match name {
             Some(name) => std::ffi::CString::new(format!("={}", name.replace('\0', ""))).unwrap_or_default(),
             None => Default::default(),
@@ -103,18 +106,21 @@ unsafe fn compile(lua: *mut lua_State, name: Option<&str>) -> Result<(), Raise> 
         if luaL_loadbufferx(lua, text, len, label, c"t".as_ptr()) != LUA_OK {
             return Err(Raise::Object);
         }
-        lua_replace(lua, 1);
+        lua_replace(lua, index);
     }
     Ok(())
 }
 
-/// `script.lua:12`, where the function at index 1 was written.
-unsafe fn source_of(lua: *mut lua_State) -> String {
+/// `script.lua:12`, where the function at `index` was written.
+///
+/// # Safety
+/// `lua` is a valid state with a free slot and a function at `index`.
+pub(super) unsafe fn source_of(lua: *mut lua_State, index: c_int) -> String {
     // SAFETY: with `>` the call takes the function that is pushed for it, and fills in what is read here:
     // `short_src` is a string with its end inside the array.
     unsafe {
         let mut about: lua_Debug = std::mem::zeroed();
-        lua_pushvalue(lua, 1);
+        lua_pushvalue(lua, index);
         lua_getinfo(lua, c">S".as_ptr(), &mut about);
         let source = std::ffi::CStr::from_ptr(about.short_src.as_ptr()).to_string_lossy();
         if about.linedefined > 0 { format!("{source}:{}", about.linedefined) } else { source.into_owned() }
@@ -148,7 +154,11 @@ unsafe fn push_arguments(lua: *mut lua_State) -> Result<c_int, Raise> {
     }
 }
 
-unsafe fn session(lua: *mut lua_State) -> Result<Arc<Session>, Raise> {
+/// The process's session.
+///
+/// # Safety
+/// `lua` is a valid state with free slots.
+pub(super) unsafe fn session(lua: *mut lua_State) -> Result<Arc<Session>, Raise> {
     let host = || Host {
         program: dispatch::find_worker(module::file().as_deref()),
         // SAFETY: the caller's state, with free slots.
@@ -157,7 +167,11 @@ unsafe fn session(lua: *mut lua_State) -> Result<Arc<Session>, Raise> {
     Session::current(host).map_err(|error| Raise::Message(error.to_string()))
 }
 
-unsafe fn settings(lua: *mut lua_State, options: &Options, name: String) -> Settings {
+/// What a worker needs to know of a job with these options.
+///
+/// # Safety
+/// `lua` is a valid state with free slots.
+pub(super) unsafe fn settings(lua: *mut lua_State, options: &Options, name: String) -> Settings {
     // SAFETY: the caller's state, with free slots.
     let (path, cpath) = unsafe { (package_field(lua, c"path"), package_field(lua, c"cpath")) };
     Settings {
@@ -170,6 +184,7 @@ unsafe fn settings(lua: *mut lua_State, options: &Options, name: String) -> Sett
         stderr: options.stderr,
         limits: options.limits,
         sandbox: options.sandbox.clone(),
+        pool: None,
     }
 }
 
@@ -255,7 +270,8 @@ unsafe fn send(
     options: &Options,
     settings: &Settings,
 ) -> Result<Job, Raise> {
-    let launch = Launch { timeout: options.timeout, capture: options.capture(), sandbox: walls(options) };
+    let launch =
+        Launch { timeout: options.timeout, capture: options.capture(), sandbox: walls(options), pool: 0 };
     let choice = EncodeOptions {
         roots: Roots::Job,
         globals: options.globals,

@@ -17,6 +17,7 @@ use crate::sys::call_names::call_name;
 use crate::sys::{clock, signal};
 use crate::wire::cause::Cause;
 use crate::wire::kind::Kind;
+use crate::wire::limits::Limits;
 
 /// # Safety
 /// Called by Lua.
@@ -66,7 +67,7 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
 }
 
 /// Pushes the values or `nil, err`.
-unsafe fn deliver(lua: *mut lua_State, facts: &Facts, job: &Rc<Job>, settled: Settled) -> Outcome {
+pub(super) unsafe fn deliver(lua: *mut lua_State, facts: &Facts, job: &Rc<Job>, settled: Settled) -> Outcome {
     const VALUES: u32 = 1;
     // SAFETY: the caller's state with the task at index 1 alone.
     unsafe {
@@ -126,7 +127,11 @@ unsafe fn damaged(lua: *mut lua_State, job: &Job, problem: &str) {
     }
 }
 
-unsafe fn lost(lua: *mut lua_State) {
+/// Pushes nil and the failure of jobs whose supervisors died.
+///
+/// # Safety
+/// `lua` is a valid state with free slots.
+pub(super) unsafe fn lost(lua: *mut lua_State) {
     // SAFETY: the caller's state with free slots.
     unsafe {
         lua_pushnil(lua);
@@ -136,39 +141,60 @@ unsafe fn lost(lua: *mut lua_State) {
 
 /// A failure that the worker tells of itself: message, traceback, and what was passed to `error` or `rej`.
 unsafe fn reported(lua: *mut lua_State, facts: &Facts, job: &Job, code: u32) {
-    // SAFETY: the caller's state with the task at index 1 alone; a decoded message starts at index 2.
+    // SAFETY: the caller's state with the task at index 1 alone.
     unsafe {
-        let (count, damage) = match (Kind::from_reply(code), decode_reply(lua, facts, job)) {
+        let decoded = decode_reply(lua, facts, job);
+        if let Err(damage) = report(lua, 2, &facts.limits, code, decoded) {
+            damaged(lua, job, &damage);
+        }
+    }
+}
+
+/// Pushes nil and a failure that a worker tells of itself. `decoded` is what came of decoding it; its values, message,
+/// traceback and what was raised, are all that stands from the index `base` on. On error nothing sensible is on the stack.
+///
+/// # Safety
+/// `lua` is a valid state with these values on top.
+pub(super) unsafe fn report(
+    lua: *mut lua_State,
+    base: c_int,
+    limits: &Limits,
+    code: u32,
+    decoded: Result<c_int, String>,
+) -> Result<(), String> {
+    // SAFETY: as demanded.
+    unsafe {
+        let (count, damage) = match (Kind::from_reply(code), decoded) {
             (Some(_), Ok(count)) => (count, None),
             (Some(_), Err(error)) => (0, Some(error)),
             (None, _) => (0, Some(format!("it is of an unknown kind ({code})"))),
         };
         if let Some(damage) = damage {
-            return damaged(lua, job, &damage);
+            return Err(damage);
         }
         let kind = Kind::from_reply(code).unwrap_or(Kind::Encode);
         let message =
-            bytes(lua, 2).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
+            bytes(lua, base).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
         lua_checkstack(lua, 8);
         failure::push(lua, kind, &message);
         if count >= 1 {
             // The bytes themselves, which need not be UTF-8.
-            lua_pushvalue(lua, 2);
+            lua_pushvalue(lua, base);
             lua_setfield(lua, -2, c"message".as_ptr());
         }
-        if let Some(limit) = facts.limits.memory.filter(|_| kind == Kind::Memory) {
+        if let Some(limit) = limits.memory.filter(|_| kind == Kind::Memory) {
             failure::set_integer(lua, c"limit", limit.cast_signed());
         }
         if count >= 2 {
-            lua_pushvalue(lua, 3);
+            lua_pushvalue(lua, base + 1);
             lua_setfield(lua, -2, c"traceback".as_ptr());
         }
         if count >= 3 {
-            lua_pushvalue(lua, 4);
+            lua_pushvalue(lua, base + 2);
             lua_setfield(lua, -2, c"value".as_ptr());
             lua_createtable(lua, count - 2, 1);
             for position in 1..=count - 2 {
-                lua_pushvalue(lua, 3 + position);
+                lua_pushvalue(lua, base + 1 + position);
                 lua_rawseti(lua, -2, lua_Integer::from(position));
             }
             lua_pushinteger(lua, lua_Integer::from(count - 2));
@@ -178,19 +204,35 @@ unsafe fn reported(lua: *mut lua_State, facts: &Facts, job: &Job, code: u32) {
         lua_pushnil(lua);
         lua_insert(lua, -2);
     }
+    Ok(())
 }
 
 /// A failure that is told by how the process ended.
 unsafe fn died(lua: *mut lua_State, facts: &Facts, job: &Job, death: Death) {
+    // SAFETY: the caller's state with the task at index 1 alone.
+    unsafe { tell_death(lua, facts, Some(job), job.usage().cpu(), death) }
+}
+
+/// Pushes nil and the failure of a job whose worker died. `cpu_time` is what it had used, in microseconds.
+///
+/// # Safety
+/// `lua` is a valid state with free slots.
+pub(super) unsafe fn tell_death(
+    lua: *mut lua_State,
+    facts: &Facts,
+    job: Option<&Job>,
+    cpu_time: u64,
+    death: Death,
+) {
     let by_signal = libc::WIFSIGNALED(death.status).then(|| libc::WTERMSIG(death.status));
-    let cpu_time = job.usage().cpu();
+    let Facts { timeout, limits, .. } = facts;
     let (kind, message) = match death.cause {
         Cause::Killed => {
             let name = by_signal.map(signal::name).unwrap_or_default();
             (Kind::Killed, format!("killed by task:kill (SIG{name})"))
         }
         Cause::Deadline => {
-            let limit = facts.timeout.unwrap_or_default().as_secs_f64() * 1000.0;
+            let limit = timeout.unwrap_or_default().as_secs_f64() * 1000.0;
             (Kind::Deadline, format!("still running after its timeout of {limit} ms"))
         }
         Cause::Closed => (Kind::Closed, "killed, since it did not end by itself after task:close".to_owned()),
@@ -199,12 +241,14 @@ unsafe fn died(lua: *mut lua_State, facts: &Facts, job: &Job, death: Death) {
             (Kind::Lost, format!("no worker process could be started: {reason}"))
         }
         Cause::Itself => match by_signal {
-            Some(number) if facts.limits.is_cpu_death(number, cpu_time) => {
-                let limit = facts.limits.cpu.unwrap_or_default() as f64 / 1000.0;
+            Some(number) if limits.is_cpu_death(number, cpu_time) => {
+                let limit = limits.cpu.unwrap_or_default() as f64 / 1000.0;
                 let used = cpu_time as f64 / 1000.0;
                 (Kind::Cpu, format!("used {used} ms of CPU time, and its limit was {limit} ms"))
             }
-            Some(libc::SIGSYS) if facts.sandbox.is_some() => (Kind::Denied, denied(job)),
+            Some(libc::SIGSYS) if facts.sandbox.is_some() => {
+                (Kind::Denied, job.map(denied).unwrap_or_default())
+            }
             Some(number) => (Kind::Signal, format!("the worker process died of SIG{}", signal::name(number))),
             None => {
                 let code = libc::WEXITSTATUS(death.status);
@@ -224,13 +268,13 @@ unsafe fn died(lua: *mut lua_State, facts: &Facts, job: &Job, death: Death) {
             None => failure::set_integer(lua, c"code", i64::from(libc::WEXITSTATUS(death.status))),
         }
         if kind == Kind::Denied
-            && let Some(name) = job.denied_call().and_then(call_name)
+            && let Some(name) = job.and_then(|job| job.denied_call()).and_then(call_name)
         {
             failure::set_text(lua, c"call", name);
         }
         let limit = match kind {
-            Kind::Deadline => facts.timeout.unwrap_or_default().as_secs_f64() * 1000.0,
-            Kind::Cpu => facts.limits.cpu.unwrap_or_default() as f64 / 1000.0,
+            Kind::Deadline => timeout.unwrap_or_default().as_secs_f64() * 1000.0,
+            Kind::Cpu => limits.cpu.unwrap_or_default() as f64 / 1000.0,
             _ => return,
         };
         lua_pushnumber(lua, limit);

@@ -6,6 +6,7 @@ pub mod crypto;
 pub mod failure;
 mod module;
 mod options;
+mod pool;
 mod sandbox;
 mod signature;
 mod sleep;

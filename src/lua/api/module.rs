@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::lua::ffi::*;
 
-use super::{async_call, crypto, failure, sandbox, sleep, task};
+use super::{async_call, crypto, failure, pool, sandbox, sleep, task};
 use crate::dispatch::Session;
 use crate::lua::call::{Outcome, Raise, push_text};
 use crate::lua::convert::{register_inert, remember_names};
@@ -25,7 +25,7 @@ static STATES: AtomicUsize = AtomicUsize::new(0);
 /// # Safety
 /// Called by Lua, in a protected call, as a module's opener.
 pub unsafe fn open(lua: *mut lua_State) -> Outcome {
-    let functions: [(&CStr, lua_CFunction); 11] = [
+    let functions: [(&CStr, lua_CFunction); 12] = [
         (c"async", async_entry),
         (c"buffer", buffer),
         (c"channel", channel),
@@ -33,6 +33,7 @@ pub unsafe fn open(lua: *mut lua_State) -> Outcome {
         (c"cores", cores),
         (c"lock", lock),
         (c"mutex", mutex),
+        (c"pool", pool_entry),
         (c"self", self_entry),
         (c"sleep", sleep_entry),
         (c"stats", stats),
@@ -44,6 +45,7 @@ pub unsafe fn open(lua: *mut lua_State) -> Outcome {
         failure::register(lua);
         register_inert(lua);
         task::register(lua);
+        pool::register(lua);
         note_state(lua);
         // Before a script puts something else in place of a library's function.
         remember_names(lua).map_err(|error| Raise::Message(error.to_string()))?;
@@ -103,6 +105,7 @@ lua_function!(unlock => types::lock::unlock);
 lua_function!(async_entry => async_call::body);
 lua_function!(capabilities => sandbox::capabilities_body);
 lua_function!(cores => cores_body);
+lua_function!(pool_entry => pool::new);
 lua_function!(forget_state => forget_state_body);
 lua_function!(self_entry => self_body);
 lua_function!(sleep_entry => sleep::body);

@@ -60,7 +60,7 @@ impl Options {
 }
 
 /// In the order in which the message for an unknown one lists them.
-const KNOWN: [&str; 16] = [
+pub(super) const KNOWN: [&str; 16] = [
     "args",
     "name",
     "timeout",
@@ -95,7 +95,11 @@ pub(super) unsafe fn read(lua: *mut lua_State, index: c_int) -> Result<Options, 
                 return Err(invalid(index, format!("option names are strings, got a {got}")));
             };
             let key = String::from_utf8_lossy(key).into_owned();
-            let set = set(lua, &mut options, &key);
+            let set = match set(lua, &mut options, &key) {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(unknown(&key, &KNOWN)),
+                Err(problem) => Err(problem),
+            };
             set.map_err(|problem| invalid(index, problem))?;
             lua_pop(lua, 1);
         }
@@ -107,12 +111,20 @@ pub(super) unsafe fn read(lua: *mut lua_State, index: c_int) -> Result<Options, 
     Ok(options)
 }
 
-fn invalid(index: c_int, problem: String) -> Raise {
+pub(super) fn invalid(index: c_int, problem: String) -> Raise {
     Raise::Argument(index, problem)
 }
 
-/// Takes the value on top of the stack as option `key`.
-unsafe fn set(lua: *mut lua_State, options: &mut Options, key: &str) -> Result<(), String> {
+/// The message for an option that nobody knows.
+pub(super) fn unknown(key: &str, known: &[&str]) -> String {
+    format!("unknown option '{key}' (known: {})", known.join(", "))
+}
+
+/// Takes the value on top of the stack as option `key`; false if there is none of that name.
+///
+/// # Safety
+/// `lua` is a valid state with a value on top and free slots.
+pub(super) unsafe fn set(lua: *mut lua_State, options: &mut Options, key: &str) -> Result<bool, String> {
     // SAFETY: the caller has a value on top of the stack and free slots.
     unsafe {
         match key {
@@ -150,13 +162,17 @@ unsafe fn set(lua: *mut lua_State, options: &mut Options, key: &str) -> Result<(
                     .ok_or_else(|| expected(lua, key, "an integer from 0 to 19"))?
                     as i32;
             }
-            _ => return Err(format!("unknown option '{key}' (known: {})", KNOWN.join(", "))),
+            _ => return Ok(false),
         }
     }
-    Ok(())
+    Ok(true)
 }
 
-unsafe fn expected(lua: *mut lua_State, key: &str, what: &str) -> String {
+/// The message for an option of a wrong kind, which is on top of the stack.
+///
+/// # Safety
+/// As for [`set`].
+pub(super) unsafe fn expected(lua: *mut lua_State, key: &str, what: &str) -> String {
     // SAFETY: the caller has the value on top of the stack and free slots.
     unsafe {
         let got = match lua_type(lua, -1) {
@@ -168,7 +184,11 @@ unsafe fn expected(lua: *mut lua_State, key: &str, what: &str) -> String {
     }
 }
 
-unsafe fn integer(lua: *mut lua_State) -> Option<i64> {
+/// The integer on top of the stack.
+///
+/// # Safety
+/// As for [`set`].
+pub(super) unsafe fn integer(lua: *mut lua_State) -> Option<i64> {
     let mut exact = 0;
     // SAFETY: the caller has the value on top of the stack; a string is not asked, so none is converted.
     unsafe {
@@ -228,7 +248,16 @@ unsafe fn size(lua: *mut lua_State, key: &str) -> Result<u32, String> {
     Ok((size as u32).min(Capture::MAX))
 }
 
-unsafe fn size_up_to(lua: *mut lua_State, key: &str, most: u64, words: &str) -> Result<u64, String> {
+/// A number of bytes.
+///
+/// # Safety
+/// As for [`set`].
+pub(super) unsafe fn size_up_to(
+    lua: *mut lua_State,
+    key: &str,
+    most: u64,
+    words: &str,
+) -> Result<u64, String> {
     // SAFETY: the caller has the value on top of the stack.
     unsafe {
         let given = match bytes(lua, -1) {

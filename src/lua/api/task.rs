@@ -237,7 +237,11 @@ unsafe fn kill_body(lua: *mut lua_State) -> Outcome {
     Ok(0)
 }
 
-unsafe fn signal_argument(lua: *mut lua_State, index: c_int) -> Result<i32, Raise> {
+/// The signal that is named or numbered at `index`; SIGKILL where nothing is.
+///
+/// # Safety
+/// `lua` is a valid state with free slots.
+pub(super) unsafe fn signal_argument(lua: *mut lua_State, index: c_int) -> Result<i32, Raise> {
     // SAFETY: see above; the type is checked before a value is read.
     unsafe {
         if is_absent(lua, index) {

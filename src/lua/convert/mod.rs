@@ -23,6 +23,7 @@ mod decode;
 mod encode;
 mod error;
 mod format;
+pub mod mentions;
 mod names;
 mod options;
 mod protect;

@@ -86,6 +86,20 @@ unsafe fn push_metatable(lua: *mut lua_State, kind: Kind) {
     }
 }
 
+/// Makes every metatable that objects may come to need.
+///
+/// # Safety
+/// `lua` is a valid state with eight free stack slots, in a protected call.
+pub unsafe fn register_all(lua: *mut lua_State) {
+    for kind in [Kind::Buffer, Kind::Mutex, Kind::Channel] {
+        // SAFETY: as demanded; balanced.
+        unsafe {
+            push_metatable(lua, kind);
+            lua_pop(lua, 1);
+        }
+    }
+}
+
 /// Sets functions of the table on top.
 ///
 /// # Safety

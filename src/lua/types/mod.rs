@@ -11,7 +11,7 @@ pub mod mutex;
 mod outcome;
 mod value;
 
-pub use handle::{Objects, Sent};
+pub use handle::{Objects, Sent, register_all};
 
 use super::convert::ByValue;
 

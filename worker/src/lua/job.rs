@@ -12,6 +12,7 @@ use llib::lua::types::{Objects, Sent};
 use llib::lua::version::collector::{self, Pause};
 use llib::lua_function;
 use llib::wire::kind::Kind;
+use llib::wire::limits::Limits;
 use llib::wire::settings::Stdio;
 
 use super::outcome::{
@@ -30,7 +31,12 @@ pub(crate) fn run(lua: *mut lua_State, job: &'static Job) -> ! {
     }
     let entered = match &job.settings.sandbox {
         Some(policy) => confine::enter(lua, job, policy),
-        None => limits::apply(&job.settings.limits, limits::Lid::Loose).map_err(|error| error.to_string()),
+        None => {
+            // A worker of a pool has its CPU time for each of its jobs.
+            let cpu = job.settings.limits.cpu.filter(|_| job.settings.pool.is_none());
+            let limits = Limits { cpu, ..job.settings.limits };
+            limits::apply(&limits, limits::Lid::Loose).map_err(|error| error.to_string())
+        }
     };
     if let Err(reason) = entered {
         tell(job, format!("the job was not started: {reason}").as_bytes(), code(Kind::Error));
@@ -132,6 +138,10 @@ unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
                 let _ = send(lua, job, 2, count, VALUES);
                 return Ok(0);
             }
+            if let Some(post) = &job.settings.pool {
+                // What came was only to be run once, before the pool's own jobs.
+                super::pool::serve(lua, job, post);
+            }
             finish(lua, 2, count, VALUES);
         }
         if job.rehearsal {
@@ -155,7 +165,7 @@ pub(super) unsafe fn set_search_paths(lua: *mut lua_State, job: &Job) {
     }
 }
 
-lua_function!(explain => explain_body);
+lua_function!(pub(super) explain => explain_body);
 
 /// The message handler: turns an error into a table of the error, its text and the traceback.
 unsafe fn explain_body(lua: *mut lua_State) -> Outcome {

@@ -2,7 +2,7 @@
 //!
 //! [`state`] is what every worker starts with, [`job`] takes a worker's job from its bytes to its end, [`res`] is
 //! what the job can call, [`outcome`] what ends it, [`walls`] what a sandboxed one does not have, [`confine`] how it
-//! comes to that. Makes no system calls of its own.
+//! comes to that, [`pool`] runs one job of a pool after the other. Makes no system calls of its own.
 
 #![allow(unsafe_code)]
 
@@ -10,6 +10,7 @@ pub(crate) mod confine;
 pub(crate) mod job;
 mod memory;
 mod outcome;
+mod pool;
 mod res;
 pub(crate) mod state;
 mod walls;

@@ -137,6 +137,38 @@ fn set(resource: Resource, current: u64, maximum: u64) {
     }
 }
 
+/// A limit of CPU time that is set anew for each job of a worker.
+#[derive(Clone, Copy)]
+pub(crate) struct JobTime {
+    timers: [CpuTimer; 2],
+    time: Duration,
+}
+
+impl JobTime {
+    /// For jobs of at most so many microseconds.
+    pub(crate) fn new(micros: u64) -> io::Result<JobTime> {
+        let timers = timers().map_err(io::Error::from_raw_os_error)?;
+        Ok(JobTime { timers, time: Duration::from_micros(micros) })
+    }
+
+    /// A job begins.
+    pub(crate) fn start(self) {
+        self.set(self.time, self.time.saturating_add(GRACE));
+    }
+
+    /// It is over.
+    pub(crate) fn stop(self) {
+        self.set(Duration::ZERO, Duration::ZERO);
+    }
+
+    fn set(self, first: Duration, last: Duration) {
+        let [signal, kill] = self.timers;
+        // These timers have been armed before, or can be; no time that a job may have is refused.
+        let _ = kill.arm(last, 0);
+        let _ = signal.arm(first, 0);
+    }
+}
+
 /// What counts towards RLIMIT_DATA now: the field `data` of /proc/PID/statm, which has stacks in it besides.
 fn private_memory() -> u64 {
     const PAGE: u64 = 4096;

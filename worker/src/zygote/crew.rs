@@ -62,6 +62,11 @@ impl Crew {
         self.by_slot.get(slot as usize).copied().filter(|pid| *pid != 0)
     }
 
+    /// Process ids and slots.
+    pub(super) fn members(&self) -> impl Iterator<Item = (i32, u32)> {
+        self.by_pid.iter().map(|(pid, worker)| (*pid, worker.slot))
+    }
+
     pub(super) fn pids(&self) -> Vec<i32> {
         self.by_pid.keys().copied().collect()
     }

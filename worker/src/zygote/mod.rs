@@ -6,6 +6,7 @@
 mod capture;
 mod crew;
 mod deadlines;
+mod pools;
 mod reaper;
 mod setup;
 mod spares;
@@ -75,6 +76,7 @@ struct Zygote {
     refill: bool,
     /// Spares that died before they had a job, with walls or on the way to them.
     walls_failed: usize,
+    pools: pools::Pools,
 }
 
 /// Runs the zygote in the process that calls. Returns its exit code.
@@ -230,6 +232,9 @@ impl Zygote {
                 }
             }
             Action::KillAt { job, at, cause } => self.deadlines.add(deadlines::Deadline { at, job, cause }),
+            Action::SignalPooled { job, signal, cause } => self.signal_pooled(job, signal, cause),
+            Action::KillPooledAt { job, at, cause } => self.pools.appoint(job, at, cause),
+            Action::LimitPool { pool, timeout } => self.limit_pool(pool, timeout),
             Action::Drain => self.captures.values_mut().for_each(capture::Captured::drain),
         }
     }
@@ -256,6 +261,7 @@ impl Zygote {
         self.deadlines
             .tidy(|job| segment.slot(job.slot).entry.generation.load(Ordering::SeqCst) == job.generation);
         self.spares.settle(now);
+        self.keep_pool_deadlines(now);
     }
 
     /// Makes the descriptors readable whose jobs have settled.
@@ -277,7 +283,7 @@ impl Zygote {
         /// How soon a worker is looked for that was let go and stays: one that was stopped, or that lied about
         /// its reply.
         const ROUND: Duration = Duration::from_secs(1);
-        let next = [self.deadlines.next(), self.spares.next()].into_iter().flatten().min();
+        let next = [self.deadlines.next(), self.spares.next(), self.pools.next()].into_iter().flatten().min();
         let works =
             self.crew.len() > self.segment.header().ready.count() + self.segment.header().walled.count();
         let wait = [next.map(clock::until), works.then_some(ROUND)].into_iter().flatten().min();
@@ -315,6 +321,7 @@ impl Zygote {
             // Non-blocking; what was written does not matter.
             let _ = rustix::io::read(&self.rung_at, &mut [0; 4096]);
             self.tell_watchers();
+            self.pools.hear();
         }
         if said[5..].contains(&true) {
             self.captures.values_mut().for_each(capture::Captured::drain);

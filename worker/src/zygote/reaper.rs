@@ -29,7 +29,10 @@ impl Zygote {
         self.refill = true;
         self.kill_strays(&mut deaths);
         for death in deaths {
+            let pooled = self.segment.slot(death.worker.slot).entry.pool.load(Ordering::SeqCst);
+            self.clear_pool_seat(pooled);
             self.publish(&death);
+            self.announce_pool_death(pooled);
         }
     }
 

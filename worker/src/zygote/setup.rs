@@ -12,7 +12,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{getpid, set_child_subreaper};
 
-use super::{Zygote, crew, deadlines, spares};
+use super::{Zygote, crew, deadlines, pools, spares};
 use crate::{guard, lua, sys};
 
 /// Prepares everything and greets the host. On failure the host has its reason; the exit code is returned.
@@ -133,6 +133,7 @@ fn prepare(
         spares: spares::Spares::new(),
         refill: true,
         walls_failed: 0,
+        pools: pools::Pools::default(),
     };
     Ok((zygote, sender))
 }

@@ -1,0 +1,285 @@
+//! What a pool's host and workers share: a queue of jobs, a slot for each of them, a seat for each worker.
+//!
+//! # Layout
+//!
+//! One sparse file, `SESSION.pool-NUMBER`. Header, queue and seats come first, then the slots: many small ones and some
+//! large ones. A slot is 64 bytes of words and a payload, which is the job's on the way there and the result's on the
+//! way back. The host makes sure of a slot's pages before it uses it for the first time.
+//!
+//! | word of the header | written by | meaning |
+//! |---|---|---|
+//! | `leave` | host | 1: workers shall go once the queue is empty; 2: the pool is over |
+//! | `bell` | workers, zygote | a futex that counts; the host sleeps here |
+//! | `awaited` | host; cleared by the worker that rings | number of the job that the sleeping host wants; [`ANY`] is each, 0 none |
+//! | `hungry` | host; cleared by the worker that rings | the host has more jobs than slots: ring when the queue is empty |
+//! | `deaths` | zygote | counts the pool's workers that have died |
+//! | `watched` | worker 0 → 1, zygote 1 → 0 | the zygote looks after the limits of time of running jobs |
+//! | `head`, `tail` | see [`queue`] | |
+//! | `seats` | host, at first | how many seats there are |
+//! | `asleep`, `spinning` | each worker its own bit; whoever wakes it, or sees it dead, clears it | which workers sleep, and which look out for jobs without sleeping |
+//!
+//! Every process of the pool can write all of this. Nothing here is trusted further than that: numbers are held to
+//! what is mapped, which slots are free the host alone knows, and a worker that scribbles harms its pool's jobs.
+
+mod queue;
+mod slot;
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use rustix::fs::{Mode, fstat, ftruncate};
+use rustix::io::Errno;
+use rustix::shm::OFlags;
+
+use super::mapping::{Mapping, PAGE};
+use super::region::RegionError;
+use super::stale;
+
+pub use slot::{PoolSlot, Word, carries, stage};
+
+/// Workers that a pool can have at once, those that are about to go included.
+pub const SEATS: usize = 1024;
+/// Number of small slots; they come first.
+pub const SMALL_SLOTS: usize = 1024;
+/// Number of large slots.
+pub const LARGE_SLOTS: usize = 64;
+/// Bytes of a small slot.
+const SMALL: usize = 1 << 10;
+/// Bytes of a large slot.
+const LARGE: usize = 64 << 10;
+/// Entries of the queue, a power of two and more than there are slots.
+const RING: usize = 2048;
+
+/// In `awaited`: any job.
+pub const ANY: u64 = u64::MAX;
+
+/// In `leave`: once the queue is empty.
+pub const WHEN_EMPTY: u32 = 1;
+/// In `leave`: at once.
+pub const OVER: u32 = 2;
+
+const SEATS_AT: usize = size_of::<Header>();
+const SMALL_AT: usize = SEATS_AT + SEATS * size_of::<Seat>();
+const LARGE_AT: usize = SMALL_AT + SMALL_SLOTS * SMALL;
+const LEN: usize = LARGE_AT + LARGE_SLOTS * LARGE;
+const _: () = assert!(
+    SMALL_AT.is_multiple_of(PAGE) && LARGE_AT.is_multiple_of(PAGE) && RING > SMALL_SLOTS + LARGE_SLOTS
+);
+
+/// A word on a cache line of its own.
+#[repr(C, align(64))]
+struct Lone<T>(T);
+
+/// See the table above.
+#[repr(C)]
+struct Header {
+    head: Lone<AtomicU64>,
+    tail: Lone<AtomicU64>,
+    bell: Lone<AtomicU32>,
+    awaited: AtomicU64,
+    leave: AtomicU32,
+    hungry: AtomicU32,
+    deaths: AtomicU32,
+    watched: AtomicU32,
+    seats: AtomicU32,
+    asleep: Lone<[AtomicU64; SEATS / 64]>,
+    spinning: Lone<[AtomicU64; SEATS / 64]>,
+    ring: Lone<[AtomicU64; RING]>,
+    _fill: [u8; FILL],
+}
+
+/// What makes the seats start at a page.
+const FILL: usize = PAGE - (4 * 64 + 2 * (SEATS / 8)) % PAGE;
+
+/// A worker's place.
+#[repr(C, align(64))]
+pub struct Seat {
+    /// Futex of the sleeping worker: 1 wakes it.
+    pub wake: AtomicU32,
+    /// [`seat`] state; written by the worker, and by the host before there is one.
+    pub state: AtomicU32,
+    /// Index of the slot whose job it runs, or is about to take, plus one. Written by the worker.
+    pub current: AtomicU32,
+    /// When it took that job, on the monotonic clock, if jobs have a limit of time; written before the job is taken.
+    pub started: AtomicU64,
+    /// Jobs that it has done.
+    pub jobs: AtomicU64,
+}
+
+/// What stands in [`Seat::state`].
+pub mod seat {
+    /// No worker has begun to serve here yet.
+    pub const STARTING: u32 = 0;
+    /// A worker takes jobs.
+    pub const SERVING: u32 = 1;
+    /// It takes no more and is about to go, as it should.
+    pub const LEAVING: u32 = 2;
+}
+
+/// A pool's memory, mapped.
+pub struct PoolMemory {
+    mapping: Mapping,
+    name: String,
+    /// Words of the bit sets that are in use.
+    words: usize,
+}
+
+/// Name of the segment of a session's pool.
+pub fn pool_name(session: &str, number: u32) -> String {
+    format!("{session}.pool-{number}")
+}
+
+impl PoolMemory {
+    /// Creates the memory of a pool with at most `seats` workers.
+    pub fn create(name: &str, seats: usize) -> Result<PoolMemory, RegionError> {
+        let failed = |source: Errno| RegionError::Map {
+            action: "create",
+            name: name.to_owned(),
+            source: source.into(),
+        };
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR;
+        let file = rustix::shm::open(name, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
+        let built = (|| {
+            super::region::check_length(LEN).map_err(failed)?;
+            ftruncate(&file, LEN as u64).map_err(failed)?;
+            let mapping = Mapping::new(&file, 0, LEN, true).map_err(|source| RegionError::Map {
+                action: "map",
+                name: name.to_owned(),
+                source,
+            })?;
+            let seats = seats.clamp(1, SEATS);
+            mapping.reserve(0, SEATS_AT + seats * size_of::<Seat>())?;
+            let memory = PoolMemory { mapping, name: name.to_owned(), words: seats.div_ceil(64) };
+            memory.header().seats.store(seats as u32, Ordering::SeqCst);
+            Ok(memory)
+        })();
+        if built.is_err() {
+            stale::unlink(name);
+        }
+        built
+    }
+
+    /// Maps the memory of a pool that another process created.
+    pub fn open(name: &str) -> Result<PoolMemory, RegionError> {
+        let failed =
+            |source: std::io::Error| RegionError::Map { action: "open", name: name.to_owned(), source };
+        let file = stale::open(name).map_err(|error| failed(error.into()))?;
+        let about = fstat(&file).map_err(|error| failed(error.into()))?;
+        if about.st_size != LEN as i64 {
+            return Err(failed(std::io::Error::other("it has an unexpected length")));
+        }
+        let mapping = Mapping::new(&file, 0, LEN, true).map_err(failed)?;
+        let mut memory = PoolMemory { mapping, name: name.to_owned(), words: 1 };
+        memory.words = memory.seats().div_ceil(64);
+        Ok(memory)
+    }
+
+    /// How many seats there are.
+    pub fn seats(&self) -> usize {
+        (self.header().seats.load(Ordering::SeqCst) as usize).clamp(1, SEATS)
+    }
+
+    /// Removes the segment's name; who has it mapped keeps it.
+    pub fn unlink(&self) {
+        stale::unlink(&self.name);
+    }
+
+    /// Name of the segment of a job that is too long for its slot.
+    pub fn job_name(&self, number: u64) -> String {
+        format!("{}.{number}.job", self.name)
+    }
+
+    /// Name of the segment of a result that is too long for its slot.
+    pub fn reply_name(&self, number: u64) -> String {
+        format!("{}.{number}.reply", self.name)
+    }
+
+    fn header(&self) -> &Header {
+        // SAFETY: the mapping is LEN bytes long, page aligned, and lives as long as the reference. The header consists
+        // of atomics (and bytes that nobody uses), which other processes may change at any time; its pages exist, as
+        // the creator reserved them.
+        unsafe { &*self.mapping.start().cast::<Header>() }
+    }
+
+    /// A worker's place; `None` for a number that no seat has.
+    pub fn seat(&self, index: usize) -> Option<&Seat> {
+        // SAFETY: the seat lies in the mapping, aligned, and is made of atomics.
+        (index < self.words * 64)
+            .then(|| unsafe { &*self.mapping.start().add(SEATS_AT).cast::<Seat>().add(index) })
+    }
+
+    /// A slot; `None` for a number that none has.
+    pub fn slot(&self, index: u32) -> Option<PoolSlot<'_>> {
+        let (at, len) = slot_place(index)?;
+        // SAFETY: the place lies in the mapping and is 64-byte aligned.
+        Some(unsafe { PoolSlot::new(self.mapping.start().add(at), len, index) })
+    }
+
+    /// Makes sure that a slot can be written.
+    pub fn reserve_slot(&self, index: u32) -> Result<(), RegionError> {
+        let Some((at, len)) = slot_place(index) else { return Ok(()) };
+        self.mapping.reserve(at, at + len)
+    }
+
+    /// Futex of the waiting host.
+    pub fn bell(&self) -> &AtomicU32 {
+        &self.header().bell.0
+    }
+
+    /// Rings the bell.
+    pub fn ring(&self) {
+        self.bell().fetch_add(1, Ordering::SeqCst);
+        crate::sys::futex::wake_all(self.bell());
+    }
+
+    /// See the table above.
+    pub fn awaited(&self) -> &AtomicU64 {
+        &self.header().awaited
+    }
+
+    /// See the table above.
+    pub fn leave(&self) -> &AtomicU32 {
+        &self.header().leave
+    }
+
+    /// Whether the host has dropped the pool.
+    pub fn is_over(&self) -> bool {
+        self.leave().load(Ordering::SeqCst) == OVER
+    }
+
+    /// See the table above.
+    pub fn hungry(&self) -> &AtomicU32 {
+        &self.header().hungry
+    }
+
+    /// See the table above.
+    pub fn deaths(&self) -> &AtomicU32 {
+        &self.header().deaths
+    }
+
+    /// See the table above.
+    pub fn watched(&self) -> &AtomicU32 {
+        &self.header().watched
+    }
+}
+
+/// Whether a slot is one of the large ones.
+pub fn is_large(index: u32) -> bool {
+    index as usize >= SMALL_SLOTS
+}
+
+/// Payload bytes of a slot of either size.
+pub fn slot_capacity(large: bool) -> usize {
+    (if large { LARGE } else { SMALL }) - PoolSlot::PAYLOAD_AT
+}
+
+fn slot_place(index: u32) -> Option<(usize, usize)> {
+    let index = index as usize;
+    match index.checked_sub(SMALL_SLOTS) {
+        None => Some((SMALL_AT + index * SMALL, SMALL)),
+        Some(large) if large < LARGE_SLOTS => Some((LARGE_AT + large * LARGE, LARGE)),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,255 @@
+//! A worker of a pool: one job after the other in the same state, each as if the state were new.
+//!
+//! A job that returns or raises costs no process. One that ends by `res`, `rej` or `close`, or that ran out of memory, is
+//! stopped in the middle of whatever it does, and the worker ends with it; so does one after which the state cannot be
+//! made as good as new. The host starts another in its place.
+
+mod fresh;
+mod functions;
+
+use std::ffi::c_int;
+
+use llib::lua::convert::{DecodeError, DecodeOptions, Source, decode};
+use llib::lua::ffi::*;
+use llib::lua::types::{Objects, Sent};
+use llib::shm::copy_out;
+use llib::wire::kind::Kind;
+use llib::wire::pooled::{HEAD, Head};
+use llib::wire::settings::PoolPost;
+
+use self::fresh::Fresh;
+use self::functions::Functions;
+use super::job::explain;
+use super::memory;
+use super::outcome::{Unsent, VALUES, code, exhausted, finish, is_memory_error, send, tell};
+use crate::job::Job;
+use crate::pool::{self, Post, Taken};
+use crate::sandbox::limits::JobTime;
+use crate::sys;
+
+/// Where the function that handles errors stands.
+const HANDLER: c_int = 1;
+/// Where a job's function stands; its arguments follow.
+const FUNCTION: c_int = 2;
+
+/// Serves the pool until it is time to go. The process ends here.
+///
+/// # Safety
+/// `lua` is the worker's state, below a protected call.
+pub(super) unsafe fn serve(lua: *mut lua_State, job: &'static Job, place: &PoolPost) -> ! {
+    let timers = job.settings.limits.cpu.map(JobTime::new).transpose();
+    let timers = match timers {
+        Ok(timers) => timers,
+        Err(error) => {
+            tell(job, format!("its CPU time cannot be limited: {error}").as_bytes(), code(Kind::Error))
+        }
+    };
+    // SAFETY: the worker's state; between two jobs nothing is on its stack.
+    unsafe {
+        lua_settop(lua, 0);
+        let mut fresh = Fresh::of(lua);
+        let post = match pool::enter(job, place) {
+            Ok(post) => post,
+            Err(error) => {
+                tell(job, format!("the pool cannot be joined: {error}").as_bytes(), code(Kind::Error))
+            }
+        };
+        let mut functions = Functions::default();
+        let tidy = || {
+            // What jobs left may hold shared objects, files, memory.
+            lua_gc(lua, LUA_GCCOLLECT);
+        };
+        while let Some(taken) = post.next(tidy) {
+            if let Some(timers) = timers {
+                timers.start();
+            }
+            let reached = run(lua, job, post, taken, &mut functions);
+            if let Some(timers) = timers {
+                timers.stop();
+            }
+            lua_settop(lua, 0);
+            let restored = !reached || fresh.restore(lua);
+            if !restored || is_worn(lua, post) {
+                post.leave();
+                break;
+            }
+        }
+    }
+    sys::flush_streams();
+    sys::exit_now(0)
+}
+
+unsafe fn is_worn(lua: *mut lua_State, post: &Post) -> bool {
+    // SAFETY: the worker's state, idle.
+    unsafe {
+        if !post.is_worn(memory::standing(lua).used as u64) {
+            return false;
+        }
+        // Garbage is no reason.
+        lua_gc(lua, LUA_GCCOLLECT);
+        post.is_worn(memory::standing(lua).used as u64)
+    }
+}
+
+/// Runs a job up to its published result; whether it could reach anything that the next one sees.
+unsafe fn run(lua: *mut lua_State, job: &Job, post: &Post, taken: Taken, functions: &mut Functions) -> bool {
+    // SAFETY: the worker's state with an empty stack, below a protected call.
+    unsafe {
+        let taken = Taken::timed(post, taken);
+        let (head, reaches) = match receive(lua, post, taken, functions) {
+            Ok(received) => received,
+            Err(DecodeError::Memory) => exhausted(lua, job),
+            Err(error) => {
+                lua_settop(lua, 0);
+                let text = format!("the job could not be received: {error}");
+                conclude_text(lua, job, &text);
+                return true;
+            }
+        };
+        if head.map {
+            map(lua, job);
+            return reaches;
+        }
+        let arguments = lua_gettop(lua) - FUNCTION;
+        let status = lua_pcall(lua, arguments, LUA_MULTRET, HANDLER);
+        if reaches {
+            sys::flush_streams();
+        }
+        if status == LUA_OK {
+            let count = lua_gettop(lua) - HANDLER;
+            conclude(lua, job, FUNCTION, count, VALUES);
+        } else {
+            let first = unfold_error(lua, job, status);
+            conclude(lua, job, first, lua_gettop(lua) - first + 1, code(Kind::Error));
+        }
+        reaches
+    }
+}
+
+/// Puts handler, function and arguments on the empty stack.
+unsafe fn receive(
+    lua: *mut lua_State,
+    post: &Post,
+    taken: Taken,
+    functions: &mut Functions,
+) -> Result<(Head, bool), DecodeError> {
+    let load = post.load(taken).map_err(|error| DecodeError::Handle(error.to_string()))?;
+    // SAFETY: `load` keeps its bytes mapped until the end of this function.
+    unsafe {
+        lua_pushcfunction(lua, explain);
+        let head = copy_out(load.start, HEAD.min(load.len));
+        let head = head.first_chunk::<HEAD>().map(|bytes| Head::from_bytes(*bytes)).unwrap_or_default();
+        let function = (head.function as usize).min(load.len.saturating_sub(HEAD));
+        let mut reaches = true;
+        if function > 0 {
+            reaches = functions.push(lua, load.start.add(HEAD), function)?;
+        }
+        let values = (HEAD + function).min(load.len);
+        let source = Source::new(load.start.add(values), load.len - values);
+        let sent = Sent::default();
+        // Plain data leads to no global, so that a function which has none cannot get at one.
+        let plain = !reaches && !load.carries;
+        let decoded = if plain {
+            match decode(lua, source, &DecodeOptions::PLAIN, &mut Objects(&sent)) {
+                Err(DecodeError::Refused(_)) => None,
+                decoded => Some(decoded),
+            }
+        } else {
+            None
+        };
+        match decoded {
+            Some(decoded) => decoded?,
+            None => {
+                reaches = true;
+                decode(lua, source, &DecodeOptions::TRUSTED, &mut Objects(&sent))?
+            }
+        };
+        if load.carries {
+            post.took_handles(load.ids);
+        }
+        Ok((head, reaches))
+    }
+}
+
+/// Calls the function for each item. Stack: handler, function, index of the first item, items.
+unsafe fn map(lua: *mut lua_State, job: &Job) {
+    const FIRST: c_int = FUNCTION + 1;
+    // SAFETY: the worker's state, below a protected call; the codec left room for the values alone.
+    unsafe {
+        lua_checkstack(lua, 8);
+        let first = lua_tointeger(lua, FIRST);
+        let last = lua_gettop(lua);
+        for place in FIRST + 1..=last {
+            let index = first + lua_Integer::from(place - FIRST - 1);
+            lua_pushvalue(lua, FUNCTION);
+            lua_pushvalue(lua, place);
+            lua_pushinteger(lua, index);
+            let status = lua_pcall(lua, 2, 1, HANDLER);
+            if status == LUA_OK {
+                lua_replace(lua, place);
+                continue;
+            }
+            let error = unfold_error(lua, job, status);
+            lua_pushinteger(lua, index);
+            lua_insert(lua, error);
+            sys::flush_streams();
+            return conclude(lua, job, error, lua_gettop(lua) - error + 1, code(Kind::Error));
+        }
+        sys::flush_streams();
+        conclude(lua, job, FIRST + 1, last - FIRST, VALUES);
+    }
+}
+
+/// Replaces what the handler made of an error by text, traceback and the error itself; returns the text's place.
+unsafe fn unfold_error(lua: *mut lua_State, job: &Job, status: c_int) -> c_int {
+    // SAFETY: the worker's state with the handler's result on top.
+    unsafe {
+        if is_memory_error(lua, status) {
+            exhausted(lua, job);
+        }
+        let place = lua_gettop(lua);
+        if lua_type(lua, place) != LUA_TTABLE {
+            // An error in error handling: the handler did not end.
+            llib::lua::call::push_description(lua, place);
+            lua_replace(lua, place);
+            return place;
+        }
+        for position in [2, 3, 1] {
+            lua_rawgeti(lua, place, position);
+        }
+        if is_memory_error(lua, status) {
+            exhausted(lua, job);
+        }
+        lua_remove(lua, place);
+        place
+    }
+}
+
+/// Hands over `count` values; what cannot travel of a failure stays behind, and of a result makes it one.
+unsafe fn conclude(lua: *mut lua_State, job: &Job, first: c_int, count: c_int, reply: u32) {
+    // SAFETY: the worker's state with these values.
+    unsafe {
+        match send(lua, job, first, count, reply) {
+            Ok(()) => {}
+            Err(Unsent::Memory) => exhausted(lua, job),
+            Err(Unsent::Reason(_)) if reply != VALUES && count > 2 => {
+                // The error object is the last.
+                conclude(lua, job, first, count - 1, reply);
+            }
+            Err(Unsent::Reason(reason)) => {
+                llib::lua::call::push_text(lua, &reason);
+                if send(lua, job, lua_gettop(lua), 1, code(Kind::Encode)).is_err() {
+                    finish(lua, lua_gettop(lua), 0, code(Kind::Encode));
+                }
+            }
+        }
+    }
+}
+
+unsafe fn conclude_text(lua: *mut lua_State, job: &Job, text: &str) {
+    // SAFETY: the worker's state with free slots.
+    unsafe {
+        llib::lua::call::push_text(lua, text);
+        conclude(lua, job, lua_gettop(lua), 1, code(Kind::Error));
+    }
+}

@@ -279,7 +279,6 @@ pub(super) unsafe fn deliver(lua: *mut lua_State, shared: &Shared, ticket: Ticke
             }
             Some(Ended::Stopped(job, settled)) => {
                 await_call::deliver(lua, &shared.facts(name), &job, settled)?;
-                lua_settop(lua, 3);
                 lua_getfield(lua, -1, c"message".as_ptr());
                 push_text(lua, "the pool has stopped, since its workers die at their start: ");
                 lua_insert(lua, -2);
@@ -481,7 +480,12 @@ unsafe fn pid_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     unsafe {
         let task = check(lua)?;
-        let pid = task.shared.pool.borrow().pid(task.ticket()?);
+        let ticket = task.ticket()?;
+        let pid = {
+            let mut pool = task.shared.pool.borrow_mut();
+            pool.attend();
+            pool.pid(ticket)
+        };
         match pid {
             Some(pid) => lua_pushinteger(lua, i64::from(pid)),
             None => lua_pushnil(lua),

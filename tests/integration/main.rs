@@ -10,6 +10,7 @@ mod lifetime;
 mod locks;
 mod mad;
 mod nested;
+mod pool;
 mod refused;
 mod run;
 mod sandbox;

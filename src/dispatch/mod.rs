@@ -7,12 +7,14 @@ mod job;
 mod launch;
 mod output;
 pub mod pool;
+mod preload;
 mod session;
 mod start;
 
 pub use job::{Death, Job, ReplyBytes, Settled, Waited};
 pub use launch::{DispatchError, Launch, Payload, Walls};
 pub use output::Output;
+pub use preload::{Preloaded, preload};
 pub(crate) use session::OWN_WORKER;
 pub use session::{Patience, Session, Stats};
 pub(crate) use start::find_worker;

@@ -85,6 +85,7 @@ impl Session {
         reap_ended();
         let session = Arc::new(start(&host())?);
         *current = Some(Arc::clone(&session));
+        super::preload::again(&session);
         Ok(session)
     }
 
@@ -156,7 +157,7 @@ impl Session {
     }
 
     /// Sends a command and returns its number. Numbers are sent in their order, whichever thread sends.
-    fn send(&self, action: Action) -> io::Result<u32> {
+    pub(super) fn send(&self, action: Action) -> io::Result<u32> {
         let mut commands = lock(&self.commands);
         commands.sequence = commands.sequence.wrapping_add(1);
         let sequence = commands.sequence;

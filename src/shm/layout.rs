@@ -68,6 +68,8 @@ pub struct Header {
     pub tree: AtomicU64,
     /// Number of the last command that was carried out; a futex.
     pub acknowledged: AtomicU32,
+    /// Number of the last module that was loaded, or could not be; a futex. Written by the zygote.
+    pub preloaded: AtomicU32,
     /// Slots whose worker waits for a job.
     pub ready: Bitmap,
     /// Slots whose worker waits for a job behind the walls of a sandbox without grants.

@@ -127,6 +127,13 @@ impl Region {
         self.memory.len()
     }
 
+    /// Its bytes as text, for a segment that nobody writes any more.
+    pub fn text(&self) -> String {
+        // SAFETY: so many bytes are mapped, and were written when the segment was made.
+        let bytes = unsafe { copy_out(self.as_ptr(), self.len()) };
+        String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_owned()
+    }
+
     /// Whether the mapping has no bytes at all.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

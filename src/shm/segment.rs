@@ -124,6 +124,11 @@ impl Segment {
         format!("{}.{index}.room", self.name)
     }
 
+    /// Name of the segment with the reason why a module could not be loaded.
+    pub fn preload_name(&self, number: u32) -> String {
+        format!("{}.preload-{number}", self.name)
+    }
+
     /// Name of the segment for a job's captured output.
     pub fn output_name(&self, index: u32, generation: u32) -> String {
         format!("{}.{index}.{generation}.output", self.name)

@@ -45,6 +45,19 @@ pub struct JobRef {
     pub generation: u32,
 }
 
+/// A module to be loaded once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Preload {
+    /// Number of the request; the zygote publishes it when it is done.
+    pub number: u32,
+    /// The module's name.
+    pub name: Vec<u8>,
+    /// The host's `package.path`, if it is a string.
+    pub path: Option<Vec<u8>>,
+    /// The host's `package.cpath`, likewise.
+    pub cpath: Option<Vec<u8>>,
+}
+
 /// One job of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PoolJobRef {
@@ -110,6 +123,8 @@ pub enum Action {
         /// In nanoseconds.
         timeout: u64,
     },
+    /// Load a module for all workers to come.
+    Preload(Preload),
     /// Read whatever the captured output pipes hold.
     Drain,
 }

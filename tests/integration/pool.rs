@@ -62,9 +62,10 @@ fn of_many_jobs_whose_workers_are_killed_at_any_moment_each_settles_and_nothing_
             scope.spawn(move || {
                 drop(mark);
                 // One after the other, at moments that have nothing to do with what they are at.
-                while stopped.recv_timeout(Duration::from_millis(7)).is_err_and(|error| {
-                    error == std::sync::mpsc::RecvTimeoutError::Timeout
-                }) {
+                while stopped
+                    .recv_timeout(Duration::from_millis(7))
+                    .is_err_and(|error| error == std::sync::mpsc::RecvTimeoutError::Timeout)
+                {
                     let children = support::process::children(zygote);
                     if let Some(worker) = children.iter().find(|child| child.name.starts_with("llib:")) {
                         worker.signal(Signal::SIGKILL);
@@ -148,7 +149,8 @@ fn a_hundred_idle_workers_cost_no_cpu_time() {
     session.expect("idle");
     let ticks = |pid: i32| -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+        let fields: Vec<&str> =
+            stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
         fields.get(11).and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
             + fields.get(12).and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
     };

@@ -408,8 +408,9 @@ spec("a worker that dies at its start stops the pool with its error", function()
   T.raises_here(function() pool:submit(function() end) end, "no database")
   local exits = thread.pool { size = 2, preload = function() os.exit(9) end }
   equal(T.failure(await(exits:submit(function() return 1 end)), "exit").code, 9, "err.code")
-  local missing = thread.pool { size = 1, preload = "no.such.module" }
-  T.contains(T.failure(await(missing:submit(function() return 1 end)), "error").message, "no.such.module")
+  T.raises_here(function() thread.pool { size = 1, preload = "no.such.module" } end,
+    "failed to preload module 'no.such.module': ")
+  T.raises_here(function() thread.pool { size = 1, preload = { "string", 5 } } end, "entry 2 is none")
 end)
 
 -- ---------------------------------------------------------------- preload and recycling

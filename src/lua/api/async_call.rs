@@ -198,7 +198,11 @@ fn walls(options: &Options) -> Walls {
     if plain && streams && room && options.nice == 0 { Walls::Plain } else { Walls::Own }
 }
 
-unsafe fn package_field(lua: *mut lua_State, field: &std::ffi::CStr) -> Option<Vec<u8>> {
+/// A field of `package`, if it is a string.
+///
+/// # Safety
+/// `lua` is a valid state with free slots.
+pub(super) unsafe fn package_field(lua: *mut lua_State, field: &std::ffi::CStr) -> Option<Vec<u8>> {
     // SAFETY: the caller's state, with free slots; raw access raises nothing on tables, and the types are
     // checked on the way.
     unsafe {

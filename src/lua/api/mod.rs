@@ -7,6 +7,7 @@ pub mod failure;
 mod module;
 mod options;
 mod pool;
+mod preload;
 mod sandbox;
 mod signature;
 mod sleep;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::lua::ffi::*;
 
-use super::{async_call, crypto, failure, pool, sandbox, sleep, task};
+use super::{async_call, crypto, failure, pool, preload, sandbox, sleep, task};
 use crate::dispatch::Session;
 use crate::lua::call::{Outcome, Raise, push_text};
 use crate::lua::convert::{register_inert, remember_names};
@@ -25,7 +25,7 @@ static STATES: AtomicUsize = AtomicUsize::new(0);
 /// # Safety
 /// Called by Lua, in a protected call, as a module's opener.
 pub unsafe fn open(lua: *mut lua_State) -> Outcome {
-    let functions: [(&CStr, lua_CFunction); 12] = [
+    let functions: [(&CStr, lua_CFunction); 13] = [
         (c"async", async_entry),
         (c"buffer", buffer),
         (c"channel", channel),
@@ -34,6 +34,7 @@ pub unsafe fn open(lua: *mut lua_State) -> Outcome {
         (c"lock", lock),
         (c"mutex", mutex),
         (c"pool", pool_entry),
+        (c"preload", preload_entry),
         (c"self", self_entry),
         (c"sleep", sleep_entry),
         (c"stats", stats),
@@ -106,6 +107,7 @@ lua_function!(async_entry => async_call::body);
 lua_function!(capabilities => sandbox::capabilities_body);
 lua_function!(cores => cores_body);
 lua_function!(pool_entry => pool::new);
+lua_function!(preload_entry => preload::body);
 lua_function!(forget_state => forget_state_body);
 lua_function!(self_entry => self_body);
 lua_function!(sleep_entry => sleep::body);

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use llib::dispatch::Payload;
-use llib::lua::call::{Outcome, Raise};
+use llib::lua::call::{Outcome, Raise, bytes, push_bytes};
 use llib::lua::convert::{EncodeOptions, GlobalMode, NoHandles, encode};
 use llib::lua::ffi::*;
 use llib::lua::version::{collector, state};
@@ -66,6 +66,61 @@ unsafe fn open_libraries_body(lua: *mut lua_State) -> Outcome {
         lua_call(lua, 0, 1);
     }
     Ok(1)
+}
+
+/// Loads a module as `require` does, with these search paths. On failure the reason, in a sentence.
+pub(crate) fn preload(
+    lua: *mut lua_State,
+    name: &[u8],
+    path: Option<&[u8]>,
+    cpath: Option<&[u8]>,
+) -> Result<(), String> {
+    let wanted: Wanted<'_> = (name, path, cpath);
+    // SAFETY: the state is idle; what a module raises ends at the protected calls, and what memory there is not does so
+    // in the first.
+    unsafe {
+        lua_settop(lua, 0);
+        lua_pushcfunction(lua, preload_entry);
+        lua_pushlightuserdata(lua, (&raw const wanted).cast_mut().cast());
+        let status = lua_pcall(lua, 1, 0, 0);
+        let problem = (status != LUA_OK).then(|| {
+            llib::lua::call::push_description(lua, -1);
+            bytes(lua, -1).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
+        });
+        lua_settop(lua, 0);
+        // What is garbage now would be copied into every worker that collects it.
+        lua_gc(lua, LUA_GCCOLLECT);
+        problem.map_or(Ok(()), Err)
+    }
+}
+
+/// What [`preload`] hands to the function below.
+type Wanted<'a> = (&'a [u8], Option<&'a [u8]>, Option<&'a [u8]>);
+
+lua_function!(preload_entry => preload_body);
+
+unsafe fn preload_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: Lua's state below lua_pcall; the argument is the address that `preload` passes, which waits.
+    unsafe {
+        let (name, path, cpath) = *lua_touserdata(lua, 1).cast::<Wanted<'_>>();
+        lua_getglobal(lua, c"package".as_ptr());
+        for (field, value) in [(c"path", path), (c"cpath", cpath)] {
+            // As it was, for what comes afterwards.
+            lua_getfield(lua, 2, field.as_ptr());
+            if let Some(value) = value {
+                push_bytes(lua, value);
+                lua_setfield(lua, 2, field.as_ptr());
+            }
+        }
+        lua_getglobal(lua, c"require".as_ptr());
+        push_bytes(lua, name);
+        let status = lua_pcall(lua, 1, 0, 0);
+        for (field, place) in [(c"path", 3), (c"cpath", 4)] {
+            lua_pushvalue(lua, place);
+            lua_setfield(lua, 2, field.as_ptr());
+        }
+        if status == LUA_OK { Ok(0) } else { Err(Raise::Object) }
+    }
 }
 
 /// Gives this process random numbers of its own: forked states would all draw the same.

@@ -7,6 +7,7 @@ mod capture;
 mod crew;
 mod deadlines;
 mod pools;
+mod preload;
 mod reaper;
 mod setup;
 mod spares;
@@ -77,6 +78,7 @@ struct Zygote {
     /// Spares that died before they had a job, with walls or on the way to them.
     walls_failed: usize,
     pools: pools::Pools,
+    trials: preload::Trials,
 }
 
 /// Runs the zygote in the process that calls. Returns its exit code.
@@ -235,6 +237,7 @@ impl Zygote {
             Action::SignalPooled { job, signal, cause } => self.signal_pooled(job, signal, cause),
             Action::KillPooledAt { job, at, cause } => self.pools.appoint(job, at, cause),
             Action::LimitPool { pool, timeout } => self.limit_pool(pool, timeout),
+            Action::Preload(preload) => self.try_preload(preload),
             Action::Drain => self.captures.values_mut().for_each(capture::Captured::drain),
         }
     }

@@ -37,6 +37,9 @@ impl Zygote {
     }
 
     fn note_death(&mut self, deaths: &mut Vec<Death>, pid: i32, status: i32, usage: Usage) {
+        if self.trials.has(pid) {
+            return self.end_trial(pid, status);
+        }
         // Anything else was a stray.
         if let Some(worker) = self.crew.remove(pid) {
             self.bury(worker.slot);
@@ -54,9 +57,10 @@ impl Zygote {
 
     fn kill_strays(&mut self, deaths: &mut Vec<Death>) {
         let mut reaped = Vec::new();
-        let found = strays::kill(&|pid| self.crew.has(pid), &mut |pid, status, usage| {
-            reaped.push((pid, status, usage));
-        });
+        let found =
+            strays::kill(&|pid| self.crew.has(pid) || self.trials.has(pid), &mut |pid, status, usage| {
+                reaped.push((pid, status, usage));
+            });
         for (pid, status, usage) in reaped {
             self.note_death(deaths, pid, status, usage);
         }

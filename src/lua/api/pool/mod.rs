@@ -14,10 +14,11 @@ use std::time::Duration;
 use crate::lua::ffi::*;
 
 use self::options::PoolOptions;
-use super::{async_call, await_call};
+use super::{async_call, await_call, preload};
+use crate::dispatch::Session;
 use crate::dispatch::pool::{Plan, Pool, PoolWait};
 use crate::lua::api::task::Facts;
-use crate::lua::call::{Outcome, Raise, is_absent, milliseconds, push_text, wrong_type};
+use crate::lua::call::{Outcome, Raise, bytes, is_absent, milliseconds, push_text, wrong_type};
 use crate::lua::convert::{EncodeOptions, GlobalMode, Roots, encode};
 use crate::lua::hooks;
 use crate::lua::types::{Objects, Sent};
@@ -128,13 +129,13 @@ pub(super) unsafe fn new(lua: *mut lua_State) -> Outcome {
         let place = lua_newuserdatauv(lua, size_of::<Handle>(), 1).cast::<Handle>();
         functions::push_table(lua);
         lua_setiuservalue(lua, 2, 1);
-        let arguments = push_init(lua, options.has_preload)?;
         let session = async_call::session(lua)?;
+        push_init(lua, &session, options.has_preload)?;
         let settings =
             async_call::settings(lua, &options.jobs, options.jobs.name.clone().unwrap_or_default());
         let choice = EncodeOptions { roots: Roots::Job, ..EncodeOptions::default() };
         let sent = Sent::default();
-        let encoded = encode(lua, 3, 1 + arguments, &choice, &mut Objects(&sent), |message| message.to_vec());
+        let encoded = encode(lua, 3, 1, &choice, &mut Objects(&sent), |message| message.to_vec());
         let init = encoded.map_err(|error| Raise::Message(error.to_string()))?;
         let defaults = Defaults {
             name: options.jobs.name.as_deref().map(Rc::from),
@@ -167,36 +168,33 @@ pub(super) unsafe fn new(lua: *mut lua_State) -> Outcome {
     Ok(1)
 }
 
-/// Pushes the function that workers run first, and its arguments; returns their number.
-unsafe fn push_init(lua: *mut lua_State, has_preload: bool) -> Result<c_int, Raise> {
-    const REQUIRE: &CStr = c"local _, _, names = ... \
-        for _, name in ipairs(names) do \
-          local ok, problem = pcall(require, name) \
-          if not ok then error('failed to preload module \\'' .. tostring(name) .. '\\': ' .. tostring(problem), 0) end \
-        end";
+/// Pushes the function that workers run first. Modules are loaded in the zygote, for all workers at once.
+unsafe fn push_init(lua: *mut lua_State, session: &Session, has_preload: bool) -> Result<(), Raise> {
     // SAFETY: the caller's state with the options at index 1, if there are any, and free slots.
     unsafe {
+        let top = lua_gettop(lua);
         if has_preload {
             lua_pushstring(lua, c"preload".as_ptr());
             lua_rawget(lua, 1);
-            if lua_type(lua, -1) == LUA_TFUNCTION {
-                return Ok(0);
+            match lua_type(lua, -1) {
+                LUA_TFUNCTION => return Ok(()),
+                LUA_TTABLE => {
+                    for place in 1..=lua_rawlen(lua, -1) {
+                        lua_rawgeti(lua, top + 1, place as lua_Integer);
+                        let name = bytes(lua, -1).map(<[u8]>::to_vec);
+                        let problem =
+                            || format!("option 'preload': a table holds names, and entry {place} is none");
+                        let name = name.ok_or_else(|| Raise::Argument(1, problem()))?;
+                        preload::load(lua, session, &name)?;
+                        lua_pop(lua, 1);
+                    }
+                }
+                _ => preload::load(lua, session, &bytes(lua, -1).unwrap_or_default().to_vec())?,
             }
+            lua_settop(lua, top);
         }
-        if luaL_loadstring(lua, if has_preload { REQUIRE.as_ptr() } else { c"".as_ptr() }) != LUA_OK {
-            return Err(Raise::Object);
-        }
-        if !has_preload {
-            return Ok(0);
-        }
-        lua_insert(lua, -2);
-        if lua_type(lua, -1) == LUA_TSTRING {
-            lua_createtable(lua, 1, 0);
-            lua_insert(lua, -2);
-            lua_rawseti(lua, -2, 1);
-        }
+        if luaL_loadstring(lua, c"".as_ptr()) != LUA_OK { Err(Raise::Object) } else { Ok(()) }
     }
-    Ok(1)
 }
 
 /// The pool at index 1.

@@ -145,10 +145,32 @@ impl Fresh {
         unsafe {
             lua_checkstack(lua, 20);
             let table = lua_gettop(lua);
-            if lua_type(lua, table) != LUA_TTABLE || self.is_watched(lua, anchor, table) {
+            if lua_type(lua, table) != LUA_TTABLE {
                 lua_pop(lua, 1);
                 return;
             }
+            // One that is watched already may have been reached from elsewhere, where it did not matter what is in it.
+            if !self.is_watched(lua, anchor, table) {
+                self.add(lua, anchor, named);
+            }
+            if depth > 0 {
+                lua_pushnil(lua);
+                while lua_next(lua, table) != 0 {
+                    self.watch(lua, anchor, false, depth - 1);
+                }
+            }
+            if lua_getmetatable(lua, table) != 0 {
+                self.watch(lua, anchor, false, depth.saturating_sub(1));
+            }
+            lua_settop(lua, table - 1);
+        }
+    }
+
+    /// Watches the table on top.
+    unsafe fn add(&mut self, lua: *mut lua_State, anchor: c_int, named: bool) {
+        // SAFETY: as for `watch_all`. Balanced.
+        unsafe {
+            let table = lua_gettop(lua);
             let place = self.tables.len() as lua_Integer * 3 + 1;
             lua_pushvalue(lua, table);
             lua_rawseti(lua, anchor, place);
@@ -173,16 +195,7 @@ impl Fresh {
             }
             let entries = entries(lua, table, named);
             self.tables.push(Watched { place, meta, entries, named });
-            if depth > 0 {
-                lua_pushnil(lua);
-                while lua_next(lua, table) != 0 {
-                    self.watch(lua, anchor, false, depth - 1);
-                }
-            }
-            if lua_getmetatable(lua, table) != 0 {
-                self.watch(lua, anchor, false, depth.saturating_sub(1));
-            }
-            lua_settop(lua, table - 1);
+            lua_settop(lua, table);
         }
     }
 

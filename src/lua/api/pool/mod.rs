@@ -189,7 +189,7 @@ unsafe fn push_init(lua: *mut lua_State, session: &Session, has_preload: bool) -
                         lua_pop(lua, 1);
                     }
                 }
-                _ => preload::load(lua, session, &bytes(lua, -1).unwrap_or_default().to_vec())?,
+                _ => preload::load(lua, session, bytes(lua, -1).unwrap_or_default())?,
             }
             lua_settop(lua, top);
         }

@@ -144,9 +144,7 @@ fn libraries(mut names: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, String> {
 
 /// What this kernel will enforce of a policy; the error says what it cannot, unless the policy takes what there is.
 pub(super) fn check(policy: &SandboxPolicy) -> Result<Report, String> {
-    // The loaders of Lua 5.1 take bytecode whatever they are told, and LuaJIT needs memory that is writable and
-    // executable.
-    if cfg!(any(feature = "lua51", feature = "luajit")) {
+    if !version::HAS_SANDBOX {
         return Err(format!("the sandbox is not available in a build for {}", version::NAME));
     }
     let found = capabilities();
@@ -203,7 +201,8 @@ pub(super) unsafe fn capabilities_body(lua: *mut lua_State) -> Outcome {
         for key in [c"no_new_privs", c"limits"] {
             set_boolean(lua, key, true);
         }
-        set_boolean(lua, c"sandbox", found.missing(&SandboxPolicy::default()).is_empty());
+        let works = version::HAS_SANDBOX && found.missing(&SandboxPolicy::default()).is_empty();
+        set_boolean(lua, c"sandbox", works);
         push_missing(lua, &lacking);
         lua_setfield(lua, -2, c"missing".as_ptr());
     }

@@ -89,6 +89,82 @@ pub unsafe fn usual_mode(lua: *mut lua_State) {
     let _ = lua;
 }
 
+/// How the collector works, as numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace([c_int; PARAMETERS]);
+
+#[cfg(feature = "lua55")]
+const PARAMETERS: usize = LUA_GCPNUM as usize;
+/// Pause and speed.
+#[cfg(not(feature = "lua55"))]
+const PARAMETERS: usize = 2;
+
+impl Pace {
+    /// What is set now.
+    ///
+    /// # Safety
+    /// `lua` is a valid state.
+    pub unsafe fn of(lua: *mut lua_State) -> Pace {
+        // SAFETY: as demanded. Before Lua 5.5 to ask is to set, so the answers are set again; nothing runs.
+        unsafe {
+            #[cfg(feature = "lua55")]
+            let pace = Pace(std::array::from_fn(|parameter| {
+                lua_gc(lua, LUA_GCPARAM, parameter as c_int, -1 as c_int)
+            }));
+            #[cfg(not(feature = "lua55"))]
+            let pace = {
+                let pace = Pace([lua_gc(lua, LUA_GCSETPAUSE, 200), lua_gc(lua, LUA_GCSETSTEPMUL, 100)]);
+                pace.set(lua);
+                pace
+            };
+            pace
+        }
+    }
+
+    unsafe fn set(self, lua: *mut lua_State) {
+        // SAFETY: the callers' state; the calls set numbers.
+        unsafe {
+            #[cfg(feature = "lua55")]
+            for (parameter, value) in self.0.into_iter().enumerate() {
+                lua_gc(lua, LUA_GCPARAM, parameter as c_int, value);
+            }
+            #[cfg(not(feature = "lua55"))]
+            {
+                lua_gc(lua, LUA_GCSETPAUSE, self.0[0]);
+                lua_gc(lua, LUA_GCSETSTEPMUL, self.0[1]);
+            }
+        }
+    }
+
+    /// Has the collector run at this pace, in the [usual mode](usual_mode).
+    ///
+    /// # Safety
+    /// `lua` is a valid state where finalizers may run: it collects if the mode was another.
+    pub unsafe fn restore(self, lua: *mut lua_State) {
+        // SAFETY: as demanded.
+        unsafe {
+            if is_running(lua) != Some(true) {
+                restart(lua);
+            }
+            #[cfg(feature = "lua54")]
+            {
+                /// Of Lua's own: `LUAI_GENMINORMUL` and `LUAI_GENMAJORMUL`, and the size of a step, `LUAI_GCSTEPSIZE`.
+                const GENERATIONS: (c_int, c_int) = (20, 100);
+                const STEP_SIZE: c_int = 13;
+                if lua_gc(lua, LUA_GCGEN, GENERATIONS.0, GENERATIONS.1) != LUA_GCGEN {
+                    lua_gc(lua, LUA_GCINC, self.0[0], self.0[1], STEP_SIZE);
+                    lua_gc(lua, LUA_GCGEN, GENERATIONS.0, GENERATIONS.1);
+                }
+            }
+            #[cfg(feature = "lua55")]
+            lua_gc(lua, LUA_GCGEN);
+            #[cfg(feature = "lua52")]
+            lua_gc(lua, LUA_GCINC, 0);
+            self.set(lua);
+        }
+    }
+}
+
 /// Keeps the collector from running (and with it finalizers) while some memory is allocated.
 ///
 /// The obvious way, stop and restart, forgets how much was allocated since the last cycle: after each restart

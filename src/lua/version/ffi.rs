@@ -161,13 +161,32 @@ mod older {
 
     use mlua::ffi::*;
 
-    /// Pushes a new userdata. None of ours has user values.
+    /// Pushes a new userdata. It has one user value at most, and none of ours has more.
     ///
     /// # Safety
     /// `lua` is a valid state with a free stack slot.
     pub unsafe fn lua_newuserdatauv(lua: *mut lua_State, size: usize, _values: c_int) -> *mut c_void {
         // SAFETY: as demanded.
         unsafe { lua_newuserdata(lua, size) }
+    }
+
+    /// Pushes the user value: a table, once there is one. Before Lua 5.2 it is the userdata's environment.
+    ///
+    /// # Safety
+    /// `lua` is a valid state with a free stack slot and a full userdata at `index`.
+    pub unsafe fn lua_getiuservalue(lua: *mut lua_State, index: c_int, _value: c_int) -> c_int {
+        // SAFETY: as demanded.
+        unsafe { lua_getuservalue(lua, index) }
+    }
+
+    /// Makes the table on top the user value, and pops it.
+    ///
+    /// # Safety
+    /// As for [`lua_getiuservalue`].
+    pub unsafe fn lua_setiuservalue(lua: *mut lua_State, index: c_int, _value: c_int) -> c_int {
+        // SAFETY: as demanded.
+        unsafe { lua_setuservalue(lua, index) };
+        1
     }
 
     /// There are no warnings: nothing is written.

@@ -60,6 +60,13 @@ pub const IS_JIT: bool = cfg!(feature = "luajit");
 /// that keeps to them; only on this machine every address has no more.
 pub const TAKES_ALLOCATOR: bool = !IS_JIT || cfg!(target_arch = "x86_64");
 
+/// Whether there are pools: what a job may leave behind in its worker is known of these versions.
+pub const HAS_POOLS: bool = cfg!(any(feature = "lua54", feature = "lua55"));
+
+/// Whether there is a sandbox. The loaders of Lua 5.1 take bytecode whatever they are told, and LuaJIT needs memory that
+/// is writable and executable.
+pub const HAS_SANDBOX: bool = cfg!(not(any(feature = "lua51", feature = "luajit")));
+
 /// Whether the stock interpreter makes the global `arg` before it runs anything, and calls the script with what is in it
 /// then; otherwise it makes it for the script.
 pub const ARG_COMES_FIRST: bool = cfg!(not(any(feature = "lua51", feature = "lua52")));

@@ -89,7 +89,7 @@ pub(crate) fn preload(
         });
         lua_settop(lua, 0);
         // What is garbage now would be copied into every worker that collects it.
-        lua_gc(lua, LUA_GCCOLLECT);
+        collector::collect(lua);
         problem.map_or(Ok(()), Err)
     }
 }

@@ -13,6 +13,7 @@ use crate::lua::api::async_call::source_of;
 use crate::lua::call::{Outcome, push_bytes};
 use crate::lua::convert::mentions::mentions;
 use crate::lua::convert::{EncodeOptions, GlobalMode, NoHandles, Roots, encode};
+use crate::lua::version::upvalue;
 use crate::lua_function;
 
 /// The metatable's name in the registry.
@@ -124,7 +125,7 @@ unsafe fn is_current(lua: *mut lua_State, known: &Known, function: c_int) -> boo
     unsafe {
         let place = lua_gettop(lua);
         lua_pushglobaltable(lua);
-        if lua_getupvalue(lua, function, 1).is_null() || lua_rawequal(lua, -1, place + 1) == 0 {
+        if upvalue::get(lua, function, upvalue::FIRST).is_null() || lua_rawequal(lua, -1, place + 1) == 0 {
             return false;
         }
         lua_getiuservalue(lua, place, 1);
@@ -190,12 +191,12 @@ unsafe fn upvalues(lua: *mut lua_State, function: c_int) -> Option<bool> {
     // SAFETY: the caller has free slots; an index out of range gives NULL and pushes nothing. Balanced.
     unsafe {
         let top = lua_gettop(lua);
-        if lua_getupvalue(lua, function, 1).is_null() {
+        if upvalue::get(lua, function, upvalue::FIRST).is_null() {
             return Some(false);
         }
         lua_pushglobaltable(lua);
         let same = lua_rawequal(lua, -1, -2) != 0;
-        let more = !lua_getupvalue(lua, function, 2).is_null();
+        let more = upvalue::exists(lua, function, upvalue::FIRST + 1);
         lua_settop(lua, top);
         (same && !more).then_some(true)
     }

@@ -11,6 +11,8 @@ use std::ffi::{CStr, CString, c_int};
 use std::path::PathBuf;
 
 use llib::lua::ffi::*;
+use llib::lua::version::collector::{self, Pace};
+use llib::lua::version::state;
 use llib::sync::holds_any;
 
 use crate::sys;
@@ -44,8 +46,7 @@ pub(super) struct Fresh {
     /// Reference of `math.randomseed`.
     seed: c_int,
     random: u64,
-    pause: c_int,
-    step: c_int,
+    pace: Pace,
 }
 
 /// Types that have one metatable each; tables and full userdata have their own.
@@ -68,7 +69,7 @@ impl Fresh {
         unsafe {
             lua_checkstack(lua, 40);
             // Garbage may hold descriptors, and what is young would be looked at again and again.
-            lua_gc(lua, LUA_GCCOLLECT);
+            collector::collect(lua);
             llib::lua::types::register_all(lua);
             lua_createtable(lua, 64, 0);
             lua_pushvalue(lua, -1);
@@ -77,10 +78,6 @@ impl Fresh {
             lua_getfield(lua, -1, c"randomseed".as_ptr());
             let seed = luaL_ref(lua, LUA_REGISTRYINDEX);
             lua_settop(lua, 0);
-            let pause = lua_gc(lua, LUA_GCSETPAUSE, 200);
-            lua_gc(lua, LUA_GCSETPAUSE, pause);
-            let step = lua_gc(lua, LUA_GCSETSTEPMUL, 100);
-            lua_gc(lua, LUA_GCSETSTEPMUL, step);
             let mut bytes = [0; 8];
             let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
             let mut fresh = Fresh {
@@ -93,8 +90,7 @@ impl Fresh {
                 directory: std::env::current_dir().ok(),
                 seed,
                 random: u64::from_ne_bytes(bytes),
-                pause,
-                step,
+                pace: Pace::of(lua),
             };
             for (place, kind) in BASIC.into_iter().enumerate() {
                 push_sample(lua, kind);
@@ -224,7 +220,7 @@ impl Fresh {
             if lua_gethookmask(lua) != 0 {
                 lua_sethook(lua, None, 0, 0);
             }
-            self.restore_collector(lua);
+            self.pace.restore(lua);
             let mut changed = false;
             lua_rawgeti(lua, LUA_REGISTRYINDEX, self.anchor.into());
             for watched in &mut self.tables {
@@ -253,28 +249,10 @@ impl Fresh {
             }
             if sys::free_descriptor() != self.descriptor {
                 // Files that were left open are garbage now.
-                lua_gc(lua, LUA_GCCOLLECT);
+                collector::collect(lua);
                 return sys::free_descriptor() == self.descriptor;
             }
             true
-        }
-    }
-
-    unsafe fn restore_collector(&self, lua: *mut lua_State) {
-        /// Of Lua's own: `LUAI_GENMINORMUL` and `LUAI_GENMAJORMUL`, and the size of a step, `LUAI_GCSTEPSIZE`.
-        const GENERATIONS: (c_int, c_int) = (20, 100);
-        const STEP_SIZE: c_int = 13;
-        // SAFETY: the worker's state; the calls set numbers, and collect where the mode was another.
-        unsafe {
-            if lua_gc(lua, LUA_GCISRUNNING) != 1 {
-                lua_gc(lua, LUA_GCRESTART);
-            }
-            if lua_gc(lua, LUA_GCGEN, GENERATIONS.0, GENERATIONS.1) != LUA_GCGEN {
-                lua_gc(lua, LUA_GCINC, self.pause, self.step, STEP_SIZE);
-                lua_gc(lua, LUA_GCGEN, GENERATIONS.0, GENERATIONS.1);
-            }
-            lua_gc(lua, LUA_GCSETPAUSE, self.pause);
-            lua_gc(lua, LUA_GCSETSTEPMUL, self.step);
         }
     }
 
@@ -305,9 +283,9 @@ impl Fresh {
         // SAFETY: the worker's state with free slots.
         unsafe {
             lua_rawgeti(lua, LUA_REGISTRYINDEX, self.seed.into());
-            lua_pushinteger(lua, self.random.cast_signed());
-            lua_pushinteger(lua, self.random.rotate_left(32).cast_signed());
-            lua_pcall(lua, 2, 0, 0);
+            let bytes = u128::from(self.random) | u128::from(self.random.rotate_left(32)) << 64;
+            let arguments = state::push_seed(lua, bytes.to_le_bytes());
+            lua_pcall(lua, arguments, 0, 0);
             lua_settop(lua, 0);
         }
     }

@@ -3,10 +3,11 @@
 //! A function without upvalues but the globals comes as a message of its own, whose bytes are the same each time. What
 //! they decode to has no state, so it is kept and serves the next job too.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 
 use llib::lua::convert::{DecodeError, DecodeOptions, NoHandles, Source, decode};
 use llib::lua::ffi::*;
+use llib::lua::version::upvalue;
 use llib::shm::copy_out;
 
 /// Functions that are kept.
@@ -81,18 +82,15 @@ unsafe fn globals(lua: *mut lua_State) -> Option<Option<usize>> {
         if lua_type(lua, -1) != LUA_TFUNCTION || lua_iscfunction(lua, -1) != 0 {
             return None;
         }
-        if lua_getupvalue(lua, -1, 1).is_null() {
+        if upvalue::get(lua, -1, upvalue::FIRST).is_null() {
             return Some(None);
         }
         lua_pushglobaltable(lua);
         let same = lua_rawequal(lua, -1, -2) != 0;
         lua_pop(lua, 2);
-        let more = !lua_getupvalue(lua, -1, 2).is_null();
-        if more {
-            lua_pop(lua, 1);
-        }
-        let identity: *mut c_void = lua_upvalueid(lua, -1, 1);
-        (same && !more).then_some(Some(identity.addr()))
+        let more = upvalue::exists(lua, -1, upvalue::FIRST + 1);
+        let identity = upvalue::identity(lua, -1, upvalue::FIRST);
+        (same && !more).then_some(Some(identity.unwrap_or_default()))
     }
 }
 

@@ -12,6 +12,7 @@ use std::ffi::c_int;
 use llib::lua::convert::{DecodeError, DecodeOptions, Source, decode};
 use llib::lua::ffi::*;
 use llib::lua::types::{Objects, Sent};
+use llib::lua::version::collector;
 use llib::shm::copy_out;
 use llib::wire::kind::Kind;
 use llib::wire::pooled::{HEAD, Head};
@@ -57,7 +58,7 @@ pub(super) unsafe fn serve(lua: *mut lua_State, job: &'static Job, place: &PoolP
         let mut functions = Functions::default();
         let tidy = || {
             // What jobs left may hold shared objects, files, memory.
-            lua_gc(lua, LUA_GCCOLLECT);
+            collector::collect(lua);
         };
         while let Some(taken) = post.next(tidy) {
             if let Some(timers) = timers {
@@ -86,7 +87,7 @@ unsafe fn is_worn(lua: *mut lua_State, post: &Post) -> bool {
             return false;
         }
         // Garbage is no reason.
-        lua_gc(lua, LUA_GCCOLLECT);
+        collector::collect(lua);
         post.is_worn(memory::standing(lua).used as u64)
     }
 }

@@ -246,6 +246,60 @@ function thread.mutex() end
 ---@return llib.channel
 function thread.channel(capacity) end
 
+--- Workers that are kept and take one job after the other.
+---@param opts? llib.pool_options
+---@return llib.pool
+function thread.pool(opts) end
+
+--- Loads modules once, for all workers to come.
+---@param ... string names, as for `require`
+function thread.preload(...) end
+
+--- Options of `thread.pool`: its own, and those of `async` that hold for each of its jobs.
+---@class llib.pool_options
+---@field size? integer workers; as many as there are cores
+---@field preload? string | string[] | fun() modules to load for all workers, or what each runs first
+---@field max_jobs? integer jobs after which a worker is replaced
+---@field max_memory? integer | string bytes after which one is
+---@field name? string of its jobs
+---@field timeout? number wall-clock milliseconds of a job
+---@field cpu? number milliseconds of CPU time of a job
+---@field memory? integer | string bytes of Lua's heap in a worker
+---@field files? integer open descriptors of a worker
+---@field fsize? integer | string bytes up to which it may write a file
+---@field result_limit? integer | string bytes of a result
+---@field nice? integer 0 to 19
+---@field stdout? "inherit" | "null"
+---@field stderr? "inherit" | "null"
+---@field globals? "named" | "all" | "none" | string[]
+
+--- Reused workers.
+---@class llib.pool
+local pool = {}
+
+--- Queues a job, `f(...)`.
+---@param f function | string a function, or Lua source
+---@param ... any
+---@return llib.task
+function pool:submit(f, ...) end
+
+--- Calls `f(item, index)` for each item. The results are in the order of the list.
+---@param f function | string
+---@param list any[]
+---@param opts? { chunk: integer?, on_progress: fun(done: integer, total: integer)? }
+---@return any[]? results
+---@return llib.failure? failure the first one, by `index`
+function pool:map(f, list, opts) end
+
+--- Takes no more jobs and waits for those that there are; past `ms` it kills them.
+---@param ms? number
+---@return boolean by_themselves whether no job was killed
+function pool:close(ms) end
+
+--- Numbers: `size`, `workers`, `running`, `queued`; since the start `done`, `failed`, `died`, `recycled`.
+---@return table<string, integer>
+function pool:stats() end
+
 --- One value in shared memory, the same for all that have a handle. Fields, methods and operators act on it.
 ---@class llib.buffer
 ---@field [any] any

@@ -7,6 +7,7 @@ use std::ptr::{self, NonNull};
 use rustix::mm::{Advice, MapFlags, MremapFlags, ProtFlags, madvise, mmap, mremap, munmap};
 
 use super::region::{RegionError, advise};
+use super::tree::is_confined;
 
 /// A page; every range here is made of whole ones.
 pub(crate) const PAGE: usize = 4096;
@@ -72,7 +73,8 @@ impl Mapping {
     /// Gives whole pages back to the file system, as [`super::Region::release`] does.
     pub(crate) fn release(&self, start: usize, end: usize) {
         let end = end.min(self.len);
-        if start >= end {
+        // A sandbox denies it; what is left behind then goes with the next change from outside, or with the object.
+        if start >= end || is_confined() {
             return;
         }
         // SAFETY: the range lies in this mapping; its bytes become zero, and whoever calls this says that

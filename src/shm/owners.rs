@@ -19,6 +19,7 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::mapping::Mapping;
+use super::tree::is_confined;
 use crate::sync::{OWNERS, Owner, OwnerCheck};
 use crate::sys::{futex, process};
 
@@ -81,7 +82,8 @@ impl OwnerCheck for Owners {
     fn is_gone(&self, owner: Owner) -> bool {
         let Some(entry) = self.entry(owner.index) else { return true };
         let pid = entry.pid.load(Ordering::SeqCst).cast_signed();
-        entry.generation.load(Ordering::SeqCst) != owner.generation || (pid > 0 && process::has_ended(pid))
+        entry.generation.load(Ordering::SeqCst) != owner.generation
+            || (pid > 0 && !is_confined() && process::has_ended(pid))
     }
 }
 

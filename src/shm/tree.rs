@@ -175,7 +175,8 @@ impl Tree {
     }
 }
 
-fn is_confined() -> bool {
+/// Whether this process may open no more segments, and give back no pages of those that it has.
+pub(super) fn is_confined() -> bool {
     CURRENT.get().is_some_and(Tree::is_confined)
 }
 

@@ -18,9 +18,10 @@ pub fn capabilities() -> Capabilities {
     })
 }
 
-/// The kernel's release, `uname -r`.
-pub fn kernel() -> String {
-    rustix::system::uname().release().to_string_lossy().into_owned()
+/// The kernel's release, `uname -r`. Asks once.
+pub fn kernel() -> &'static str {
+    static RELEASE: OnceLock<String> = OnceLock::new();
+    RELEASE.get_or_init(|| rustix::system::uname().release().to_string_lossy().into_owned())
 }
 
 fn landlock_version() -> u32 {

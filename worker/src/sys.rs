@@ -242,12 +242,12 @@ pub(crate) fn renice(nice: c_int) {
     unsafe { libc::nice(nice) };
 }
 
-/// Writes to the zygote's pipe.
+/// Writes to the zygote's socket.
 pub(crate) fn ring_doorbell(doorbell: RawFd) {
     // SAFETY: `child` put the doorbell at this number and nothing of llib closes it. A job that did writes
     // eight bytes into whatever it put there instead, which is its own affair.
     let doorbell = unsafe { std::os::fd::BorrowedFd::borrow_raw(doorbell) };
-    // A pipe that is full has rung already.
+    // One that is full has rung already.
     let _ = rustix::io::write(doorbell, &1u64.to_ne_bytes());
 }
 

@@ -190,7 +190,7 @@ pub(super) unsafe fn capabilities_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: Lua's state.
     unsafe {
         lua_createtable(lua, 0, 12);
-        push_text(lua, &kernel());
+        push_text(lua, kernel());
         lua_setfield(lua, -2, c"kernel".as_ptr());
         for feature in FEATURES {
             let key = CString::new(feature.key).unwrap_or_default();

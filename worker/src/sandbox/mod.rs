@@ -16,7 +16,7 @@ mod seccomp;
 
 use std::os::fd::RawFd;
 
-use llib::sys::capabilities::capabilities;
+use llib::sys::capabilities::{capabilities, kernel};
 use llib::wire::limits::Limits;
 use llib::wire::sandbox::SandboxPolicy;
 
@@ -25,6 +25,7 @@ pub(crate) use rules::LAST_CALL;
 /// Does ahead, in the zygote, what every sandbox would do.
 pub(crate) fn prepare() {
     capabilities();
+    kernel();
     llib::sys::cores::count();
     crate::sys::environment::read_time_zone();
     seccomp::prepare();

@@ -163,7 +163,7 @@ pub(super) const FILES: &[Rule] = &[
     when(
         libc::SYS_dup3,
         &[Check::AtLeast(0, 4), Check::AtLeast(1, 4)],
-        "the C library opens a file anew with it; not for the streams and the zygote's pipe",
+        "the C library opens a file anew with it; not for the streams and the zygote's bell",
     ),
     allow(libc::SYS_getdents64, "listing granted directories"),
     allow(libc::SYS_fadvise64, "reading ahead"),
@@ -240,26 +240,34 @@ pub(super) const INTERNET_SOCKETS: &[Rule] = &[when_or(
     "the internet; not Unix sockets, behind which the machine's services are, and no packets",
 )];
 
+/// Descriptors of the job's own: the streams and the zygote's bell, a socket, have lower numbers.
+const OWN: &[Check] = &[Check::AtLeast(0, 4)];
+
 /// With `net`: using them, and what a name service needs.
 pub(super) const NET: &[Rule] = &[
-    allow(libc::SYS_connect, "sockets of its own"),
-    allow(libc::SYS_bind, "sockets of its own"),
-    allow(libc::SYS_listen, "sockets of its own"),
-    allow(libc::SYS_accept, "sockets of its own"),
-    allow(libc::SYS_accept4, "sockets of its own"),
-    allow(libc::SYS_sendto, "sockets of its own"),
-    allow(libc::SYS_recvfrom, "sockets of its own"),
-    allow(libc::SYS_sendmsg, "sockets of its own"),
-    allow(libc::SYS_sendmmsg, "the name service"),
-    allow(libc::SYS_recvmsg, "sockets of its own"),
-    allow(libc::SYS_shutdown, "sockets of its own"),
-    allow(libc::SYS_getsockname, "sockets of its own"),
-    allow(libc::SYS_getpeername, "sockets of its own"),
-    allow(libc::SYS_getsockopt, "sockets of its own"),
-    allow(libc::SYS_setsockopt, "sockets of its own"),
+    when(libc::SYS_connect, OWN, "sockets of its own"),
+    when(libc::SYS_bind, OWN, "sockets of its own"),
+    when(libc::SYS_listen, OWN, "sockets of its own"),
+    when(libc::SYS_accept, OWN, "sockets of its own"),
+    when(libc::SYS_accept4, OWN, "sockets of its own"),
+    when(libc::SYS_sendto, OWN, "sockets of its own"),
+    when(libc::SYS_recvfrom, OWN, "sockets of its own"),
+    when(libc::SYS_sendmsg, OWN, "sockets of its own"),
+    when(libc::SYS_sendmmsg, OWN, "the name service"),
+    when(libc::SYS_recvmsg, OWN, "sockets of its own"),
+    when(libc::SYS_shutdown, OWN, "sockets of its own"),
+    when(libc::SYS_getsockname, OWN, "sockets of its own"),
+    when(libc::SYS_getpeername, OWN, "sockets of its own"),
+    when(libc::SYS_getsockopt, OWN, "sockets of its own"),
+    when(libc::SYS_setsockopt, OWN, "sockets of its own"),
     allow(libc::SYS_ppoll, "waiting for sockets"),
     allow(libc::SYS_pselect6, "waiting for sockets"),
-    when(libc::SYS_fcntl, &[Check::In(1, &[1, 2, 3, 4])], "F_SETFL too: sockets that do not block"),
+    when_or(
+        libc::SYS_fcntl,
+        &[Check::In(1, &[1, 2, 3, 4]), Check::AtLeast(0, 4)],
+        Fail(libc::EPERM),
+        "F_SETFL too: sockets that do not block; not for what is shared with the host",
+    ),
 ];
 
 #[cfg(target_arch = "x86_64")]

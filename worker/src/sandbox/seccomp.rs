@@ -194,7 +194,11 @@ mod tests {
             let expected = |granted| if granted { Action::Allow } else { Action::Deny };
             assert_eq!(of(bits, libc::SYS_openat, [0; 6]), expected(has(FILES)), "{bits:b}");
             assert_eq!(of(bits, libc::SYS_unlinkat, [0; 6]), expected(has(WRITE)), "{bits:b}");
-            assert_eq!(of(bits, libc::SYS_connect, [0; 6]), expected(has(NET)), "{bits:b}");
+            let own = [4, 0, 0, 0, 0, 0];
+            assert_eq!(of(bits, libc::SYS_connect, own), expected(has(NET)), "{bits:b}");
+            for call in [libc::SYS_shutdown, libc::SYS_bind, libc::SYS_sendmsg, libc::SYS_setsockopt] {
+                assert_eq!(of(bits, call, [3, 0, 0, 0, 0, 0]), Action::Deny, "the zygote's bell, {bits:b}");
+            }
             let tcp = [libc::AF_INET as u64, libc::SOCK_STREAM as u64, 0, 0, 0, 0];
             assert_eq!(of(bits, libc::SYS_socket, tcp), expected(has(NET)), "{bits:b}");
             let unix = [libc::AF_UNIX as u64, libc::SOCK_STREAM as u64, 0, 0, 0, 0];

@@ -60,7 +60,7 @@ struct Zygote {
     commands: IpcReceiver<Command>,
     /// Whether the ring has rung since the commands were last looked at: it does after each of them.
     rung: bool,
-    /// The end of a pipe that workers write to, and the one where the zygote hears it.
+    /// The end of a pair of sockets that workers write to, and the one where the zygote hears it.
     doorbell: OwnedFd,
     rung_at: OwnedFd,
     signals: SignalFd,

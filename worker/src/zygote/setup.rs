@@ -9,7 +9,7 @@ use llib::sys::ring::Ring;
 use llib::wire::control::{Command, Hello, PROTOCOL, Ready};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
 use rustix::process::{getpid, set_child_subreaper};
 
 use super::{Zygote, crew, deadlines, pools, preload, spares};
@@ -80,9 +80,7 @@ fn prepare(
         children.thread_block().map_err(|error| sentence("failed to block SIGCHLD", &error))?;
         let signals = SignalFd::with_flags(&children, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             .map_err(|error| sentence("failed to watch for ended workers", &error))?;
-        // A pipe: workers have the end to write to, and a hostile one cannot take away what others wrote.
-        let doorbell = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC)
-            .map_err(|error| sentence("failed to make a doorbell", &error))?;
+        let doorbell = doorbell().map_err(|error| sentence("failed to make a doorbell", &error))?;
         let (sender, commands) =
             ipc::channel().map_err(|error| sentence("failed to make a channel", &error))?;
         let tree = segment.tree_name();
@@ -137,4 +135,13 @@ fn prepare(
         trials: preload::Trials::default(),
     };
     Ok((zygote, sender))
+}
+
+/// Where the zygote hears the bell, and what workers ring. A hostile worker can take nothing away that others wrote: its
+/// end gives nothing to read. Not a pipe, whose other end it could open by way of /proc/self/fd.
+fn doorbell() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let (heard, rung) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    shutdown(&rung, Shutdown::Read)?;
+    Ok((heard, rung))
 }

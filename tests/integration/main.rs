@@ -1,5 +1,6 @@
 //! Tests of whole processes: what scripts see, and what the system shows of them meanwhile.
 
+mod attacks;
 mod command;
 mod examples;
 mod exhaustion;

@@ -1,0 +1,4 @@
+-- Tries to run for ever.
+-- must: cpu
+
+while true do end

@@ -1,0 +1,4 @@
+-- Tries to end with an error that is nothing.
+-- must: error ""
+
+error(nil)

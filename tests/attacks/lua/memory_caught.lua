@@ -1,0 +1,9 @@
+-- Tries to catch the error of memory and go on, for ever.
+-- must: cpu
+
+while true do
+  pcall(function()
+    local t = {}
+    for i = 1, math.huge do t[i] = { i } end
+  end)
+end

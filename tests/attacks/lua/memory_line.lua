@@ -1,0 +1,5 @@
+-- Tries to read a line without an end.
+-- must: memory
+-- with: { sandbox = { read = { "/dev/zero" } } }
+
+return #io.open("/dev/zero"):read("*l")

@@ -1,0 +1,4 @@
+-- Tries to give back what cannot travel.
+-- must: encode
+
+return coroutine.create(print)

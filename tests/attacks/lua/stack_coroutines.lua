@@ -1,0 +1,6 @@
+-- Tries to use up the stack of C by coroutines within coroutines.
+-- must: error "overflow" or memory
+-- with: { memory = "64M" }
+
+local function f() return coroutine.wrap(f)() end
+return f()

@@ -1,0 +1,5 @@
+-- Tries to use up the stack of C by gsub within gsub.
+-- must: error "overflow"
+
+local function f() return (("x"):gsub(".", f)) end
+return f()

@@ -1,0 +1,4 @@
+-- Tries to use up the stack of C in a pattern.
+-- must: error "too complex"
+
+return ("a"):rep(400000):find(("a?"):rep(200000) .. "b")

@@ -1,0 +1,7 @@
+// Tries to go elsewhere.
+// must: denied chdir
+#include "attack.h"
+
+ATTACK(chdir) {
+    MUST_FAIL(chdir("/"));
+}

@@ -1,0 +1,14 @@
+// Tries to reply with a gigabyte that does not exist, in the segment for long replies.
+// must: error "" or encode or rejected or memory or closed or deadline or cpu or lost or exit or values nil or values contained or denied
+#include "attack.h"
+
+ATTACK(reply_long_apart) {
+    char *box = mailbox();
+    if (!box) return "no mailbox";
+    volatile uint32_t *words = (volatile uint32_t *)box;
+    words[8] = 1;
+    *(volatile uint64_t *)(box + 48) = 1 << 30;
+    words[1] = 1;
+    words[2]++;
+    for (;;) {}
+}

@@ -22,19 +22,24 @@ use crate::wire::settings::{Settings, Stdio};
 /// Whether this process is a sandboxed worker.
 static FORBIDDEN: AtomicBool = AtomicBool::new(false);
 
-/// From now on `async` raises in this process.
+/// From now on `async` and all else that needs a session raises in this process.
 pub fn forbid_async() {
     FORBIDDEN.store(true, Ordering::SeqCst);
 }
 
-/// # Safety
-/// Called by Lua.
-pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
+fn check_allowed() -> Result<(), Raise> {
     if FORBIDDEN.load(Ordering::SeqCst) {
         let reason =
             "a sandboxed job cannot start others: their supervisors are programs, and it may run none";
         return Err(Raise::Message(reason.to_owned()));
     }
+    Ok(())
+}
+
+/// # Safety
+/// Called by Lua.
+pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
+    check_allowed()?;
     // SAFETY: Lua's state. The stack is arranged as 1 the function, 2 the options, 3 the task, and from
     // there on what is sent.
     unsafe {
@@ -159,6 +164,7 @@ unsafe fn push_arguments(lua: *mut lua_State) -> Result<c_int, Raise> {
 /// # Safety
 /// `lua` is a valid state with free slots.
 pub(super) unsafe fn session(lua: *mut lua_State) -> Result<Arc<Session>, Raise> {
+    check_allowed()?;
     let host = || Host {
         program: dispatch::find_worker(module::file().as_deref()),
         // SAFETY: the caller's state, with free slots.

@@ -20,7 +20,7 @@ do
       if a then act(a, b, c) end
     end
     on("^%-%-%- ", function() described = true end)
-    on("^%-%-%-@class ([%w.]+)", function(name)
+    on("^%-%-%-@class ([%w_.]+)", function(name)
       class = { fields = {}, operators = {}, functions = {} }
       classes[name] = class
     end)
@@ -85,6 +85,7 @@ for name, create in pairs {
   mutex = thread.mutex,
   channel = thread.channel,
   hash = function() return llib.crypto.md5() end,
+  pool = T.lua >= 5.4 and function() return T.scoped(thread.pool { size = 1 }) end or nil,
 } do
   spec("the methods of a " .. name .. " are annotated, and no others", function()
     local object, class = create(), classes["llib." .. name]
@@ -117,6 +118,16 @@ end
 spec("the options of async are annotated, and no others", function()
   local _, problem = pcall(thread.async, function() end, { unheard = 1 })
   equal(keys(classes["llib.options"].fields), known(problem), "the options")
+end)
+
+spec("the options of pools are annotated, and no others", function()
+  if T.lua < 5.4 then T.skip("there are no pools in this Lua") end
+  local _, problem = pcall(thread.pool, { unheard = 1 })
+  equal(keys(classes["llib.pool_options"].fields), known(problem), "the options of pool")
+  local pool = T.scoped(thread.pool { size = 1 })
+  _, problem = pcall(pool.map, pool, function() end, {}, { unheard = 1 })
+  equal(keys(classes["llib.map_options"].fields), known(problem), "the options of map")
+  equal(keys(classes["llib.pool_stats"].fields), keys(pool:stats()), "what stats gives")
 end)
 
 spec("the grants of a sandbox are annotated, and no others", function()
@@ -161,6 +172,13 @@ spec("a failure has no fields but annotated ones", function()
     for field in pairs(failure) do met[field] = true end
     for field in pairs(failure.usage) do T.yes(classes["llib.usage"].fields[field], "usage has " .. field) end
   end
+  if T.lua >= 5.4 then
+    local pool = T.scoped(thread.pool { size = 1 })
+    local _, failure = pool:map(function() error("no") end, { 1 })
+    for field in pairs(failure) do met[field] = true end
+  end
+  -- Only `pool:map` names an item.
+  if T.lua < 5.4 then met.index = true end
   -- Only code that is not Lua gets as far as a system call that is denied.
   met.call = true
   equal(keys(met), keys(classes["llib.failure"].fields), "the fields")

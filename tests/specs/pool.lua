@@ -1,4 +1,5 @@
 -- Pools: jobs one after the other in reused workers, each as if its worker were new.
+-- Needs Lua 5.4.
 
 local llib = require "llib"
 local thread = llib.thread

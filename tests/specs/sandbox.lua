@@ -11,6 +11,7 @@ local can = thread.capabilities()
 if T.lua < 5.2 then
   spec("a build for a Lua whose loaders cannot be told to take text alone has no sandbox, and says so", function()
     T.raises_here(function() thread.async("return 1", { sandbox = true }) end, "the sandbox is not available in a build for Lua")
+    equal(can.sandbox, false, "capabilities().sandbox")
   end)
   T.finish()
 end

@@ -83,7 +83,10 @@ function T.spec(claim, body)
   local ok, problem = xpcall(body, explain)
   while #scoped > 0 do
     local object = table.remove(scoped)
-    if io.type(object) == "file" then object:close() elseif not io.type(object) then object:clean() end
+    if io.type(object) == "file" then object:close()
+    elseif io.type(object) then -- It is closed.
+    elseif tostring(object):find("^llib%.pool") then object:close(0)
+    else object:clean() end
   end
   if began then print(("%6.2f s  %s"):format(T.now() - began, claim)) end
   if ok then
@@ -99,7 +102,7 @@ function T.spec(claim, body)
   io.stdout:flush()
 end
 
--- A task or file that is cleaned or closed when the claim ends.
+-- A task, pool or file that is cleaned or closed when the claim ends.
 function T.scoped(object)
   scoped[#scoped + 1] = object
   return object

@@ -16,7 +16,8 @@ local function holder(hold, then_do)
     hold()
     ready:push(true)
     go:pop()
-    if then_do then return then_do() end
+    -- No tail call: it would drop this function, and with it the last handle of a mutex that `hold` took.
+    if then_do then return (then_do()) end
   end)
   equal(ready:pop(5000), true, "the job holds it")
   return task, function() go:push(true) end

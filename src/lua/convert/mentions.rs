@@ -32,6 +32,10 @@ unsafe extern "C-unwind" fn append(
     len: usize,
     target: *mut c_void,
 ) -> c_int {
+    // Lua 5.5 ends with no bytes, at address 0.
+    if len == 0 {
+        return 0;
+    }
     // SAFETY: `lua_dump` above passes the vector's address and valid bytes.
     unsafe { (*target.cast::<Vec<u8>>()).extend_from_slice(std::slice::from_raw_parts(bytes.cast(), len)) };
     0

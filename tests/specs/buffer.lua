@@ -395,7 +395,8 @@ spec("arithmetic is that of the value, on either side and on both", function()
     ]], "=operators")(equal, b, two)
   end
   equal(b:get(), 7, "the value after all that")
-  equal(thread.buffer("10") + 5, 15)
+  -- A float in Lua 5.3.
+  equal(thread.buffer("10") + 5, "10" + 5)
   equal(thread.buffer(1.5) + 1, 2.5)
 end)
 

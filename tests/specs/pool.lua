@@ -197,7 +197,12 @@ spec("hooks, locale, warnings and default files do not leak", function()
   leaks(function() os.setlocale("C.UTF-8") os.setlocale("C.utf8") return true end, function() return os.setlocale() end)
   local path = T.path()
   local pool <close> = thread.pool { size = 1 }
-  local descriptors = function() local n = 0 for _ in io.popen("ls /proc/" .. thread.self().pid .. "/fd"):lines() do n = n + 1 end return n end
+  local descriptors = function()
+    local list, n = io.popen("ls /proc/" .. thread.self().pid .. "/fd"), 0
+    for _ in list:lines() do n = n + 1 end
+    list:close()
+    return n
+  end
   local before = pool:submit(descriptors):await()
   pool:submit(function(path) io.output(path) io.input("/dev/null") KEPT = io.open(path) return true end, path):await()
   equal(pool:submit(descriptors):await(), before, "the number of open files")
@@ -352,7 +357,7 @@ end)
 
 spec("limits of CPU time and memory are those of each job", function()
   local pool <close> = thread.pool { size = 1, cpu = 100, memory = "8M" }
-  equal(T.failure(await(pool:submit(T.forever)), "cpu").limit, 100.0, "err.limit")
+  equal(T.failure(await(pool:submit(function() while true do end end)), "cpu").limit, 100.0, "err.limit")
   local pid = pool:submit(whoami):await()
   for _ = 1, 8 do pool:submit(function() local x = 0 for i = 1, 1e6 do x = x + i end end):await() end
   equal(pool:submit(whoami):await(), pid, "the process")

@@ -15,7 +15,9 @@ use crate::{child, sandbox, sys};
 pub(super) fn enter(lua: *mut lua_State, job: &'static Job, policy: &SandboxPolicy) -> Result<(), String> {
     if job.desk.walls.is_some() {
         child::set_title(&format!("llib:{}", job.settings.name));
-        return sandbox::limit(&job.settings.limits);
+        let limited = sandbox::limit(&job.settings.limits);
+        sandbox::forget();
+        return limited;
     }
     // SAFETY: the worker's state, idle, and nothing of the job has run.
     unsafe {
@@ -24,7 +26,9 @@ pub(super) fn enter(lua: *mut lua_State, job: &'static Job, policy: &SandboxPoli
     job.open_segments().map_err(|error| error.to_string())?;
     job.attach_objects().map_err(|error| error.to_string())?;
     raise(policy, job.mailbox, &job.desk)?;
-    sandbox::limit(&job.settings.limits)
+    let limited = sandbox::limit(&job.settings.limits);
+    sandbox::forget();
+    limited
 }
 
 /// Puts a spare into a sandbox without grants, to wait for its job there. It ends if that cannot be.
@@ -35,6 +39,7 @@ pub(crate) fn wall_in(lua: *mut lua_State, mailbox: Mailbox<'static>, desk: &Des
     let walls = unsafe { build(lua, &policy, None) }
         .and_then(|()| desk.open_room(longest).map_err(|error| error.to_string()))
         .and_then(|walls| raise(&policy, mailbox, desk).map(|()| walls));
+    sandbox::forget();
     walls.unwrap_or_else(|_| sys::exit_now(1))
 }
 

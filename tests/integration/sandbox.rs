@@ -90,6 +90,29 @@ fn memory(pid: &str) -> Vec<u8> {
 }
 
 #[test]
+fn the_number_that_arms_timers_is_forgotten() {
+    let session = Script::new(SLEEPERS).start();
+    let line = session.line();
+    for pid in line.split('\t') {
+        let Some(steps) = support::filter::installed(pid.parse().unwrap()) else {
+            eprintln!("skipped: this user may not look at the filters of processes");
+            break;
+        };
+        // Two steps compare it with the lower half of the second argument.
+        let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+        let compare = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+        let pairs =
+            steps.windows(2).filter(|pair| (pair[0].code, pair[0].k, pair[1].code) == (load, 24, compare));
+        let keys: Vec<u32> = pairs.map(|pair| pair[1].k).filter(|key| *key > 0xffff).collect();
+        assert_eq!(keys.len(), 1, "{keys:?}");
+        assert!(!contains(&memory(pid), &keys[0].to_ne_bytes()), "the number is still in memory");
+    }
+    session.say("");
+    session.end().output();
+    session.expect_nothing_left();
+}
+
+#[test]
 fn a_denied_system_call_ends_the_job_and_is_named() {
     for interpreter in Interpreter::all() {
         let outcome = Script::new(

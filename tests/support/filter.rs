@@ -1,6 +1,7 @@
-//! A kernel that lacks a system call: seccomp(2) has it fail as if it was unknown.
+//! Filters for system calls: a kernel that lacks one, for seccomp(2) has it fail as if it was unknown; and the filter that
+//! a process has.
 
-// Filters and pre_exec(3) need it; the only unsafe code of the harness.
+// Filters, ptrace(2) and pre_exec(3) need it; the only unsafe code of the harness.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -28,4 +29,24 @@ fn forbid(number: u32) -> io::Result<()> {
     // SAFETY: the filter is valid during the call, and the kernel copies it.
     let set = privileged && unsafe { libc::prctl(libc::PR_SET_SECCOMP, 2, &raw const filter) } == 0;
     if set { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The steps of the filter that a process has, by ptrace(2): for root alone, `None` for others.
+pub fn installed(pid: i32) -> Option<Vec<libc::sock_filter>> {
+    /// PTRACE_SECCOMP_GET_FILTER of linux/ptrace.h.
+    const GET_FILTER: libc::c_uint = 0x420c;
+    let none = std::ptr::null_mut::<libc::sock_filter>();
+    // SAFETY: without memory to write to the call returns how many steps there are; then that many are there to be written.
+    // The process is stopped meanwhile, and a filter never changes.
+    unsafe {
+        if libc::ptrace(libc::PTRACE_ATTACH, pid, 0, 0) == -1 {
+            return None;
+        }
+        libc::waitpid(pid, std::ptr::null_mut(), libc::__WALL);
+        let count = usize::try_from(libc::ptrace(GET_FILTER, pid, 0, none)).unwrap_or(0);
+        let mut steps = vec![libc::sock_filter { code: 0, jt: 0, jf: 0, k: 0 }; count];
+        let read = count > 0 && libc::ptrace(GET_FILTER, pid, 0, steps.as_mut_ptr()) != -1;
+        libc::ptrace(libc::PTRACE_DETACH, pid, 0, 0);
+        read.then_some(steps)
+    }
 }

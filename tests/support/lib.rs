@@ -7,7 +7,7 @@
 //! | [`scratch`] | directories that vanish with their test |
 //! | [`script`] | what to run, and how: [`Script`] |
 //! | [`session`] | a host that runs, line by line, and its end: [`Session`], [`Outcome`] |
-//! | `filter` | a kernel that lacks a system call |
+//! | [`filter`] | a kernel that lacks a system call; the filter of a process |
 //! | [`process`] | the process table, by /proc |
 //! | [`shm`] | the files of shared memory |
 //! | [`version`] | which Lua it is |
@@ -16,7 +16,7 @@
 //! Nothing here claims anything about llib's behaviour; that is what the tests do.
 
 pub mod binaries;
-mod filter;
+pub mod filter;
 pub mod process;
 pub mod scratch;
 pub mod script;

@@ -8,6 +8,8 @@ for _, options in ipairs { {}, { sandbox = true }, { sandbox = { exec = true } }
   end
 end
 for _, name in ipairs { "pool", "preload" } do
-  if thread[name] and pcall(thread[name], { size = 2 }) then return name .. " did something" end
+  if thread[name] and (pcall(thread[name]) and name == "pool" or pcall(thread[name], { size = 2 }) or pcall(thread[name], "string")) then
+    return name .. " did something"
+  end
 end
 return "contained"

@@ -49,6 +49,7 @@ llib.crypto = crypto
 ---@field values? table all that was passed, with `n`
 ---@field signal? string of which it died, such as `"SEGV"`
 ---@field code? integer its exit code
+---@field index? integer which item of a list `pool:map` failed at
 ---@field call? string the system call that was denied
 ---@field limit? number the limit that it passed: milliseconds or bytes
 ---@field output? { stdout: string?, stderr: string? } what was captured
@@ -78,6 +79,40 @@ llib.crypto = crypto
 ---@field sandbox? boolean | llib.grants true lets it do nothing but compute; a table what else it may
 ---@field functions? boolean whether functions that come back from a sandbox are taken as code
 ---@field metatables? boolean whether tables that come back from a sandbox keep their metatables
+
+--- Options of `pool`. Those that `async` has too hold for each job.
+---@class llib.pool_options
+---@field size? integer workers, as many as there are processors unless given
+---@field preload? string | string[] | fun() modules that are loaded, or a function that is run, before the first job
+---@field max_jobs? integer after so many jobs a worker is replaced
+---@field max_memory? llib.size a worker whose Lua heap has grown beyond it is replaced
+---@field name? string shown in errors, by `tostring`, and in process lists
+---@field timeout? number wall-clock limit of a job in milliseconds; kind `deadline`
+---@field cpu? number limit of a job's CPU time in milliseconds; kind `cpu`
+---@field memory? llib.size limit of a worker's Lua heap; kind `memory` if uncaught
+---@field files? integer descriptors that may be open at once
+---@field fsize? llib.size how long a file may get that a job writes
+---@field result_limit? llib.size how long a result may be as it travels; more is the failure `encode`
+---@field stdout? "inherit" | "null"
+---@field stderr? "inherit" | "null"
+---@field globals? "named" | "all" | "none" | string[] which globals travel; a table names further ones
+---@field nice? integer scheduling priority, 0 to 19
+
+--- Options of `pool:map`.
+---@class llib.map_options
+---@field chunk? integer items that a worker takes at once
+---@field on_progress? fun(done: integer, total: integer) called now and then while it goes on
+
+--- How a pool stands.
+---@class llib.pool_stats
+---@field size integer workers that it is to have
+---@field workers integer workers that there are
+---@field running integer jobs that are being run
+---@field queued integer jobs that wait for a worker
+---@field done integer jobs that gave their values
+---@field failed integer jobs that failed
+---@field died integer workers that died
+---@field recycled integer workers that were replaced
 
 --- What a sandbox lets its job do.
 ---@class llib.grants
@@ -232,6 +267,15 @@ function thread.lock(id, ms) end
 ---@param id integer
 function thread.unlock(id) end
 
+--- Loads modules once, for all workers to come. One that fails raises, and is loaded nowhere.
+---@param ... string names as for `require`
+function thread.preload(...) end
+
+--- Starts workers that run one job after the other, each as if its worker were new. Needs Lua 5.4 or later.
+---@param opts? llib.pool_options
+---@return llib.pool
+function thread.pool(opts) end
+
 --- One value in shared memory.
 ---@param value? any
 ---@return llib.buffer
@@ -246,58 +290,31 @@ function thread.mutex() end
 ---@return llib.channel
 function thread.channel(capacity) end
 
---- Workers that are kept and take one job after the other.
----@param opts? llib.pool_options
----@return llib.pool
-function thread.pool(opts) end
-
---- Loads modules once, for all workers to come.
----@param ... string names, as for `require`
-function thread.preload(...) end
-
---- Options of `thread.pool`: its own, and those of `async` that hold for each of its jobs.
----@class llib.pool_options
----@field size? integer workers; as many as there are cores
----@field preload? string | string[] | fun() modules to load for all workers, or what each runs first
----@field max_jobs? integer jobs after which a worker is replaced
----@field max_memory? integer | string bytes after which one is
----@field name? string of its jobs
----@field timeout? number wall-clock milliseconds of a job
----@field cpu? number milliseconds of CPU time of a job
----@field memory? integer | string bytes of Lua's heap in a worker
----@field files? integer open descriptors of a worker
----@field fsize? integer | string bytes up to which it may write a file
----@field result_limit? integer | string bytes of a result
----@field nice? integer 0 to 19
----@field stdout? "inherit" | "null"
----@field stderr? "inherit" | "null"
----@field globals? "named" | "all" | "none" | string[]
-
---- Reused workers.
+--- Workers that are used again. Going out of scope (`<close>`) closes it at once.
 ---@class llib.pool
 local pool = {}
 
---- Queues a job, `f(...)`.
----@param f function | string a function, or Lua source
+--- Hands a job to the next free worker and returns at once. It is called as `f(...)`.
+---@param f fun(...: any): ... | string a function, or Lua source
 ---@param ... any
----@return llib.task
+---@return llib.task task without `sandbox` and `getfd`
 function pool:submit(f, ...) end
 
---- Calls `f(item, index)` for each item. The results are in the order of the list.
----@param f function | string
+--- Calls `f(item, index)` for each item of a list, in the workers.
+---@param f fun(item: any, index: integer): any | string a function, or Lua source
 ---@param list any[]
----@param opts? { chunk: integer?, on_progress: fun(done: integer, total: integer)? }
----@return any[]? results
----@return llib.failure? failure the first one, by `index`
+---@param opts? llib.map_options
+---@return any[]? results in the order of the list; nil if a call failed
+---@return llib.failure? failure
 function pool:map(f, list, opts) end
 
---- Takes no more jobs and waits for those that there are; past `ms` it kills them.
----@param ms? number
----@return boolean by_themselves whether no job was killed
+--- Takes no more jobs, and waits for those that it has.
+---@param ms? number how long; past it what is left is killed, kind `closed`
+---@return boolean finished whether all jobs came to their own end
 function pool:close(ms) end
 
---- Numbers: `size`, `workers`, `running`, `queued`; since the start `done`, `failed`, `died`, `recycled`.
----@return table<string, integer>
+--- How it stands, at once.
+---@return llib.pool_stats
 function pool:stats() end
 
 --- One value in shared memory, the same for all that have a handle. Fields, methods and operators act on it.

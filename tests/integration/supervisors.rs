@@ -209,6 +209,7 @@ fn a_stopped_zygote_delays_jobs_and_loses_none() {
     let session = Script::new(
         r#"
         assert(thread.async(function() return 1 end):await() == 1)
+        say("served")
         hear()
         local tasks = {}
         for i = 1, 30 do tasks[i] = thread.async(function(_, _, i) return i end, { args = { i } }) end
@@ -221,6 +222,7 @@ fn a_stopped_zygote_delays_jobs_and_loses_none() {
         "#,
     )
     .start();
+    session.expect("served");
     let zygote = session.zygote();
     zygote.signal(Signal::SIGSTOP);
     assert!(until_true(PATIENCE, || Process::find(zygote.pid).is_some_and(|now| now.state == 'T')));

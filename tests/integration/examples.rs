@@ -132,19 +132,26 @@ fn the_plugin_host_survives_its_plugins() {
 fn the_test_runner_counts_a_crash_as_one_failure() {
     each("tests.lua", &[], |outcome, _| {
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(1), ""), "{outcome:?}");
-        let bug = format!(
-            "FAILED a leap year does not come at the turn of most centuries: {}:14: expected false, got true",
-            example("specs/calendar_spec.lua").display()
-        );
+        // Lua shortens the path of a chunk at its front when it is long: where the checkout lies must not matter.
+        let (bug, place) =
+            ("FAILED a leap year does not come at the turn of most centuries: ", "calendar_spec.lua:14: ");
+        let shown: Vec<String> = outcome
+            .stdout
+            .lines()
+            .map(|line| match (line.strip_prefix(bug), line.find(place)) {
+                (Some(_), Some(at)) => format!("{bug}{}", &line[at..]),
+                _ => line.to_owned(),
+            })
+            .collect();
         let expected = [
             "calendar_spec.lua  1 passed",
             "crash_spec.lua  1 passed, then it ended",
             "stack_spec.lua  4 passed",
-            &bug,
+            &format!("{bug}{place}expected false, got true"),
             "FAILED crash_spec.lua: signal: the worker process died of SIGSEGV",
             "6 passed, 2 failed",
         ];
-        assert_eq!(outcome.stdout.lines().collect::<Vec<_>>(), expected);
+        assert_eq!(shown, expected);
     });
 
     let passing = example("specs/stack_spec.lua");

@@ -292,7 +292,7 @@ impl Handles for Objects<'_> {
     unsafe fn import(&mut self, lua: *mut lua_State, kind: u8, bytes: &[u8]) -> Result<(), String> {
         let known = Kind::from_code(u32::from(kind));
         let (Some(kind), Ok(id)) = (known, <[u8; 8]>::try_from(bytes)) else {
-            return Err(format!("a handle of an unknown kind ({kind})"));
+            return Err(format!("the message is damaged: a handle of an unknown kind ({kind})"));
         };
         // SAFETY: below `lua_pcall` with free slots. The userdata comes first, so that no object is on this frame
         // when Lua raises for want of memory.

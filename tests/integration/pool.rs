@@ -23,7 +23,9 @@ fn of_many_jobs_whose_workers_are_killed_at_any_moment_each_settles_and_nothing_
             local global = function(n) leaked = n return tostring(n) end
             local done, killed = 0, 0
             say("running")
-            for round = 1, 200 do
+            local rounds = 0
+            while rounds < 200 or pool:stats().died < 20 do
+                rounds = rounds + 1
                 local tasks = {}
                 for i = 1, 100 do tasks[i] = pool:submit(i % 2 == 0 and plain or global, i) end
                 for i = 1, 100 do
@@ -36,13 +38,12 @@ fn of_many_jobs_whose_workers_are_killed_at_any_moment_each_settles_and_nothing_
                     end
                 end
             end
-            assert(done + killed == 20000 and done > 15000)
+            assert(done + killed == rounds * 100 and done > 3 * killed)
             local list = {}
             for i = 1, 1000 do list[i] = i end
             local stats = pool:stats()
             assert(stats.queued == 0 and stats.running == 0, "jobs are left")
             assert(stats.done == done and stats.failed == killed, "the numbers differ")
-            assert(stats.died > 0, "nobody was killed")
             say("done")
             hear()
             assert(#pool:map(plain, list) == 1000)

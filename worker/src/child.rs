@@ -1,6 +1,6 @@
 //! A worker's life, step by step: from fork to the job's reply.
 
-use std::ffi::CString;
+use std::ffi::CStr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -12,6 +12,7 @@ use llib::shm::{Go, Mailbox, Segment, Stream, Tree};
 use llib::sync::Owner;
 use llib::sys::futex;
 use nix::sys::signal::SigSet;
+use rustix::io::DupFlags;
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal,
     setpgid, setrlimit,
@@ -39,6 +40,8 @@ pub(crate) struct Seat<'a> {
     pub(crate) zygote: i32,
     pub(crate) doorbell: &'a OwnedFd,
     pub(crate) ends: Ends,
+    /// The signals that it blocks: none.
+    pub(crate) signals: &'a SigSet,
     pub(crate) rehearsal: &'a [u8],
     pub(crate) file_limit: Rlimit,
     /// Whether it shall wait for its job behind the walls of a sandbox without grants.
@@ -47,6 +50,7 @@ pub(crate) struct Seat<'a> {
 
 /// Lives as a worker; the process ends here.
 pub(crate) fn run(seat: Seat<'_>) -> ! {
+    sys::heap::open_scratch();
     let session = seat.segment.name().to_owned();
     // The zygote keeps the segment from its children: a job that runs wild finds its own mailbox alone.
     let Ok(mailbox) = seat.segment.adopt(seat.index, seat.segment_file) else { sys::exit_now(1) };
@@ -55,7 +59,7 @@ pub(crate) fn run(seat: Seat<'_>) -> ! {
     lua::state::reseed(seat.lua);
     let mut desk = Desk { session, slot: seat.index, doorbell: DOORBELL, walls: None };
     if mailbox.go().load(Ordering::SeqCst) != Go::Job as u32 {
-        set_title("llib-worker");
+        set_title("llib-worker", "");
         job::enter(Job::rehearse(mailbox, desk.clone(), seat.rehearsal));
         lua::state::rehearse(seat.lua);
         job::leave();
@@ -87,15 +91,14 @@ fn settle_in(seat: &Seat<'_>) {
     }
     // What the job starts stays below it, see `zygote::strays`.
     let _ = set_child_subreaper(Some(getpid()));
-    let _ = SigSet::empty().thread_set_mask();
+    let _ = seat.signals.thread_set_mask();
     for (stream, end) in &seat.ends {
         let target = if *stream == Stream::Output { libc::STDOUT_FILENO } else { libc::STDERR_FILENO };
-        let _ = sys::duplicate_to(end, target);
+        let _ = sys::duplicate_to(end, target, DupFlags::empty());
     }
     if seat.doorbell.as_raw_fd() != DOORBELL {
-        let _ = sys::duplicate_to(seat.doorbell, DOORBELL);
         // Not for the programs that the job runs.
-        sys::close_on_exec(DOORBELL);
+        let _ = sys::duplicate_to(seat.doorbell, DOORBELL, DupFlags::CLOEXEC);
     }
     sys::close_from(DOORBELL + 1);
     let _ = setrlimit(Resource::Nofile, seat.file_limit);
@@ -124,12 +127,12 @@ pub(crate) fn enter_directory(directory: &Path) {
     }
 }
 
-/// Names this process as process lists show it, at most 15 bytes.
-pub(crate) fn set_title(title: &str) {
-    let mut bytes = title.as_bytes().to_vec();
-    bytes.retain(|byte| *byte != 0);
-    bytes.truncate(15);
-    if let Ok(title) = CString::new(bytes) {
-        let _ = rustix::thread::set_name(&title);
+/// Names this process as process lists show it: what both parts give in 15 bytes.
+pub(crate) fn set_title(kind: &str, name: &str) {
+    let mut title = [0; 16];
+    let bytes = kind.bytes().chain(name.bytes()).filter(|byte| *byte != 0);
+    title[..15].iter_mut().zip(bytes).for_each(|(place, byte)| *place = byte);
+    if let Ok(title) = CStr::from_bytes_until_nul(&title) {
+        let _ = rustix::thread::set_name(title);
     }
 }

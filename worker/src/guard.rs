@@ -21,7 +21,7 @@ use crate::zygote::{self, Ending, strays};
 
 /// Runs the guard, and in its child the zygote. Returns the exit code.
 pub(crate) fn run(address: &str, host: i32, tree: &str) -> i32 {
-    crate::child::set_title("llib-guard");
+    crate::child::set_title("llib-guard", "");
     sys::fill_standard_streams();
     sys::close_from(RING_FD + 1);
     sys::raise_file_size();

@@ -10,14 +10,16 @@ pub(crate) mod timer;
 
 use std::ffi::{c_int, c_void};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 
 use llib::sys::process::Usage;
+use rustix::io::DupFlags;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-const PAGE: usize = 4096;
+pub(crate) const PAGE: usize = 4096;
 
 /// Which side of a fork this is.
 pub(crate) enum Forked {
@@ -85,20 +87,12 @@ pub(crate) fn inherited(fd: RawFd) -> OwnedFd {
     file
 }
 
-/// Makes `target` refer to what `file` does, across exec too.
-pub(crate) fn duplicate_to(file: &OwnedFd, target: RawFd) -> io::Result<()> {
-    // SAFETY: whatever `target` was is closed; callers name standard streams or numbers that they manage.
-    if unsafe { libc::dup2(file.as_raw_fd(), target) } == -1 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
-}
-
-/// Marks a descriptor as not for other programs.
-pub(crate) fn close_on_exec(fd: RawFd) {
-    // SAFETY: the call takes numbers; callers own the descriptor.
-    unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+/// Makes `target`, another descriptor, refer to what `file` does.
+pub(crate) fn duplicate_to(file: &OwnedFd, target: RawFd, flags: DupFlags) -> io::Result<()> {
+    // SAFETY: whatever `target` was is closed; callers name standard streams or numbers that they manage. It is not closed
+    // here.
+    let mut target = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(target) });
+    Ok(rustix::io::dup3(file, &mut target, flags)?)
 }
 
 /// Closes every descriptor from `first` on.
@@ -267,7 +261,7 @@ pub(crate) fn fill_standard_streams() {
 /// Makes a standard stream lead nowhere.
 pub(crate) fn silence(target: RawFd) {
     if let Ok(null) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
-        let _ = duplicate_to(&OwnedFd::from(null), target);
+        let _ = duplicate_to(&OwnedFd::from(null), target, DupFlags::empty());
     }
 }
 

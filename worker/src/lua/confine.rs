@@ -14,7 +14,7 @@ use crate::{child, sandbox, sys};
 /// Puts this process into its job's sandbox, as far as it does not stand in it yet, and sets the job's limits.
 pub(super) fn enter(lua: *mut lua_State, job: &'static Job, policy: &SandboxPolicy) -> Result<(), String> {
     if job.desk.walls.is_some() {
-        child::set_title(&format!("llib:{}", job.settings.name));
+        child::set_title("llib:", &job.settings.name);
         let limited = sandbox::limit(&job.settings.limits);
         sandbox::forget();
         return limited;

@@ -63,7 +63,7 @@ pub(crate) fn run(lua: *mut lua_State, job: &'static Job) -> ! {
 
 fn apply_settings(job: &Job) {
     let settings = &job.settings;
-    child::set_title(&format!("llib:{}", settings.name));
+    child::set_title("llib:", &settings.name);
     if let Some(directory) = &settings.directory {
         child::enter_directory(Path::new(OsStr::from_bytes(directory)));
     }
@@ -156,7 +156,12 @@ pub(super) unsafe fn set_search_paths(lua: *mut lua_State, job: &Job) {
     unsafe {
         lua_getglobal(lua, c"package".as_ptr());
         for (field, value) in [(c"path", &job.settings.path), (c"cpath", &job.settings.cpath)] {
-            if let Some(value) = value {
+            let Some(value) = value else { continue };
+            lua_getfield(lua, -1, field.as_ptr());
+            // Usually it is this already, and each page that is not written to is one less to copy.
+            let same = bytes(lua, -1) == Some(value.as_slice());
+            lua_pop(lua, 1);
+            if !same {
                 push_bytes(lua, value);
                 lua_setfield(lua, -2, field.as_ptr());
             }

@@ -124,6 +124,19 @@ impl Arena {
         true
     }
 
+    /// Has all further small blocks come from pages that nothing stands in yet, one after the other.
+    fn start_afresh(&mut self) {
+        self.free = [null_mut(); SMALL / GRAIN + 1];
+        let skipped = self.next.align_offset(sys::PAGE);
+        if self.left < skipped + FIRST_CHUNK && !self.grow() {
+            return;
+        }
+        let skipped = self.next.align_offset(sys::PAGE).min(self.left);
+        // SAFETY: the chunk has these bytes left.
+        self.next = unsafe { self.next.add(skipped) };
+        self.left -= skipped;
+    }
+
     /// # Safety
     /// `block` came from `take` for this class and is not used any more.
     #[inline]
@@ -162,6 +175,18 @@ unsafe fn arena<'a>(lua: *mut lua_State) -> Option<&'a mut Arena> {
     unsafe {
         lua_getallocf(lua, &mut arena);
         version::TAKES_ALLOCATOR.then(|| &mut *arena.cast::<Arena>())
+    }
+}
+
+/// Prepares a state that is done for now for processes that are forked with it: what they allocate comes from few pages,
+/// instead of from gaps all over the heap, each of which would cost them the copy of a page. The gaps are given up.
+///
+/// # Safety
+/// `lua` is a state of [`new_state`].
+pub(super) unsafe fn settle(lua: *mut lua_State) {
+    // SAFETY: as demanded.
+    if let Some(arena) = unsafe { arena(lua) } {
+        arena.start_afresh();
     }
 }
 

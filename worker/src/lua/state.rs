@@ -1,6 +1,6 @@
 //! The Lua state that every worker starts with.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_int};
 
 use llib::dispatch::Payload;
 use llib::lua::call::{Outcome, Raise, bytes, push_bytes};
@@ -42,12 +42,14 @@ pub(crate) fn prepare() -> Result<(*mut lua_State, Vec<u8>), String> {
             bytes
         });
         lua_settop(lua, 0);
-        // What is garbage now would be copied into every worker that collects it.
-        collector::collect(lua);
+        settle(lua);
         hooks::on_pause(close_if_asked);
         rehearsal.map(|bytes| (lua, bytes)).map_err(|error| error.to_string())
     }
 }
+
+/// Stack slots that a job finds ready.
+const STACK: c_int = 200;
 
 lua_function!(open_libraries => open_libraries_body);
 
@@ -88,9 +90,48 @@ pub(crate) fn preload(
             bytes(lua, -1).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
         });
         lua_settop(lua, 0);
+        settle(lua);
+        problem.map_or(Ok(()), Err)
+    }
+}
+
+lua_function!(name_places => name_places_body);
+
+/// Sets what each job sets before it runs to nil, or with an argument to something.
+unsafe fn name_places_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: Lua's state below lua_pcall.
+    unsafe {
+        let filled = lua_gettop(lua) > 0;
+        let push = || if filled { lua_pushboolean(lua, 1) } else { lua_pushnil(lua) };
+        for name in [c"res", c"rej"] {
+            push();
+            lua_setglobal(lua, name.as_ptr());
+        }
+        push();
+        api::set_self(lua);
+    }
+    Ok(0)
+}
+
+/// Leaves the state as forked processes find it best: a page to which they need not write is one less to copy.
+///
+/// # Safety
+/// The state is idle.
+unsafe fn settle(lua: *mut lua_State) {
+    // SAFETY: as demanded. Without memory for the names jobs make room for them themselves.
+    unsafe {
+        // No worker has to enlarge a table for them: it keeps its length when they are gone.
+        lua_pushcfunction(lua, name_places);
+        lua_pushboolean(lua, 1);
+        lua_pcall(lua, 1, 0, 0);
         // What is garbage now would be copied into every worker that collects it.
         collector::collect(lua);
-        problem.map_or(Ok(()), Err)
+        lua_pushcfunction(lua, name_places);
+        lua_pcall(lua, 0, 0, 0);
+        lua_settop(lua, 0);
+        // What decoding and encoding ask for.
+        lua_checkstack(lua, STACK);
+        memory::settle(lua);
     }
 }
 

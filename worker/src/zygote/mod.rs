@@ -90,7 +90,8 @@ pub(crate) fn run(
     segment: Segment,
     lock: SessionLock,
 ) -> i32 {
-    crate::child::set_title("llib-zygote");
+    crate::child::set_title("llib-zygote", "");
+    sys::heap::prepare_scratch();
     let mut zygote = match setup::zygote(address, ring, host, guard, segment, lock) {
         Ok(zygote) => zygote,
         Err(code) => return code,

@@ -93,7 +93,7 @@ const REFUSED: i32 = 103;
 
 /// The child's part.
 fn try_here(lua: *mut llib::lua::ffi::lua_State, wanted: &Preload, reason: &str) -> ! {
-    child::set_title("llib-preload");
+    child::set_title("llib-preload", "");
     let _ = setpgid(None, None);
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     // What the module starts stays below, see `strays`.

@@ -8,6 +8,7 @@ use llib::sys::futex;
 use llib::wire::cause::Cause;
 use llib::wire::sandbox::SandboxPolicy;
 use llib::wire::settings::Capture;
+use nix::sys::signal::SigSet;
 use rustix::process::{Pid, setpgid};
 
 use super::Zygote;
@@ -147,6 +148,8 @@ impl Zygote {
         let zygote = std::process::id().cast_signed();
         let owner = self.registrar.admit();
         slot.entry.set_owner(owner);
+        // Made here, since it takes the child a page of code more.
+        let signals = SigSet::empty();
         let forked = sys::fork().inspect_err(|_| {
             slot.entry.set_owner(None);
             if let Some(owner) = owner {
@@ -165,6 +168,7 @@ impl Zygote {
                 doorbell: &self.doorbell,
                 walled,
                 ends,
+                signals: &signals,
                 rehearsal: &self.rehearsal,
                 file_limit: self.file_limit,
             }),

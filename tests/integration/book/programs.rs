@@ -219,6 +219,11 @@ fn programs_of_the_guide_print_what_it_shows() {
 }
 
 #[test]
+fn programs_of_the_cookbook_print_what_it_shows() {
+    assert!(check(&["docs/cookbook.md"]) > 10);
+}
+
+#[test]
 fn programs_of_all_other_pages_print_what_they_show() {
     let pages: Vec<String> = pages().iter().map(|path| shown(path)).collect();
     let others: Vec<&str> = pages.iter().map(String::as_str).collect();

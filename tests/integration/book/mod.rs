@@ -4,10 +4,13 @@
 //! |---|---|
 //! | here | all pages are in the book, and links lead somewhere |
 //! | `programs` | programs on the pages print what the pages say |
-//! | `page` | how a page is read |
+//! | `reference` | the API page has what the annotations have, which are held to the module by a spec |
+//! | `page`, `table` | how a page is read |
 
 mod page;
 mod programs;
+mod reference;
+mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

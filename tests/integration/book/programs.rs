@@ -4,11 +4,11 @@
 //! `--> …` say, in their order, or the next block ` ```text output `. Runs of blanks count as one, and `…` stands for
 //! anything. Words after `lua`:
 //!
-//! - `continues`: what the page's program before said and printed comes first;
-//! - `needs=NAME`: a version of Lua (5.4 and later), `sandbox`, or a module; without it the program is skipped, in words;
+//! - `needs=NAME`: a version of Lua, that or a later one, `sandbox`, or a module; without it the program is skipped, in words;
 //! - `fragment`: no program.
 //!
-//! ` ```text file=NAME ` is a file that the programs below find; ` ```console ` holds commands after `$ `, and their output.
+//! ` ```text file=NAME ` or ` ```lua file=NAME ` is a file that the programs below find; ` ```console ` holds commands after
+//! `$ `, and their output.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -52,12 +52,20 @@ fn programs(page: &Page) -> Vec<Program<'_>> {
     let mut open = false;
     for fence in &page.fences {
         let place = page.at(fence.line);
+        files.extend(fence.values("file").map(|name| (name.to_owned(), fence.text.clone())));
         match fence.language.as_str() {
+            "lua" if fence.values("file").next().is_some() => {}
             "lua" if !fence.says("fragment") => {
-                let known =
-                    |word: &String| word == "continues" || word.starts_with("needs=") && word.len() > 6;
+                let known = |word: &String| word.strip_prefix("needs=").is_some_and(|name| !name.is_empty());
                 assert!(fence.words.iter().all(known), "{place}: unknown word in {:?}", fence.words);
-                programs.push(program(page, fence, programs.last(), &files));
+                programs.push(Program {
+                    page,
+                    line: fence.line,
+                    text: fence.text.clone(),
+                    expected: promised(&fence.text).collect(),
+                    needs: fence.values("needs").map(str::to_owned).collect(),
+                    files: files.clone(),
+                });
                 open = true;
             }
             "text" if fence.says("output") => {
@@ -68,37 +76,10 @@ fn programs(page: &Page) -> Vec<Program<'_>> {
                 last.expected = lines(&fence.text);
                 open = false;
             }
-            "text" => {
-                files.extend(fence.values("file").map(|name| (name.to_owned(), fence.text.clone())));
-            }
-            "lua" | "sh" | "console" | "json" | "" => {}
-            other => panic!("{place}: blocks of '{other}' are not known here"),
+            _ => {}
         }
     }
     programs
-}
-
-fn program<'a>(
-    page: &'a Page,
-    fence: &Fence,
-    before: Option<&Program<'_>>,
-    files: &BTreeMap<String, String>,
-) -> Program<'a> {
-    let mut program = Program {
-        page,
-        line: fence.line,
-        text: fence.text.clone(),
-        expected: promised(&fence.text).collect(),
-        needs: fence.values("needs").map(str::to_owned).collect(),
-        files: files.clone(),
-    };
-    if fence.says("continues") {
-        let before = before.unwrap_or_else(|| panic!("{}: nothing to go on from", page.at(fence.line)));
-        program.text.insert_str(0, &before.text);
-        program.expected.splice(0..0, before.expected.iter().cloned());
-        program.needs.extend(before.needs.iter().cloned());
-    }
-    program
 }
 
 /// Whether an expected line, in which `…` stands for anything, is this one.

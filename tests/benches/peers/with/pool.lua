@@ -2,7 +2,6 @@
 
 local thread = require("llib").thread
 
-local SIZE = 20
 local pool = thread.pool { size = 1 }
 local peer = { version = require("llib")._VERSION }
 
@@ -15,8 +14,8 @@ function peer.stop(f, ...)
   return (select(2, task:await()))
 end
 
-function peer.hold()
-  local held = thread.pool { size = SIZE }
+function peer.hold(count)
+  local held = thread.pool { size = count }
   return function() held:close() end
 end
 

@@ -117,6 +117,33 @@ fn jobs_of_a_pool_whose_supervisor_is_killed_are_lost_and_so_is_the_pool() {
 }
 
 #[test]
+fn a_signal_for_a_job_goes_to_its_worker_however_many_died_at_its_seat_before() {
+    let session = Script::new(
+        r#"
+        -- More than there are spares: some workers are forked for their seat, others were spares before.
+        local pool = thread.pool { size = 24 }
+        local function hang() while true do thread.sleep(1e9) end end
+        for round = 1, 30 do
+            local tasks = {}
+            for i = 1, 24 do tasks[i] = pool:submit(hang) end
+            for i = 1, 24 do
+                wait(function() return tasks[i]:pid() end)
+                tasks[i]:kill()
+                local value, err = tasks[i]:await(10000)
+                assert(value == nil and err.kind == "killed", tostring(err))
+            end
+        end
+        say("killed")
+        hear()
+        "#,
+    )
+    .start();
+    session.expect("killed");
+    session.end().output();
+    session.expect_nothing_left();
+}
+
+#[test]
 fn a_killed_host_leaves_nothing_of_its_pool() {
     let session = Script::new(
         r#"

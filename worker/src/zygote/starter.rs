@@ -117,6 +117,8 @@ impl Zygote {
         // What its last job left there is not this one's.
         slot.entry.detached.store(0, Ordering::SeqCst);
         slot.entry.capture.store(0, Ordering::SeqCst);
+        // Else a signal for a worker of that pool could go to this spare.
+        slot.entry.pool.store(0, Ordering::SeqCst);
         slot.entry.room.store(walled.into(), Ordering::SeqCst);
         match self.start(index, Capture::default(), walled) {
             Ok(_) => {

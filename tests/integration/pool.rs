@@ -144,6 +144,39 @@ fn a_signal_for_a_job_goes_to_its_worker_however_many_died_at_its_seat_before() 
 }
 
 #[test]
+fn a_pool_keeps_nothing_of_jobs_that_are_over() {
+    let session = Script::new(
+        r#"
+        local pool = thread.pool { size = 2 }
+        local function same(n) return n end
+        local function jobs(count)
+            for n = 1, count / 20 do
+                local tasks = {}
+                for i = 1, 20 do tasks[i] = pool:submit(same, n) end
+                for i = 1, 20 do assert(tasks[i]:await() == n) end
+            end
+            collectgarbage()
+            collectgarbage()
+            local file = assert(io.open("/proc/self/status"))
+            local kib = tonumber(file:read("*a"):match("RssAnon:%s*(%d+) kB"))
+            file:close()
+            return kib
+        end
+        local before = jobs(20000)
+        -- A word for each of them would be a megabyte.
+        local more = jobs(260000) - before
+        assert(more < 400, "the host has grown by " .. more .. " KiB")
+        say("done")
+        hear()
+        "#,
+    )
+    .limit(Duration::from_secs(180))
+    .start();
+    session.expect("done");
+    session.end().output();
+}
+
+#[test]
 fn a_killed_host_leaves_nothing_of_its_pool() {
     let session = Script::new(
         r#"

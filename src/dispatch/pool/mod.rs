@@ -280,7 +280,7 @@ impl Pool {
 
     fn enqueue(&mut self, ticket: Ticket, index: u32) {
         self.by_slot[index as usize] = Some(ticket);
-        self.order.push_back(index);
+        self.note_order(index);
         let record = &mut self.records[ticket];
         record.stage = Stage::Slot(index);
         // There are more entries than slots, and what was given up is passed over by the first who looks.
@@ -340,6 +340,18 @@ impl Pool {
             } else {
                 self.order.push_back(index);
             }
+        }
+    }
+
+    /// Notes a slot as the one that will be done last. Slots whose results are taken by `await` stay in the order until
+    /// there are too many of them: only the last entry of a slot in use says anything.
+    fn note_order(&mut self, index: u32) {
+        self.order.push_back(index);
+        if self.order.len() > 2 * slots() {
+            let mut wanted: Vec<bool> = self.by_slot.iter().map(Option::is_some).collect();
+            let last = |index: &u32| std::mem::take(&mut wanted[*index as usize]);
+            let newest_first: Vec<u32> = self.order.drain(..).rev().filter(last).collect();
+            self.order.extend(newest_first.into_iter().rev());
         }
     }
 

@@ -4,66 +4,23 @@
 --   lua5.4 -e 'package.cpath = "TARGET/release/lib?.so;" .. package.cpath' jobs.lua
 --
 -- Compared things take turns within one run, so that a busy machine slows both down; ratios are those of the
--- medians of one run. The clock is luv's (CLOCK_MONOTONIC in nanoseconds). NAME runs only the measures
--- whose names contain it. Without `cargo bench` there is no process for the system's own costs, and
--- those columns stay empty.
+-- medians of one run. Without `cargo bench` there is no process for the system's own costs, and those columns
+-- stay empty. harness.lua tells the options.
 
-local has_luv, uv = pcall(require, "luv")
-if not has_luv then
-  io.stderr:write("jobs.lua: luv is missing, which is clock and peer here (Debian: apt install lua-luv)\n", uv, "\n")
-  os.exit(1)
-end
-local here = arg[0]:match("^(.*/)") or "./"
-local Report = dofile(here .. "report.lua")
-local system = dofile(here .. "system.lua")
+local harness = dofile((arg[0]:match("^(.*/)") or "./") .. "harness.lua")
+local system = dofile(harness.here .. "system.lua")
+local uv, thread, report = harness.uv, harness.llib.thread, harness.report
+local measure, times, time, add, interleave =
+  harness.measure, harness.times, harness.time, harness.add, harness.interleave
 
 -- The job: next to nothing, so that what is measured is the way there and back.
 local SOURCE = "local t = {} for i = 1, 10 do t[i] = i end return #t"
 
-local options, names = {}, {}
-for _, word in ipairs(arg) do
-  if word:sub(1, 2) == "--" then options[word] = true else names[#names + 1] = word end
-end
-local function times(count) return options["--quick"] and math.max(3, count // 10) or count end
-
-local has_llib, llib = pcall(require, "llib")
-if not has_llib then
-  io.stderr:write("jobs.lua: the module is missing; put it on package.cpath\n", llib, "\n")
-  os.exit(1)
-end
-local thread = llib.thread
 local job = assert(load(SOURCE, "=job"))
 local bare = system.baseline("--baseline")
 local fork_loop = system.fork_loop()
 local with_lua = system.baseline("--baseline-with-lua")
 if with_lua then with_lua("function", SOURCE) end
-local report = Report.new()
-
--- Nanoseconds that f takes.
-local function time(f)
-  local begun = uv.hrtime()
-  f()
-  return uv.hrtime() - begun
-end
-
-local function add(samples, more)
-  return table.move(more, 1, #more, #samples + 1, samples)
-end
-
--- Takes turns: each of `parts` once a round, and each round begins with another one. A part returns one
--- sample or a table of them.
-local function interleave(rounds, parts)
-  local samples = {}
-  for i = 1, #parts do samples[i] = {} end
-  for round = 1, rounds do
-    for turn = 1, #parts do
-      local i = (round + turn) % #parts + 1
-      local taken = parts[i]()
-      add(samples[i], type(taken) == "table" and taken or { taken })
-    end
-  end
-  return table.unpack(samples)
-end
 
 -- Waits until every job is gone and the spares are ready.
 local function settle()
@@ -88,9 +45,6 @@ end
 -- The three ways to run the job. The thread's result is not looked at: luv has no way to return one.
 local function in_llib() return time(function() assert(thread.async(job):await() == 10) end) end
 local function in_luv() return time(function() assert(uv.thread_join(uv.new_thread(job))) end) end
-
-local measures = {}
-local function measure(name, run) measures[#measures + 1] = { name = name, run = run } end
 
 -- In fresh interpreters: `require "llib"` from the call to its return (luv is loaded before, for the clock),
 -- and from the first `async` to the end of its `await`, which starts the supervisors.
@@ -382,31 +336,4 @@ measure("1,000 alive", function()
   report:row { what = "1,000 jobs alive: clean all", unit = "ms", llib = { ended } }
 end)
 
-local function wanted(name)
-  if #names == 0 then return true end
-  for _, part in ipairs(names) do
-    if name:find(part, 1, true) then return true end
-  end
-  return false
-end
-
-local before = Report.load()
-for _, each in ipairs(measures) do
-  if wanted(each.name) then each.run() end
-end
-io.stderr:write("\n")
-if options["--json"] then
-  report:write(io.stdout)
-else
-  print(("%s, luv %s; load average %.2f before, %.2f after; %d cores"):format(
-    _VERSION, uv.version_string(), before or 0, Report.load() or 0, thread.cores()))
-  print()
-  report:print()
-end
-local path = os.getenv("LLIB_BENCH_RESULTS")
-if path then
-  local file = assert(io.open(path, "w"))
-  report:write(file)
-  file:close()
-  if not options["--json"] then print("\nalso as JSON in " .. path) end
-end
+harness.finish()

@@ -3,29 +3,11 @@
 --   cargo bench -p llib-tests --bench pool [-- [--json] [--quick] [NAME...]]
 --   lua5.4 -e 'package.cpath = "TARGET/release/lib?.so;" .. package.cpath' pool.lua
 --
--- Both sides are warm, and take turns. See jobs.lua for the rest.
+-- Both sides are warm, and take turns. harness.lua tells the options.
 
-local has_luv, uv = pcall(require, "luv")
-if not has_luv then
-  io.stderr:write("pool.lua: luv is missing, which is measured against (Debian: apt install lua-luv)\n", uv, "\n")
-  os.exit(1)
-end
-local here = arg[0]:match("^(.*/)") or "./"
-local Report = dofile(here .. "report.lua")
-local thread = require("llib").thread
-
-local options, names = {}, {}
-for _, word in ipairs(arg) do
-  if word:sub(1, 2) == "--" then options[word] = true else names[#names + 1] = word end
-end
-local function times(count) return options["--quick"] and math.max(3, count // 10) or count end
-local report = Report.new()
-
-local function measure(name, f)
-  local wanted = #names == 0
-  for _, part in ipairs(names) do wanted = wanted or name:find(part, 1, true) ~= nil end
-  if wanted then f() end
-end
+local harness = dofile((arg[0]:match("^(.*/)") or "./") .. "harness.lua")
+local uv, thread, report = harness.uv, harness.llib.thread, harness.report
+local measure, times = harness.measure, harness.times
 
 local function same(n) return n end
 local function with_global(n) return math.floor(n) end
@@ -144,16 +126,4 @@ measure("payload", function()
   pool:close()
 end)
 
-if options["--json"] then
-  report:write(io.stdout)
-else
-  print(("%s; load average %.2f; %d cores"):format(_VERSION, Report.load() or 0, thread.cores()))
-  print()
-  report:print()
-end
-local path = os.getenv("LLIB_BENCH_RESULTS")
-if path then
-  local file = assert(io.open(path, "w"))
-  report:write(file)
-  file:close()
-end
+harness.finish()

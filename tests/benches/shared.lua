@@ -3,31 +3,13 @@
 --   cargo bench -p llib-tests --bench shared [-- [--json] [--quick] [NAME...]]
 --   lua5.4 -e 'package.cpath = "TARGET/release/lib?.so;" .. package.cpath' shared.lua
 --
--- Calls that take less than a microsecond are timed a thousand at a time. See jobs.lua for the rest.
+-- Calls that take less than a microsecond are timed a thousand at a time. harness.lua tells the options.
 
-local has_luv, uv = pcall(require, "luv")
-if not has_luv then
-  io.stderr:write("shared.lua: luv is missing, which is the clock here (Debian: apt install lua-luv)\n", uv, "\n")
-  os.exit(1)
-end
-local here = arg[0]:match("^(.*/)") or "./"
-local Report = dofile(here .. "report.lua")
-local system = dofile(here .. "system.lua")
-local thread = require("llib").thread
-
-local options, names = {}, {}
-for _, word in ipairs(arg) do
-  if word:sub(1, 2) == "--" then options[word] = true else names[#names + 1] = word end
-end
-local function times(count) return options["--quick"] and math.max(3, count // 10) or count end
+local harness = dofile((arg[0]:match("^(.*/)") or "./") .. "harness.lua")
+local system = dofile(harness.here .. "system.lua")
+local uv, thread, report = harness.uv, harness.llib.thread, harness.report
+local measure, times = harness.measure, harness.times
 local bare = system.baseline("--baseline")
-local report = Report.new()
-
-local function measure(name, f)
-  local wanted = #names == 0
-  for _, part in ipairs(names) do wanted = wanted or name:find(part, 1, true) ~= nil end
-  if wanted then f() end
-end
 
 -- Samples of the time that one call takes, in nanoseconds: `count` of them, each the mean of `batch` calls.
 local function each(count, batch, f)
@@ -143,7 +125,7 @@ end)
 
 -- Four workers that add to one counter, and one that has it for itself: time an addition.
 measure("contended", function()
-  local TIME = options["--quick"] and 200 or 1000
+  local TIME = harness.options["--quick"] and 200 or 1000
   local function count(workers)
     local counter, go = thread.buffer(0), thread.mutex()
     go:lock()
@@ -171,16 +153,4 @@ measure("contended", function()
   }
 end)
 
-if options["--json"] then
-  report:write(io.stdout)
-else
-  print(("%s; load average %.2f; %d cores"):format(_VERSION, Report.load() or 0, thread.cores()))
-  print()
-  report:print()
-end
-local path = os.getenv("LLIB_BENCH_RESULTS")
-if path then
-  local file = assert(io.open(path, "w"))
-  report:write(file)
-  file:close()
-end
+harness.finish()

@@ -55,6 +55,9 @@ pub unsafe fn apply(lua: *mut lua_State, operator: usize) {
 }
 
 /// The C API of these versions has no operators, so the language itself is asked.
+///
+/// # Safety
+/// As above.
 #[cfg(not(any(feature = "lua53", feature = "lua54", feature = "lua55")))]
 pub unsafe fn apply(lua: *mut lua_State, operator: usize) {
     const SIGNS: [&str; 17] = [

@@ -271,7 +271,7 @@ function thread.unlock(id) end
 ---@param ... string names as for `require`
 function thread.preload(...) end
 
---- Starts workers that run one job after the other, each as if its worker were new. Needs Lua 5.4 or later.
+--- Starts workers that run one job after the other, each as if its worker were new.
 ---@param opts? llib.pool_options
 ---@return llib.pool
 function thread.pool(opts) end

@@ -16,12 +16,8 @@ spec("the worker has the host's Lua", function()
   equal(T.values(function() return type(jit) end), type(jit), "the type of jit in a worker")
 end)
 
-spec("pools are there from Lua 5.4 on, and missing in words before", function()
-  if T.lua >= 5.4 then
-    equal(T.scoped(thread.pool { size = 1 }):submit("return _VERSION"):await(), _VERSION, "_VERSION in a pool")
-  else
-    T.raises_here(function() thread.pool { size = 1 } end, "pools are not available in a build for Lua")
-  end
+spec("a pool's workers have it too", function()
+  equal(T.scoped(thread.pool { size = 1 }):submit("return _VERSION"):await(), _VERSION, "_VERSION in a pool")
 end)
 
 spec("whatever the host's standard library has, the worker finds by name", function()

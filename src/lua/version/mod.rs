@@ -10,7 +10,9 @@
 //! | [`chunk`] | the form of precompiled chunks |
 //! | [`collector`] | holding the garbage collector back |
 //! | [`upvalue`] | variables of functions: upvalues, and environments before Lua 5.2 |
-//! | [`state`] | main thread, loading a library, random numbers, the JIT compiler |
+//! | [`environment`] | tables of globals of their own, before Lua 5.2 |
+//! | [`state`] | main thread, loading a library, random numbers |
+//! | [`jit`] | LuaJIT's compiler, and what it alone keeps in no table |
 //! | [`operator`] | operators on values |
 //! | [`unwind`] | panics beside Lua's own way of raising errors |
 
@@ -19,7 +21,9 @@ pub mod chunk;
 #[cfg(feature = "lua51")]
 mod closure;
 pub mod collector;
+pub mod environment;
 pub mod ffi;
+pub mod jit;
 pub mod operator;
 pub mod state;
 pub mod unwind;
@@ -60,8 +64,8 @@ pub const IS_JIT: bool = cfg!(feature = "luajit");
 /// that keeps to them; only on this machine every address has no more.
 pub const TAKES_ALLOCATOR: bool = !IS_JIT || cfg!(target_arch = "x86_64");
 
-/// Whether there are pools: what a job may leave behind in its worker is known of these versions.
-pub const HAS_POOLS: bool = cfg!(any(feature = "lua54", feature = "lua55"));
+/// Whether Lua collects its garbage before it gives up for want of memory.
+pub const COLLECTS_IN_NEED: bool = cfg!(not(any(feature = "lua51", feature = "luajit")));
 
 /// Whether there is a sandbox. The loaders of Lua 5.1 take bytecode whatever they are told, and LuaJIT needs memory that
 /// is writable and executable.

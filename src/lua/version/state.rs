@@ -193,31 +193,6 @@ pub unsafe fn push_seed(lua: *mut lua_State, bytes: [u8; 16]) -> std::ffi::c_int
     }
 }
 
-/// Has hooks called everywhere from now on: LuaJIT does not look for them in compiled code, so it compiles no
-/// more, and forgets what it has compiled.
-///
-/// # Safety
-/// `lua` is a valid state.
-pub unsafe fn make_hooks_reliable(lua: *mut lua_State) {
-    #[cfg(feature = "luajit")]
-    {
-        use std::ffi::c_int;
-        /// luajit.h
-        const ENGINE: c_int = 0;
-        const OFF: c_int = 0;
-        const FLUSH: c_int = 0x200;
-        unsafe extern "C-unwind" {
-            fn luaJIT_setmode(lua: *mut lua_State, index: c_int, mode: c_int) -> c_int;
-        }
-        // SAFETY: as demanded; both calls act on the whole state.
-        unsafe {
-            luaJIT_setmode(lua, 0, ENGINE | FLUSH);
-            luaJIT_setmode(lua, 0, ENGINE | OFF);
-        }
-    }
-    let _ = lua;
-}
-
 /// What the Lua that is linked in says of itself: `$LuaVersion: Lua 5.4.8  Copyright … $`.
 ///
 /// Inlined, for a module's host need not export what this looks at: only executables that bring Lua call it.

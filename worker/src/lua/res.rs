@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use llib::lua::call::{Outcome, bytes, push_description, push_text};
 use llib::lua::ffi::*;
-use llib::lua::version::state;
+use llib::lua::version::{jit, state};
 use llib::lua_function;
 use llib::wire::kind::Kind;
 
@@ -129,7 +129,7 @@ unsafe fn autoclose_body(lua: *mut lua_State) -> Outcome {
         close_if_asked(lua);
         // Hooks belong to a coroutine; later ones inherit them. For what these two miss the host has the job
         // killed.
-        state::make_hooks_reliable(lua);
+        jit::make_hooks_reliable(lua);
         lua_sethook(lua, Some(on_count), LUA_MASKCOUNT, STRIDE);
         lua_sethook(state::main_thread(lua), Some(on_count), LUA_MASKCOUNT, STRIDE);
     }

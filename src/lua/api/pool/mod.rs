@@ -22,7 +22,6 @@ use crate::lua::call::{Outcome, Raise, bytes, is_absent, milliseconds, push_text
 use crate::lua::convert::{EncodeOptions, GlobalMode, Roots, encode};
 use crate::lua::hooks;
 use crate::lua::types::{Objects, Sent};
-use crate::lua::version;
 use crate::lua_function;
 use crate::sys::clock;
 use crate::wire::cause::Cause;
@@ -121,9 +120,6 @@ impl Shared {
 pub(super) unsafe fn new(lua: *mut lua_State) -> Outcome {
     // SAFETY: Lua's state. The stack is arranged as 1 the options, 2 the pool, 3 what workers run first.
     unsafe {
-        if !version::HAS_POOLS {
-            return Err(Raise::Message(format!("pools are not available in a build for {}", version::NAME)));
-        }
         lua_settop(lua, 1);
         let options = match lua_type(lua, 1) {
             LUA_TTABLE => options::read(lua, 1)?,

@@ -3,33 +3,21 @@
 //! What a script can reach without the debug library, and change, is: the globals, the tables of the libraries and of
 //! loaded modules with their metatables, `package.loaded` and its relatives, the metatables of files and strings; and
 //! behind functions of C: default files, hooks, the collector's settings, the locale, the random numbers, the working
-//! directory, open files, children. All of it is compared with how it was before the first job. Tables are compared entry by
-//! entry in the order of `lua_next`, which stays as long as nothing is entered or removed; that costs some 20 ns an
-//! entry. What differs is put back; what cannot be put back makes the worker go.
+//! directory, open files, children; environments before Lua 5.2, and what LuaJIT has. All of it is compared with how it was
+//! before the first job. What differs is put back; what cannot be put back makes the worker go.
 
 use std::ffi::{CStr, CString, c_int};
 use std::path::PathBuf;
 
 use llib::lua::ffi::*;
 use llib::lua::version::collector::{self, Pace};
+use llib::lua::version::environment::{self, Environments};
+use llib::lua::version::jit::Engine;
 use llib::lua::version::state;
 use llib::sync::holds_any;
 
+use super::watched::{Restored, Watched, metatable};
 use crate::sys;
-
-/// A value's identity: its type, and its bits or its address. Objects that count here are kept alive by a copy of
-/// their table, so that no other can get their address.
-type Identity = (c_int, u64);
-
-/// A table as it should be. Its place in the anchor is its number; a copy of it stands at the next one.
-struct Watched {
-    place: lua_Integer,
-    /// Address of its metatable, 0 if it has none.
-    meta: usize,
-    entries: Vec<(Identity, Identity)>,
-    /// Only entries with strings as keys: others come and go in the registry.
-    named: bool,
-}
 
 /// Everything as it should be.
 pub(super) struct Fresh {
@@ -45,19 +33,36 @@ pub(super) struct Fresh {
     directory: Option<PathBuf>,
     /// Reference of `math.randomseed`.
     seed: c_int,
+    /// Reference of `debug.sethook`.
+    sethook: c_int,
     random: u64,
     pace: Pace,
+    environments: Environments,
+    engine: Engine,
 }
 
 /// Types that have one metatable each; tables and full userdata have their own.
 const BASIC: [c_int; 7] =
     [LUA_TNIL, LUA_TBOOLEAN, LUA_TLIGHTUSERDATA, LUA_TNUMBER, LUA_TSTRING, LUA_TFUNCTION, LUA_TTHREAD];
 
-const STANDARD: [&CStr; 11] =
-    [c"_G", c"package", c"string", c"table", c"math", c"io", c"os", c"debug", c"coroutine", c"utf8", c"llib"];
-
-/// A table with more entries that should not be there than this is not worth being put back.
-const MOST_STRANGERS: usize = 10_000;
+/// Libraries of any version.
+const STANDARD: [&CStr; 15] = [
+    c"_G",
+    c"package",
+    c"string",
+    c"table",
+    c"math",
+    c"io",
+    c"os",
+    c"debug",
+    c"coroutine",
+    c"utf8",
+    c"bit32",
+    c"bit",
+    c"jit",
+    c"jit.opt",
+    c"llib",
+];
 
 impl Fresh {
     /// The state as it is now.
@@ -77,6 +82,9 @@ impl Fresh {
             lua_getglobal(lua, c"math".as_ptr());
             lua_getfield(lua, -1, c"randomseed".as_ptr());
             let seed = luaL_ref(lua, LUA_REGISTRYINDEX);
+            lua_getglobal(lua, c"debug".as_ptr());
+            lua_getfield(lua, -1, c"sethook".as_ptr());
+            let sethook = luaL_ref(lua, LUA_REGISTRYINDEX);
             lua_settop(lua, 0);
             let mut bytes = [0; 8];
             let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
@@ -89,8 +97,11 @@ impl Fresh {
                 locale: sys::locale().to_owned(),
                 directory: std::env::current_dir().ok(),
                 seed,
+                sethook,
                 random: u64::from_ne_bytes(bytes),
                 pace: Pace::of(lua),
+                environments: Environments::of_thread(lua),
+                engine: Engine::of(lua),
             };
             for (place, kind) in BASIC.into_iter().enumerate() {
                 push_sample(lua, kind);
@@ -135,19 +146,25 @@ impl Fresh {
         }
     }
 
-    /// Watches the table on top, and pops it; and those in it, `depth` levels deep. What is no table is left out.
+    /// Watches the table on top, and pops it; and those in it, `depth` levels deep. Of what is no table functions alone count,
+    /// for their environments.
     unsafe fn watch(&mut self, lua: *mut lua_State, anchor: c_int, named: bool, depth: u32) {
         // SAFETY: as for `watch_all`; the depth is bounded, and with it the stack.
         unsafe {
             lua_checkstack(lua, 20);
             let table = lua_gettop(lua);
             if lua_type(lua, table) != LUA_TTABLE {
-                lua_pop(lua, 1);
+                if environment::push_private(lua) {
+                    self.watch(lua, anchor, false, 0);
+                }
+                lua_settop(lua, table - 1);
                 return;
             }
             // One that is watched already may have been reached from elsewhere, where it did not matter what is in it.
             if !self.is_watched(lua, anchor, table) {
-                self.add(lua, anchor, named);
+                let place = self.tables.len() as lua_Integer * 3 + 1;
+                self.tables.push(Watched::new(lua, anchor, place, named));
+                self.note_environments(lua);
             }
             if depth > 0 {
                 lua_pushnil(lua);
@@ -162,36 +179,15 @@ impl Fresh {
         }
     }
 
-    /// Watches the table on top.
-    unsafe fn add(&mut self, lua: *mut lua_State, anchor: c_int, named: bool) {
-        // SAFETY: as for `watch_all`. Balanced.
+    /// Notes the environments of the functions in the table on top.
+    unsafe fn note_environments(&mut self, lua: *mut lua_State) {
+        // SAFETY: as above; the table does not change meanwhile.
         unsafe {
-            let table = lua_gettop(lua);
-            let place = self.tables.len() as lua_Integer * 3 + 1;
-            lua_pushvalue(lua, table);
-            lua_rawseti(lua, anchor, place);
-            lua_createtable(lua, 0, 0);
-            let copy = lua_gettop(lua);
-            lua_pushvalue(lua, copy);
-            lua_rawseti(lua, anchor, place + 1);
-            if lua_getmetatable(lua, table) != 0 {
-                lua_rawseti(lua, anchor, place + 2);
-            }
-            lua_pushvalue(lua, table);
-            let meta = metatable(lua);
-            lua_pop(lua, 1);
             lua_pushnil(lua);
-            while lua_next(lua, table) != 0 {
-                if !named || lua_type(lua, -2) == LUA_TSTRING {
-                    lua_pushvalue(lua, -2);
-                    lua_pushvalue(lua, -2);
-                    lua_rawset(lua, copy);
-                }
+            while lua_next(lua, -2) != 0 {
+                self.environments.note(lua);
                 lua_pop(lua, 1);
             }
-            let entries = entries(lua, table, named);
-            self.tables.push(Watched { place, meta, entries, named });
-            lua_settop(lua, table);
         }
     }
 
@@ -199,7 +195,7 @@ impl Fresh {
         // SAFETY: as above.
         unsafe {
             self.tables.iter().any(|watched| {
-                lua_rawgeti(lua, anchor, watched.place);
+                watched.push(lua, anchor);
                 let same = lua_rawequal(lua, -1, table) != 0;
                 lua_pop(lua, 1);
                 same
@@ -217,10 +213,12 @@ impl Fresh {
             if holds_any() || sys::has_children() {
                 return false;
             }
-            if lua_gethookmask(lua) != 0 {
-                lua_sethook(lua, None, 0, 0);
-            }
+            self.unhook(lua);
             self.pace.restore(lua);
+            self.environments.restore(lua);
+            if !self.engine.restore(lua) {
+                return false;
+            }
             let mut changed = false;
             lua_rawgeti(lua, LUA_REGISTRYINDEX, self.anchor.into());
             for watched in &mut self.tables {
@@ -256,6 +254,19 @@ impl Fresh {
         }
     }
 
+    unsafe fn unhook(&self, lua: *mut lua_State) {
+        // SAFETY: the worker's state with free slots; its stack is empty.
+        unsafe {
+            if lua_gethookmask(lua) != 0 {
+                lua_sethook(lua, None, 0, 0);
+                // Some versions of the debug library tell of the hook that was there until they are asked to take it off.
+                lua_rawgeti(lua, LUA_REGISTRYINDEX, self.sethook.into());
+                lua_pcall(lua, 0, 0, 0);
+                lua_settop(lua, 0);
+            }
+        }
+    }
+
     unsafe fn restore_basic(&self, lua: *mut lua_State) -> bool {
         // SAFETY: the worker's state with free slots.
         unsafe {
@@ -288,143 +299,6 @@ impl Fresh {
             lua_pcall(lua, arguments, 0, 0);
             lua_settop(lua, 0);
         }
-    }
-}
-
-/// What came of putting a table back.
-enum Restored {
-    /// It was as it should be.
-    Same,
-    /// It is now.
-    Changed,
-    /// It cannot be.
-    Not,
-}
-
-impl Watched {
-    /// The anchor is on top.
-    unsafe fn restore(&mut self, lua: *mut lua_State) -> Restored {
-        // SAFETY: the worker's state with free slots; every index was pushed just before.
-        unsafe {
-            let anchor = lua_gettop(lua);
-            lua_rawgeti(lua, anchor, self.place);
-            let table = lua_gettop(lua);
-            let mut state = Restored::Same;
-            if metatable(lua) != self.meta {
-                state = Restored::Changed;
-                lua_rawgeti(lua, anchor, self.place + 2);
-                lua_setmetatable(lua, table);
-            }
-            if !self.is_same(lua, table) {
-                state = Restored::Changed;
-                lua_rawgeti(lua, anchor, self.place + 1);
-                if !put_back(lua, table, self.named) {
-                    return Restored::Not;
-                }
-                self.entries = entries(lua, table, self.named);
-            }
-            lua_settop(lua, anchor);
-            state
-        }
-    }
-
-    unsafe fn is_same(&self, lua: *mut lua_State, table: c_int) -> bool {
-        // SAFETY: as above; raw traversal of a table that nobody changes meanwhile.
-        unsafe {
-            let mut expected = self.entries.iter();
-            lua_pushnil(lua);
-            while lua_next(lua, table) != 0 {
-                if !self.named || lua_type(lua, -2) == LUA_TSTRING {
-                    let same = expected
-                        .next()
-                        .is_some_and(|(key, value)| *value == identity(lua, -1) && *key == identity(lua, -2));
-                    if !same {
-                        lua_settop(lua, table);
-                        return false;
-                    }
-                }
-                lua_settop(lua, table + 1);
-            }
-            expected.next().is_none()
-        }
-    }
-}
-
-/// Makes the table at `table` equal to the copy on top. False if too much would have to go.
-unsafe fn put_back(lua: *mut lua_State, table: c_int, named: bool) -> bool {
-    // SAFETY: as above. During a traversal fields that exist may be cleared and assigned.
-    unsafe {
-        let copy = lua_gettop(lua);
-        let mut strangers = 0;
-        lua_pushnil(lua);
-        while lua_next(lua, table) != 0 {
-            if !named || lua_type(lua, -2) == LUA_TSTRING {
-                lua_pushvalue(lua, -2);
-                lua_rawget(lua, copy);
-                if lua_type(lua, -1) == LUA_TNIL {
-                    lua_pushvalue(lua, -3);
-                    lua_pushnil(lua);
-                    lua_rawset(lua, table);
-                    strangers += 1;
-                }
-            }
-            lua_settop(lua, copy + 1);
-        }
-        if strangers > MOST_STRANGERS {
-            return false;
-        }
-        lua_pushnil(lua);
-        while lua_next(lua, copy) != 0 {
-            lua_pushvalue(lua, -2);
-            lua_insert(lua, -2);
-            lua_rawset(lua, table);
-        }
-        true
-    }
-}
-
-/// The entries of the table at `table`, in the order of `lua_next`.
-unsafe fn entries(lua: *mut lua_State, table: c_int, named: bool) -> Vec<(Identity, Identity)> {
-    let mut entries = Vec::new();
-    // SAFETY: as above.
-    unsafe {
-        lua_pushnil(lua);
-        while lua_next(lua, table) != 0 {
-            if !named || lua_type(lua, -2) == LUA_TSTRING {
-                entries.push((identity(lua, -2), identity(lua, -1)));
-            }
-            lua_pop(lua, 1);
-        }
-    }
-    entries
-}
-
-#[inline]
-unsafe fn identity(lua: *mut lua_State, index: c_int) -> Identity {
-    // SAFETY: the caller has a value there.
-    unsafe {
-        let kind = lua_type(lua, index);
-        let bits = match kind {
-            LUA_TNIL => 0,
-            LUA_TBOOLEAN => lua_toboolean(lua, index) as u64,
-            LUA_TNUMBER if lua_isinteger(lua, index) != 0 => lua_tointeger(lua, index).cast_unsigned(),
-            LUA_TNUMBER => return (-1, lua_tonumber(lua, index).to_bits()),
-            _ => lua_topointer(lua, index).addr() as u64,
-        };
-        (kind, bits)
-    }
-}
-
-/// Address of the metatable of the value on top, 0 if it has none.
-unsafe fn metatable(lua: *mut lua_State) -> usize {
-    // SAFETY: the caller has a value on top and a free slot.
-    unsafe {
-        if lua_getmetatable(lua, -1) == 0 {
-            return 0;
-        }
-        let address = lua_topointer(lua, -1).addr();
-        lua_pop(lua, 1);
-        address
     }
 }
 

@@ -6,13 +6,14 @@
 
 mod fresh;
 mod functions;
+mod watched;
 
 use std::ffi::c_int;
 
 use llib::lua::convert::{DecodeError, DecodeOptions, Source, decode};
 use llib::lua::ffi::*;
 use llib::lua::types::{Objects, Sent};
-use llib::lua::version::collector;
+use llib::lua::version::{self, collector};
 use llib::shm::copy_out;
 use llib::wire::kind::Kind;
 use llib::wire::pooled::{HEAD, Head};
@@ -56,11 +57,13 @@ pub(super) unsafe fn serve(lua: *mut lua_State, job: &'static Job, place: &PoolP
             }
         };
         let mut functions = Functions::default();
+        let mut kept = 0;
         let tidy = || {
             // What jobs left may hold shared objects, files, memory.
             collector::collect(lua);
         };
         while let Some(taken) = post.next(tidy) {
+            make_room(lua, &mut kept);
             if let Some(timers) = timers {
                 timers.start();
             }
@@ -78,6 +81,24 @@ pub(super) unsafe fn serve(lua: *mut lua_State, job: &'static Job, place: &PoolP
     }
     sys::flush_streams();
     sys::exit_now(0)
+}
+
+/// Leaves the next job no more garbage of the last ones than it can bear with its memory limit, where Lua would not collect it
+/// in need. `kept` is what the last collection left.
+unsafe fn make_room(lua: *mut lua_State, kept: &mut usize) {
+    /// The part of the limit that garbage may take.
+    const SHARE: usize = 8;
+    if version::COLLECTS_IN_NEED {
+        return;
+    }
+    // SAFETY: the worker's state, idle.
+    unsafe {
+        let standing = memory::standing(lua);
+        if standing.limit.is_some_and(|limit| standing.used > *kept + limit / SHARE) {
+            collector::collect(lua);
+            *kept = memory::standing(lua).used;
+        }
+    }
 }
 
 unsafe fn is_worn(lua: *mut lua_State, post: &Post) -> bool {

@@ -1,0 +1,91 @@
+//! What LuaJIT keeps in no table: the compiler's switch, the profiler, default files, the types of the FFI library. Other
+//! versions have nothing to do here.
+
+use std::ffi::c_int;
+
+use super::ffi::*;
+
+/// Has hooks called everywhere from now on: LuaJIT does not look for them in compiled code, so it compiles no
+/// more, and forgets what it has compiled.
+///
+/// # Safety
+/// `lua` is a valid state.
+pub unsafe fn make_hooks_reliable(lua: *mut lua_State) {
+    #[cfg(feature = "luajit")]
+    {
+        /// luajit.h
+        const ENGINE: c_int = 0;
+        const OFF: c_int = 0;
+        const FLUSH: c_int = 0x200;
+        unsafe extern "C-unwind" {
+            fn luaJIT_setmode(lua: *mut lua_State, index: c_int, mode: c_int) -> c_int;
+        }
+        // SAFETY: as demanded; both calls act on the whole state.
+        unsafe {
+            luaJIT_setmode(lua, 0, ENGINE | FLUSH);
+            luaJIT_setmode(lua, 0, ENGINE | OFF);
+        }
+    }
+    let _ = lua;
+}
+
+/// How this stood at some time.
+pub struct Engine {
+    /// Reference of a function that puts it back.
+    restore: c_int,
+}
+
+impl Engine {
+    /// As it stands now.
+    ///
+    /// # Safety
+    /// `lua` is a valid state with some free stack slots, in a protected call, with the libraries as they were opened.
+    pub unsafe fn of(lua: *mut lua_State) -> Engine {
+        /// Gives a function that returns whether everything is as it was. A second opening of the FFI library in one state
+        /// would mix up its types with those that are there, so the first one is final.
+        const NOTE: &std::ffi::CStr = c"local rawget, loaded = rawget, package.loaded \
+            local set, compiles = {[true] = jit.on, [false] = jit.off}, jit.status() \
+            local input, output = io.input, io.output \
+            local stdin, stdout, ffi = input(), output(), loaded.ffi \
+            return function() \
+                set[compiles]() input(stdin) output(stdout) \
+                return rawget(loaded, 'ffi') == ffi \
+            end";
+        if !super::IS_JIT {
+            return Engine { restore: LUA_NOREF };
+        }
+        // SAFETY: as demanded; balanced.
+        unsafe {
+            if luaL_loadstring(lua, NOTE.as_ptr()) != LUA_OK || lua_pcall(lua, 0, 1, 0) != LUA_OK {
+                // Some of it is gone already: nobody can tell what is put back.
+                lua_pop(lua, 1);
+                return Engine { restore: LUA_NOREF };
+            }
+            Engine { restore: luaL_ref(lua, LUA_REGISTRYINDEX) }
+        }
+    }
+
+    /// Puts it back; false if that cannot be.
+    ///
+    /// # Safety
+    /// `lua` is the same state with some free stack slots.
+    pub unsafe fn restore(&self, lua: *mut lua_State) -> bool {
+        #[cfg(feature = "luajit")]
+        // SAFETY: as demanded; balanced. The reference is this struct's own.
+        unsafe {
+            unsafe extern "C-unwind" {
+                fn luaJIT_profile_stop(lua: *mut lua_State);
+            }
+            luaJIT_profile_stop(lua);
+            lua_rawgeti(lua, LUA_REGISTRYINDEX, self.restore.into());
+            let whole = lua_pcall(lua, 0, 1, 0) == LUA_OK && lua_toboolean(lua, -1) != 0;
+            lua_pop(lua, 1);
+            whole
+        }
+        #[cfg(not(feature = "luajit"))]
+        {
+            let _ = (lua, self.restore);
+            true
+        }
+    }
+}

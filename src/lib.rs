@@ -6,6 +6,7 @@ extern crate lua_runtime as _;
 pub mod crypto;
 pub mod dispatch;
 pub mod lua;
+pub mod observe;
 pub mod shared;
 pub mod shm;
 pub mod sync;

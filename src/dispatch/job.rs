@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::session::{Patience, SLICE, Session};
+use crate::observe::{Awaited, waiting_in};
 use crate::shm::{Mailbox, Region, RegionError, Slot, Spot, State, detached, handles};
 use crate::sys::futex::Woken;
 use crate::sys::process::{self, Usage};
@@ -128,7 +129,12 @@ impl Job {
         if !self.session.is_ours() {
             return Waited::Settled(Settled::Lost);
         }
-        self.wait_for(limit, || self.look()).map_or_else(|ended| ended, Waited::Settled)
+        if let Some(settled) = self.look() {
+            return Waited::Settled(settled);
+        }
+        let place = &self.session.segment.header().waiting;
+        let wait = || self.wait_for(limit, || self.look()).map_or_else(|ended| ended, Waited::Settled);
+        waiting_in(place, Awaited::Job(self.id()), wait)
     }
 
     /// Waits for it to have a process, and gives its id. One that settled without has none.

@@ -185,6 +185,7 @@ impl Session {
         }
         entry.detached.store(0, Ordering::SeqCst);
         entry.pool.store(launch.pool, Ordering::SeqCst);
+        entry.started.store(started, Ordering::Relaxed);
         let deadline = launch.timeout.map_or(0, |timeout| clock::add(started, timeout));
         entry.deadline.store(deadline, Ordering::SeqCst);
         let length = payload.len();
@@ -201,7 +202,12 @@ impl Session {
             Spot::Apart => {
                 let name = self.segment.job_name(slot.index, generation);
                 // From here on the worker reads it, and whoever frees the slot removes it.
-                Region::write_new(&name, &payload.parts()).map_err(DispatchError::Memory)?;
+                let parts = payload.parts();
+                Region::write_new(&name, &parts).map_err(DispatchError::Memory)?;
+                // Once more, for whoever looks on: the settings, and in them the job's name.
+                if let Some(settings) = parts.first().filter(|settings| settings.len() <= Mailbox::READY) {
+                    slot.mailbox.fill(settings.len(), |bytes| bytes.copy_from_slice(settings));
+                }
             }
         }
         if !objects.is_empty() {

@@ -3,12 +3,13 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use ipc_channel::ipc::IpcSender;
 
 use super::start::{Host, StartError, start};
+use crate::observe::{Board, Waiting, set_board};
 use crate::shm::{SLOTS, Segment};
 use crate::sys::futex::{self, Woken};
 use crate::sys::ring::Ring;
@@ -84,6 +85,7 @@ impl Session {
         *current = None;
         reap_ended();
         let session = Arc::new(start(&host())?);
+        set_board(Arc::downgrade(&session) as Weak<dyn Board>);
         *current = Some(Arc::clone(&session));
         super::preload::again(&session);
         Ok(session)
@@ -163,6 +165,12 @@ impl Session {
         let sequence = commands.sequence;
         without_sigpipe(|| commands.sender.send(Command { sequence, action })).map_err(io::Error::other)?;
         Ok(sequence)
+    }
+}
+
+impl Board for Session {
+    fn waiting(&self) -> &Waiting {
+        &self.segment.header().waiting
     }
 }
 

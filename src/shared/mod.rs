@@ -14,6 +14,7 @@ mod object;
 mod parcel;
 mod place;
 mod ring;
+mod snapshot;
 #[cfg(test)]
 mod stops;
 
@@ -26,3 +27,4 @@ pub use object::{
 pub use parcel::{
     Content, MOST_HANDLES, Parcel, ids_in_bytes, ids_in_region, ids_in_slot, split, split_in_memory, tail,
 };
+pub use snapshot::{ObjectView, objects};

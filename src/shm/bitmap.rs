@@ -53,6 +53,11 @@ impl Bitmap {
         }
     }
 
+    /// Whether a slot is in the set.
+    pub fn has(&self, slot: u32) -> bool {
+        self.words[slot as usize / 64].load(Ordering::SeqCst) & 1 << (slot % 64) != 0
+    }
+
     /// How many slots are in the set.
     pub fn count(&self) -> usize {
         self.words.iter().map(|word| word.load(Ordering::SeqCst).count_ones() as usize).sum()

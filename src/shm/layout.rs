@@ -24,6 +24,8 @@ use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use super::bitmap::Bitmap;
 use super::mailbox::Mailbox;
 use super::region::{Region, RegionError};
+use super::snapshot::AnyBits;
+use crate::observe::Waiting;
 use crate::sync::Owner;
 use crate::wire::cause::Cause;
 
@@ -80,6 +82,11 @@ pub struct Header {
     pub free: Bitmap,
     /// Slots where the host left something for the zygote to see to.
     pub attention: Bitmap,
+    /// Process ids of host, guard and zygote, for whoever looks on. The first two are written by the guard, before
+    /// there is a zygote; the third by that.
+    pub processes: [AtomicU32; 3],
+    /// What the host waits for, if it is no worker. Written by the host.
+    pub waiting: Waiting,
 }
 
 /// What stands in [`Entry::detached`]: 0, then who came first. The second one frees the slot.
@@ -127,6 +134,8 @@ pub struct Entry {
     /// Number of the pool whose worker this is, and its seat plus one in the lower 16 bits; 0 where it is none's.
     /// Written by the host.
     pub pool: AtomicU64,
+    /// When the host made the job, on the monotonic clock; 0 for a spare. Written by whoever took the slot.
+    pub started: AtomicU64,
 }
 
 impl Entry {
@@ -175,8 +184,12 @@ pub fn job_id(slot: u32, generation: u32) -> u64 {
 }
 
 const PAGE: usize = 4096;
-const ENTRIES_AT: usize = PAGE;
+pub(super) const ENTRIES_AT: usize = PAGE;
 const MAILBOXES_AT: usize = ENTRIES_AT + SLOTS * size_of::<Entry>();
+// SAFETY: both are made of atomic integers.
+unsafe impl AnyBits for Header {}
+// SAFETY: as above.
+unsafe impl AnyBits for Entry {}
 const _: () = assert!(size_of::<Header>() <= ENTRIES_AT && MAILBOXES_AT.is_multiple_of(PAGE));
 
 /// Length of a session's segment. Sparse: pages exist once reserved.

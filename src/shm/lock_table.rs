@@ -21,7 +21,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use super::mapping::{Mapping, PAGE};
 use super::owners::{self, Owners};
 use super::region::RegionError;
-use crate::sync::{Acquired, LockRef, Owner, Unlocked};
+use super::snapshot::{AnyBits, HeldNumber, Seen};
+use crate::observe::{Awaited, waiting};
+use crate::sync::{Acquired, LockRef, Owner, Unlocked, holder};
 
 #[repr(C)]
 struct Entry {
@@ -46,6 +48,28 @@ pub struct LockTable {
     mapping: Mapping,
     /// Pages that are known to exist, the first one and those of the entries.
     present: Vec<AtomicBool>,
+}
+
+// SAFETY: it is made of integers.
+unsafe impl AnyBits for Entry {}
+
+/// The locks of the table in a tree's segment that somebody holds, as others see it.
+pub(super) fn seen(tree: &Seen) -> Vec<HeldNumber> {
+    let mut held = Vec::new();
+    let start = owners::LEN + ENTRIES_AT;
+    for page in (start..start + LOCKS * size_of::<Entry>()).step_by(PAGE) {
+        if !tree.has_data(page, page + PAGE) {
+            continue;
+        }
+        let entries: Vec<Entry> = tree.read(page, PER_PAGE).unwrap_or_default();
+        held.extend(entries.iter().filter(|entry| entry.used.load(Ordering::Relaxed) != 0).filter_map(
+            |entry| {
+                let owner = holder(entry.word.load(Ordering::Relaxed))?;
+                Some(HeldNumber { id: entry.id.load(Ordering::Relaxed), owner })
+            },
+        ));
+    }
+    held
 }
 
 impl Entry {
@@ -107,7 +131,10 @@ impl LockTable {
             let lock = LockRef::new(&entry.word, seeker.owners, seeker.me);
             let is_still = || entry.id.load(Ordering::SeqCst) == id;
             // Between two owners the entry can be given to another number, whose owner is not to be waited for.
-            match lock.acquire(seeker.end, &mut || is_still() && patience()) {
+            let acquired = lock.try_acquire().unwrap_or_else(|| {
+                waiting(Awaited::Lock(id), || lock.acquire(seeker.end, &mut || is_still() && patience()))
+            });
+            match acquired {
                 acquired @ (Acquired::Yes | Acquired::Abandoned) if is_still() => return Ok(acquired),
                 Acquired::Yes | Acquired::Abandoned => {
                     lock.release();

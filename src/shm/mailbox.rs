@@ -17,6 +17,7 @@
 //! | `held`, `held_more` | worker | the objects that it holds, noted before it does; `held_more`: and some that found no room |
 //! | `creating` | worker | the object that it is creating, noted before that has a file |
 //! | `denied` | worker | the system call for which the sandbox ends it, plus one |
+//! | `waiting` | worker | what it waits for, see [`Waiting`](crate::observe::Waiting); for whoever looks on |
 //! | `length` | writer of the payload | bytes of job or reply; more than [`INLINE`] lie in a segment of their own |
 //! | `replied` | worker | when, on the monotonic clock |
 //!
@@ -27,9 +28,11 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::region::RegionError;
+use super::snapshot::AnyBits;
+use crate::observe::{Awaited, Waiting};
 
 #[repr(C)]
-struct Words {
+pub(super) struct Words {
     go: AtomicU32,
     reply: AtomicU32,
     bell: AtomicU32,
@@ -45,7 +48,26 @@ struct Words {
     length: AtomicU64,
     replied: AtomicU64,
     creating: AtomicU64,
+    waiting: Waiting,
     held: [AtomicU64; HELD],
+}
+
+// SAFETY: it is made of atomic integers.
+unsafe impl AnyBits for Words {}
+
+/// What a copy of the words says, to who looks on.
+impl Words {
+    pub(super) fn replied_code(&self) -> u32 {
+        self.reply.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed) != 0
+    }
+
+    pub(super) fn awaited(&self) -> Option<Awaited> {
+        self.waiting.awaited()
+    }
 }
 
 /// Objects that a worker can note.
@@ -175,6 +197,7 @@ impl<'a> Mailbox<'a> {
         words.length.store(0, Ordering::SeqCst);
         words.replied.store(0, Ordering::SeqCst);
         words.creating.store(0, Ordering::SeqCst);
+        words.waiting.end();
     }
 
     /// Futex of the waiting worker.
@@ -225,6 +248,11 @@ impl<'a> Mailbox<'a> {
     /// Id of the object that the worker is creating, as it says; 0 is none.
     pub fn creating(&self) -> &'a AtomicU64 {
         &self.words().creating
+    }
+
+    /// What the worker waits for, as it says.
+    pub fn waiting(&self) -> &'a Waiting {
+        &self.words().waiting
     }
 
     /// Whether it holds more than that.

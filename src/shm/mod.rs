@@ -20,6 +20,7 @@ mod owners;
 mod pool;
 mod region;
 mod segment;
+mod snapshot;
 mod stale;
 mod tree;
 
@@ -36,6 +37,8 @@ pub use pool::{
 };
 pub use region::{Region, RegionError, copy_out};
 pub use segment::Segment;
+pub(crate) use snapshot::{AnyBits, Seen};
+pub use snapshot::{HeldNumber, PoolSeat, SessionView, SlotView, TreeView, sessions};
 pub(crate) use stale::names;
 pub use stale::{SessionLock, claim, new_name, remove_session, sweep, tree_number};
 pub use tree::{Tree, TreeError, registrar};

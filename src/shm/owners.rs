@@ -14,11 +14,13 @@
 //! by a single bit, then names nobody who lives; with small numbers it would name somebody else, who never gives the
 //! lock back.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::mapping::Mapping;
+use super::snapshot::{AnyBits, Seen};
 use super::tree::is_confined;
 use crate::sync::{OWNERS, Owner, OwnerCheck};
 use crate::sys::{futex, process};
@@ -63,6 +65,20 @@ impl Owners {
     fn entry(&self, index: u16) -> Option<&Entry> {
         entry(&self.mapping, index)
     }
+}
+
+// SAFETY: it is made of atomic integers.
+unsafe impl AnyBits for Entry {}
+
+/// The table in a tree's segment as others see it: generation and process id of those who live, by place.
+pub(super) fn seen(tree: &Seen) -> Option<HashMap<u16, (u32, i32)>> {
+    let entries: Vec<Entry> = tree.read(0, OWNERS)?;
+    let live = entries.iter().enumerate().filter_map(|(index, entry)| {
+        let generation = entry.generation.load(Ordering::Relaxed);
+        let pid = entry.pid.load(Ordering::Relaxed).cast_signed();
+        (generation % 2 == 1).then_some((index as u16, (generation, pid)))
+    });
+    Some(live.collect())
 }
 
 fn entry(mapping: &Mapping, index: u16) -> Option<&Entry> {

@@ -14,7 +14,7 @@ use rustix::shm::OFlags;
 
 const PREFIX: &str = "llib-";
 const TREE: &str = "llib-tree-";
-const DIRECTORY: &str = "/dev/shm";
+pub(super) const DIRECTORY: &str = "/dev/shm";
 
 /// A session's claim to life. Dropping it, or dying, gives it up.
 pub struct SessionLock {
@@ -109,6 +109,11 @@ pub(crate) fn unlink(name: &str) {
 pub(crate) fn names() -> impl Iterator<Item = String> {
     let entries = std::fs::read_dir(Path::new(DIRECTORY)).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| is_ours(name))
+}
+
+/// Whether a name of ours is that of a session's own segment.
+pub(super) fn is_session(name: &str) -> bool {
+    !name.starts_with(TREE) && !name.contains('.')
 }
 
 /// Whether a name is one that this module makes, alone or with something after a dot. Others may like names that

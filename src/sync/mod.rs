@@ -21,3 +21,4 @@ pub use held::{Acquired, LockRef, Unlocked, abandon_all, holds, holds_any};
 pub use lock::Ground;
 pub(crate) use word::OWNERS;
 pub use word::Owner;
+pub(crate) use word::owner as holder;

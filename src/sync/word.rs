@@ -56,7 +56,7 @@ impl Owner {
 }
 
 /// Who holds the lock, as far as the word says.
-pub(super) fn owner(word: u64) -> Option<Owner> {
+pub(crate) fn owner(word: u64) -> Option<Owner> {
     let generation = (word >> 32) as u32;
     let index = (word >> INDEX_AT) as u16 & (OWNERS as u16 - 1);
     (generation != 0).then_some(Owner { index, generation })

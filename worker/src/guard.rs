@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
 
 use ipc_channel::ipc::IpcSender;
 use llib::shared::{bury_session, sweep};
@@ -64,6 +65,9 @@ fn prepare(ring: &Ring, host: i32, tree: &str) -> Result<(OwnedFd, Segment, Sess
         let segment = Segment::create(&name, tree).map_err(|error| error.to_string())?;
         let lock = claim(&name).map_err(|error| sentence("failed to lock the session's memory", &error))?;
         if let Some(lock) = lock {
+            let processes = &segment.header().processes;
+            processes[0].store(pid.as_raw_pid().cast_unsigned(), Ordering::SeqCst);
+            processes[1].store(std::process::id(), Ordering::SeqCst);
             return Ok((host, segment, lock));
         }
     }

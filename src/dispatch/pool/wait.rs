@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Pool, Stage, Ticket};
 use crate::dispatch::session::SLICE;
+use crate::observe::{Awaited, Board, waiting_in};
 use crate::shm::{ANY, stage};
 use crate::sync::spin;
 use crate::sys::clock;
@@ -64,6 +65,17 @@ impl Pool {
     }
 
     fn sleep(&mut self, awaited: u64, limit: Option<u64>, done: impl Fn(&mut Pool) -> bool) -> PoolWait {
+        let session = self.session();
+        let what = Awaited::Pool(self.number.into());
+        waiting_in(session.waiting(), what, || self.sleep_until(awaited, limit, done))
+    }
+
+    fn sleep_until(
+        &mut self,
+        awaited: u64,
+        limit: Option<u64>,
+        done: impl Fn(&mut Pool) -> bool,
+    ) -> PoolWait {
         let pause = clock::after(SLICE);
         loop {
             let seen = self.memory.bell().load(Ordering::SeqCst);

@@ -11,6 +11,7 @@ use crate::lua::call::{Outcome, Raise, is_absent, milliseconds, push_text, wrong
 use crate::lua::convert::DecodeError;
 use crate::lua::hooks;
 use crate::lua_function;
+use crate::observe::{self, Awaited};
 use crate::shared::channel::{self, Popped, PushError, Pushed, Received, Waiting};
 use crate::shared::{Guard, Kind, Object};
 use crate::sys::clock;
@@ -115,7 +116,7 @@ unsafe fn push_body(lua: *mut lua_State) -> Outcome {
                     Ok(pushed) => break pushed,
                     Err(waiting) => {
                         drop(guard);
-                        if !wait(lua, waiting, end)? {
+                        if !wait(lua, waiting, Awaited::Push(object.id()), end)? {
                             break Pushed::Full;
                         }
                     }
@@ -139,12 +140,17 @@ unsafe fn push_body(lua: *mut lua_State) -> Outcome {
 }
 
 /// Waits until the channel changed or some time has passed; false when the time `end` has come.
-unsafe fn wait(lua: *mut lua_State, waiting: Waiting<'_>, end: Option<u64>) -> Result<bool, Raise> {
+unsafe fn wait(
+    lua: *mut lua_State,
+    waiting: Waiting<'_>,
+    what: Awaited,
+    end: Option<u64>,
+) -> Result<bool, Raise> {
     let left = end.map_or(channel::SLICE, clock::until);
     if left.is_zero() {
         return Ok(false);
     }
-    let woken = waiting.wait(left);
+    let woken = observe::waiting(what, || waiting.wait(left));
     if !woken {
         // SAFETY: see above.
         unsafe { hooks::run(lua)? };
@@ -174,7 +180,7 @@ unsafe fn take(lua: *mut lua_State, object: &Object, end: Option<u64>) -> Result
                 let waiting = Waiting::for_push(object.header());
                 drop(guard);
                 // SAFETY: see above.
-                if !unsafe { wait(lua, waiting, end)? } {
+                if !unsafe { wait(lua, waiting, Awaited::Pop(object.id()), end)? } {
                     return Ok(Taken::TimedOut);
                 }
             }

@@ -17,8 +17,8 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use crate::shm::PAGE;
-use crate::sync::OWNERS;
+use crate::shm::{AnyBits, PAGE};
+use crate::sync::{OWNERS, Owner, holder};
 
 /// What an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +73,18 @@ pub(super) const SMALL: usize = 2 * SMALL_HALF;
 pub(super) const SMALL_AT: usize = std::mem::offset_of!(Header, small);
 const _: () = assert!(size_of::<Header>() <= PAGE);
 
+// SAFETY: it is made of atomic integers.
+unsafe impl AnyBits for Header {}
+
 impl Header {
+    /// What a copy says, to who looks on: what it is and who holds its lock. None if it is no object, or one that ends.
+    pub(in crate::shared) fn seen(&self) -> Option<(Kind, Option<Owner>)> {
+        if self.dying.load(Ordering::Relaxed) != 0 {
+            return None;
+        }
+        Some((self.kind()?, holder(self.lock.load(Ordering::Relaxed))))
+    }
+
     /// What the object is, as its creator wrote.
     pub fn kind(&self) -> Option<Kind> {
         Kind::from_code(self.kind.load(Ordering::SeqCst))

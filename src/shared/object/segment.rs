@@ -22,6 +22,7 @@ use rustix::shm::OFlags;
 
 use super::header::{Header, Kind, SMALL_AT, SMALL_HALF};
 use super::holders;
+use crate::observe::{Awaited, waiting};
 use crate::shm::{Mapping, Owners, PAGE, RegionError, Tree, TreeError, open_named, unlink_named};
 use crate::sync::{Acquired, LockRef, Owner, Unlocked};
 
@@ -345,7 +346,10 @@ impl Object {
     /// Takes the object's lock, see [`LockRef::acquire`].
     pub fn lock(&self, end: Option<u64>, patience: &mut dyn FnMut() -> bool) -> Result<Guard<'_>, LockError> {
         let Some(lock) = self.lock_ref() else { return Err(LockError::Stopped) };
-        match lock.acquire(end, patience) {
+        let acquired = lock
+            .try_acquire()
+            .unwrap_or_else(|| waiting(Awaited::Object(self.id), || lock.acquire(end, patience)));
+        match acquired {
             Acquired::Yes => Ok(Guard { object: self, abandoned: false }),
             Acquired::Abandoned => Ok(Guard { object: self, abandoned: true }),
             Acquired::TimedOut => Err(LockError::TimedOut),

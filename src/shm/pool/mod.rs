@@ -32,6 +32,7 @@ use rustix::shm::OFlags;
 
 use super::mapping::{Mapping, PAGE};
 use super::region::RegionError;
+use super::snapshot::{AnyBits, PoolSeat, Seen};
 use super::stale;
 
 pub use slot::{PoolSlot, Word, carries, stage};
@@ -103,6 +104,29 @@ pub struct Seat {
     pub started: AtomicU64,
     /// Jobs that it has done.
     pub jobs: AtomicU64,
+}
+
+// SAFETY: both are made of atomic integers, and of bytes that nobody uses.
+unsafe impl AnyBits for Header {}
+// SAFETY: as above.
+unsafe impl AnyBits for Seat {}
+
+/// A pool as others see it.
+pub(super) struct PoolSeen;
+
+impl PoolSeen {
+    /// How many jobs wait for a worker, and the seats; none if the file is no pool's.
+    pub(super) fn read(seen: &Seen) -> Option<(u64, Vec<PoolSeat>)> {
+        let header: Header = Some(seen).filter(|seen| seen.len == LEN as u64)?.read_one(0)?;
+        let (head, tail) = (header.head.0.load(Ordering::Relaxed), header.tail.0.load(Ordering::Relaxed));
+        let seats = (header.seats.load(Ordering::Relaxed) as usize).min(SEATS);
+        let seats: Vec<Seat> = seen.read(SEATS_AT, seats)?;
+        let view = |seat: &Seat| PoolSeat {
+            busy: seat.current.load(Ordering::Relaxed) != 0,
+            jobs: seat.jobs.load(Ordering::Relaxed),
+        };
+        Some((tail.saturating_sub(head), seats.iter().map(view).collect()))
+    }
 }
 
 /// What stands in [`Seat::state`].

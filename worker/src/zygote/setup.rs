@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
 
 use ipc_channel::ipc::{self, IpcSender};
 use llib::shm::{Segment, SessionLock, registrar};
@@ -84,6 +85,7 @@ fn prepare(
         let (sender, commands) =
             ipc::channel().map_err(|error| sentence("failed to make a channel", &error))?;
         let tree = segment.tree_name();
+        segment.header().processes[2].store(std::process::id(), Ordering::SeqCst);
         let registrar = registrar(&tree)
             .and_then(|registrar| registrar.keep_from_children().map(|()| registrar))
             .map_err(|error| sentence("failed to open what the host's processes share", &error))?;

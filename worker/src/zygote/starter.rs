@@ -119,6 +119,7 @@ impl Zygote {
         slot.entry.capture.store(0, Ordering::SeqCst);
         // Else a signal for a worker of that pool could go to this spare.
         slot.entry.pool.store(0, Ordering::SeqCst);
+        slot.entry.started.store(0, Ordering::Relaxed);
         slot.entry.room.store(walled.into(), Ordering::SeqCst);
         match self.start(index, Capture::default(), walled) {
             Ok(_) => {

@@ -22,4 +22,5 @@ mod specs;
 mod storm;
 mod supervisors;
 mod timeouts;
+mod top;
 mod versions;

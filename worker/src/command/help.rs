@@ -14,6 +14,7 @@ pub(crate) fn help() -> String {
 
 const HELP: &str = r#"usage: llib [options] [script.lua [args]]
        llib run [options] script.lua [args]
+       llib top [options]
 
 Runs a {LUA} script with the interpreter built in; require "llib" is ready in it.
 
@@ -32,6 +33,7 @@ options:
 
 commands, as the first word (a script of such a name is run by ./run):
   run            run a script as an isolated job, with limits, in a sandbox: llib run --help
+  top            show running sessions, their jobs and locks: llib top --help
   completions    print a completion script for bash, zsh or fish
 
 try this, which computes in a process of its own:

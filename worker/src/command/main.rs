@@ -10,6 +10,7 @@
 //! | `environment`, `search_path` | what `LUA_INIT`, `LUA_PATH` and `LUA_CPATH` ask for; no Lua |
 //! | `interpreter` | the Lua state and everything that touches it |
 //! | `run` | the subcommands: a script as an isolated job, shells' completions |
+//! | `top` | the subcommand that shows running sessions |
 //! | `help` | the texts |
 //!
 //! `unsafe` stands in `entry` and `interpreter` only.
@@ -25,6 +26,7 @@ mod help;
 mod interpreter;
 mod run;
 mod search_path;
+mod top;
 
 use std::ffi::{CStr, CString, c_int};
 use std::io::{self, IsTerminal, Write};
@@ -56,6 +58,7 @@ fn command(argv: &[CString]) -> c_int {
     let first = argv.get(1).map(|first| first.as_bytes());
     let subcommand = match first {
         Some(b"run") => Some(run::run as fn(&CStr, &[CString]) -> c_int),
+        Some(b"top") => Some(top::top as fn(&CStr, &[CString]) -> c_int),
         Some(b"completions") => Some(run::completions as fn(&CStr, &[CString]) -> c_int),
         _ => None,
     };

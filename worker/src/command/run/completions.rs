@@ -39,6 +39,7 @@ fn whole() -> Command {
             Arg::new("script").value_name("SCRIPT").num_args(1..).value_hint(ValueHint::FilePath),
         ])
         .subcommand(super::options::command())
+        .subcommand(crate::top::options::command())
         .subcommand(subcommand())
 }
 
@@ -67,8 +68,8 @@ mod tests {
         whole().debug_assert();
         for shell in ["bash", "zsh", "fish"] {
             let script = script_for(shell);
-            let run = super::super::options::command();
-            for option in run.get_arguments().filter_map(Arg::get_long) {
+            let commands = [super::super::options::command(), crate::top::options::command()];
+            for option in commands.iter().flat_map(Command::get_arguments).filter_map(Arg::get_long) {
                 // fish has them without dashes.
                 let found =
                     script.contains(&format!("--{option}")) || script.contains(&format!("-l {option}"));

@@ -22,7 +22,7 @@ mod outcome;
 mod report;
 mod script;
 mod terminal;
-mod units;
+pub(crate) mod units;
 mod values;
 mod watch;
 
@@ -68,7 +68,7 @@ pub(crate) fn completions(program: &CStr, words: &[CString]) -> c_int {
 }
 
 /// Help goes to standard output; what is wrong with a command line to standard error.
-fn tell(program: &CStr, answer: &clap::Error) -> c_int {
+pub(crate) fn tell(program: &CStr, answer: &clap::Error) -> c_int {
     let text = answer.render().to_string();
     if answer.use_stderr() {
         complain(program, text.strip_prefix("error: ").unwrap_or(&text).as_bytes());
@@ -79,7 +79,7 @@ fn tell(program: &CStr, answer: &clap::Error) -> c_int {
     }
 }
 
-fn complain(program: &CStr, text: &[u8]) {
+pub(crate) fn complain(program: &CStr, text: &[u8]) {
     if !text.is_empty() {
         // Nothing is left to tell the error to when standard error is gone.
         let _ = io::stderr().write_all(&[program.to_bytes(), b": ", text].concat());

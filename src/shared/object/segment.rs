@@ -1,11 +1,4 @@
 //! Creating, mapping and locking an object's segment.
-//!
-//! # Layout
-//!
-//! One sparse file. Its first page is the [`Header`], with two small halves for content. Then come pairs of
-//! halves, each pair twice as large as the one before: 4 KiB, 8 KiB, and so on to 2 GiB. Content that outgrows its
-//! pair moves to a larger one of the same file, and the mapping grows by mremap(2). So growth needs no descriptor,
-//! no name and no help, also in a process that may open nothing; and pages exist only where content stands.
 
 use std::cell::UnsafeCell;
 use std::collections::HashMap;
@@ -15,56 +8,38 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use rustix::fs::{Mode, SeekFrom, fchmod, fstat, ftruncate};
+use rustix::fs::{Mode, fchmod, fstat, ftruncate};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use rustix::shm::OFlags;
 
-use super::header::{Header, Kind, SMALL_AT, SMALL_HALF};
+use super::guard::Guard;
+use super::halves::{LARGEST, half_at, half_size};
+use super::header::{Header, Kind};
 use super::holders;
 use crate::observe::{Awaited, waiting};
 use crate::shm::{Mapping, Owners, PAGE, RegionError, Tree, TreeError, open_named, unlink_named};
 use crate::sync::{Acquired, LockRef, Owner, Unlocked};
 
-/// Number of the largest pair of halves, of 2 GiB each.
-pub(in crate::shared) const LARGEST: u32 = 20;
 /// Bytes that are mapped after the header from the start: the first pair.
 const FIRST: usize = 2 * PAGE;
 
-/// Pairs up to this one, of 32 KiB a half, keep their pages once they have them: giving back and taking anew
-/// would cost more than they are worth. So this process needs to make sure of them once.
-const KEPT: u32 = 4;
-
-fn present_bit(pair: u32, half: usize) -> u32 {
-    1 << (pair * 2 + half as u32)
-}
-
-/// Bytes of one half of a pair.
-pub(in crate::shared) fn half_size(pair: u32) -> usize {
-    if pair == 0 { SMALL_HALF } else { PAGE << (pair - 1) }
-}
-
-/// Where a half begins, counted from the end of the header. Not for pair 0, which lies in the header.
-fn half_at(pair: u32, half: usize) -> usize {
-    2 * ((PAGE << (pair - 1)) - PAGE) + half * half_size(pair)
-}
-
 /// An object that this process has mapped and holds.
 pub struct Object {
-    tree: &'static Tree,
+    pub(super) tree: &'static Tree,
     me: Owner,
-    id: u64,
+    pub(super) id: u64,
     kind: Kind,
     /// Length of the file, which nobody changes.
     length: usize,
     /// Stays where it is: other threads may be sleeping there.
-    header: Mapping,
+    pub(super) header: Mapping,
     /// What follows the header. Grows, and moves, under the object's lock alone.
-    content: UnsafeCell<Mapping>,
-    /// Halves that are known to exist, see [`KEPT`].
-    present: AtomicU32,
+    pub(super) content: UnsafeCell<Mapping>,
+    /// Halves that are known to exist, see [`Guard::make_writable`].
+    pub(super) present: AtomicU32,
     /// Whether the lock's owner is making a new content from the old one, see [`Guard::begin_change`].
-    changing: AtomicBool,
+    pub(super) changing: AtomicBool,
 }
 
 // SAFETY: the header is made of atomics, and `content` is touched by the holder of the object's lock alone,
@@ -250,15 +225,6 @@ pub(in crate::shared) fn name_of(tree: &str, id: u64) -> String {
     format!("{tree}.{id:016x}")
 }
 
-/// Offset of a half in the file; `None` where the numbers are none of the layout.
-pub(in crate::shared) fn half_in_file(pair: u32, half: usize) -> Option<usize> {
-    match pair {
-        _ if half > 1 || pair > LARGEST => None,
-        0 => Some(SMALL_AT + half * SMALL_HALF),
-        _ => Some(PAGE + half_at(pair, half)),
-    }
-}
-
 /// The length for a new object's file: the layout's, or less where files may not be as long.
 fn allowed_length() -> usize {
     let full = PAGE + half_at(LARGEST + 1, 0);
@@ -296,7 +262,7 @@ impl Object {
         (0..=LARGEST).rev().find(|pair| self.has(*pair)).map_or(0, half_size)
     }
 
-    fn has(&self, pair: u32) -> bool {
+    pub(super) fn has(&self, pair: u32) -> bool {
         pair == 0 || (pair <= LARGEST && PAGE + half_at(pair, 2) <= self.length)
     }
 
@@ -392,147 +358,5 @@ impl Drop for Object {
             }
         }
         holders::release(self.tree.name(), contained);
-    }
-}
-
-/// The object's lock, taken. Dropping it gives it back once.
-pub struct Guard<'a> {
-    object: &'a Object,
-    abandoned: bool,
-}
-
-impl<'a> Guard<'a> {
-    /// The object.
-    pub fn object(&self) -> &'a Object {
-        self.object
-    }
-
-    /// Whether the last owner died holding the lock.
-    pub fn abandoned(&self) -> bool {
-        self.abandoned
-    }
-
-    /// Says that the content will be replaced by one that is made of it: what others in this thread write meanwhile
-    /// would be lost.
-    pub fn begin_change(self) -> Change<'a> {
-        self.object.changing.store(true, Ordering::Relaxed);
-        Change { guard: self }
-    }
-
-    /// Leaves the lock taken.
-    pub fn keep(self) {
-        std::mem::forget(self);
-    }
-
-    /// The smallest pair whose halves have `len` bytes, if the file has one.
-    pub fn pair_for(&self, len: usize) -> Option<u32> {
-        (0..=LARGEST).find(|pair| half_size(*pair) >= len).filter(|pair| self.object.has(*pair))
-    }
-
-    /// First byte of a half, with `len` bytes from there mapped; `None` where the numbers are none of this layout,
-    /// or the address space is full. Valid until the next call with a larger pair.
-    pub fn half(&self, pair: u32, half: usize, len: usize) -> Option<*mut u8> {
-        if half > 1 || !self.object.has(pair) || len > half_size(pair) {
-            return None;
-        }
-        if pair == 0 {
-            // SAFETY: both small halves lie in the header's page.
-            return Some(unsafe { self.object.header.start().add(SMALL_AT + half * SMALL_HALF) });
-        }
-        let start = half_at(pair, half);
-        // SAFETY: the lock is held, so no other thread uses the mapping; see `Object::content`.
-        let content = unsafe { &mut *self.object.content.get() };
-        if start + len > content.len() {
-            // Whole pairs: the other half is wanted next.
-            content.grow(half_at(pair, 2)).ok()?;
-        }
-        // SAFETY: start..start+len is mapped now.
-        Some(unsafe { content.start().add(start) })
-    }
-
-    /// Makes sure that the first `len` bytes of a half can be written. The half was asked for with [`Guard::half`].
-    pub fn make_writable(&self, pair: u32, half: usize, len: usize) -> Result<(), RegionError> {
-        self.make_writable_from(pair, half, 0, len)
-    }
-
-    /// The same for the bytes from `start` to `end`.
-    pub fn make_writable_from(
-        &self,
-        pair: u32,
-        half: usize,
-        start: usize,
-        end: usize,
-    ) -> Result<(), RegionError> {
-        if pair == 0 || start >= end || self.is_present(pair, half) {
-            return Ok(());
-        }
-        let first = half_at(pair, half);
-        // SAFETY: as in `half`.
-        let content = unsafe { &*self.object.content.get() };
-        if pair <= KEPT {
-            content.reserve(first, first + half_size(pair))?;
-            self.note_present(pair, half);
-            return Ok(());
-        }
-        content.reserve(first + start, first + end)
-    }
-
-    /// Makes sure that the first `len` bytes of a half exist, without taking up memory for what was never written.
-    /// `None`: they do not, so whatever says that content stands there lies.
-    pub fn make_readable(&self, pair: u32, half: usize, len: usize) -> Option<()> {
-        if pair <= KEPT || self.object.tree.is_confined() {
-            return self.make_writable(pair, half, len).ok();
-        }
-        let start = half_in_file(pair, half)? as u64;
-        let file = match open_named(&name_of(self.object.tree.name(), self.object.id)) {
-            Ok(file) => file,
-            // Without descriptors there is no way to tell, and what stands there is hardly ever a lie.
-            Err(Errno::MFILE | Errno::NFILE) => return self.make_writable(pair, half, len).ok(),
-            Err(_) => return None,
-        };
-        let hole = rustix::fs::seek(&file, SeekFrom::Hole(start)).ok()?;
-        (hole >= start + len as u64).then_some(())
-    }
-
-    /// Whether all pages of a half are known to exist, and stay.
-    fn is_present(&self, pair: u32, half: usize) -> bool {
-        pair <= KEPT && self.object.present.load(Ordering::Relaxed) & present_bit(pair, half) != 0
-    }
-
-    fn note_present(&self, pair: u32, half: usize) {
-        self.object.present.fetch_or(present_bit(pair, half), Ordering::Relaxed);
-    }
-
-    /// Gives the pages of a whole pair back, whose content nobody wants. Small pairs keep theirs.
-    pub fn release_pair(&self, pair: u32) {
-        if pair > KEPT && self.object.has(pair) {
-            // SAFETY: as in `half`.
-            unsafe { &*self.object.content.get() }.release(half_at(pair, 0), half_at(pair, 2));
-        }
-    }
-}
-
-impl Drop for Guard<'_> {
-    fn drop(&mut self) {
-        self.object.unlock();
-    }
-}
-
-/// A change under way, with the object's lock.
-pub struct Change<'a> {
-    guard: Guard<'a>,
-}
-
-impl<'a> Change<'a> {
-    /// The lock.
-    pub fn guard(&self) -> &Guard<'a> {
-        &self.guard
-    }
-}
-
-impl Drop for Change<'_> {
-    fn drop(&mut self) {
-        // Before the lock is given back: then the mark is the next owner's.
-        self.guard.object.changing.store(false, Ordering::Relaxed);
     }
 }

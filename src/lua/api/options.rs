@@ -85,24 +85,13 @@ pub(super) const KNOWN: [&str; 16] = [
 /// `lua` is a valid state with six free stack slots and a table at the absolute `index`.
 pub(super) unsafe fn read(lua: *mut lua_State, index: c_int) -> Result<Options, Raise> {
     let mut options = Options::default();
-    // SAFETY: as demanded. The keys are not changed while they are visited, and left as they are: a
-    // number as key is not turned into a string, since only strings are read.
+    // SAFETY: as demanded; each value is on top while it is taken.
     unsafe {
-        lua_pushnil(lua);
-        while lua_next(lua, index) != 0 {
-            let Some(key) = bytes(lua, -2) else {
-                let got = type_name(lua, -2);
-                return Err(invalid(index, format!("option names are strings, got a {got}")));
-            };
-            let key = String::from_utf8_lossy(key).into_owned();
-            let set = match set(lua, &mut options, &key) {
-                Ok(true) => Ok(()),
-                Ok(false) => Err(unknown(&key, &KNOWN)),
-                Err(problem) => Err(problem),
-            };
-            set.map_err(|problem| invalid(index, problem))?;
-            lua_pop(lua, 1);
-        }
+        each(lua, index, |key| match set(lua, &mut options, key) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(unknown(key, &KNOWN)),
+            Err(problem) => Err(problem),
+        })?;
     }
     if options.sandbox.is_some() {
         options.limits = options.limits.or(IN_SANDBOX);
@@ -111,7 +100,33 @@ pub(super) unsafe fn read(lua: *mut lua_State, index: c_int) -> Result<Options, 
     Ok(options)
 }
 
-pub(super) fn invalid(index: c_int, problem: String) -> Raise {
+/// Calls `take` with each key of the options table at `index`, and its value on top of the stack.
+///
+/// # Safety
+/// `lua` is a valid state with three free stack slots and a table at the absolute `index`. `take` leaves the stack as it
+/// is, and the table's keys too.
+pub(super) unsafe fn each(
+    lua: *mut lua_State,
+    index: c_int,
+    mut take: impl FnMut(&str) -> Result<(), String>,
+) -> Result<(), Raise> {
+    // SAFETY: as demanded. A number as key is not turned into a string, since only strings are read.
+    unsafe {
+        lua_pushnil(lua);
+        while lua_next(lua, index) != 0 {
+            let Some(key) = bytes(lua, -2) else {
+                let got = type_name(lua, -2);
+                return Err(invalid(index, format!("option names are strings, got a {got}")));
+            };
+            let key = String::from_utf8_lossy(key).into_owned();
+            take(&key).map_err(|problem| invalid(index, problem))?;
+            lua_pop(lua, 1);
+        }
+    }
+    Ok(())
+}
+
+fn invalid(index: c_int, problem: String) -> Raise {
     Raise::Argument(index, problem)
 }
 

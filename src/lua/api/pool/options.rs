@@ -4,8 +4,8 @@ use std::ffi::c_int;
 
 use crate::lua::ffi::*;
 
-use crate::lua::api::options::{self, Options, expected, integer, invalid, size_up_to};
-use crate::lua::call::{Raise, bytes, type_name};
+use crate::lua::api::options::{self, Options, expected, integer, size_up_to};
+use crate::lua::call::{Raise, bytes};
 use crate::shm::SEATS;
 use crate::sys::cores;
 use crate::wire::settings::Stdio;
@@ -56,19 +56,8 @@ impl Default for PoolOptions {
 /// `lua` is a valid state with eight free stack slots and a table at the absolute `index`.
 pub(super) unsafe fn read(lua: *mut lua_State, index: c_int) -> Result<PoolOptions, Raise> {
     let mut read = PoolOptions::default();
-    // SAFETY: as demanded; keys are left as they are while they are visited.
-    unsafe {
-        lua_pushnil(lua);
-        while lua_next(lua, index) != 0 {
-            let Some(key) = bytes(lua, -2) else {
-                let got = type_name(lua, -2);
-                return Err(invalid(index, format!("option names are strings, got a {got}")));
-            };
-            let key = String::from_utf8_lossy(key).into_owned();
-            set(lua, &mut read, &key).map_err(|problem| invalid(index, problem))?;
-            lua_pop(lua, 1);
-        }
-    }
+    // SAFETY: as demanded; each value is on top while it is taken.
+    unsafe { options::each(lua, index, |key| set(lua, &mut read, key))? };
     Ok(read)
 }
 
@@ -96,8 +85,11 @@ unsafe fn set(lua: *mut lua_State, read: &mut PoolOptions, key: &str) -> Result<
                 read.has_preload = true;
             }
             // A job of a pool takes its arguments from `submit`.
-            "args" | "capture_limit" | "sandbox" | "functions" | "metatables" => {
-                return Err(options::unknown(key, &KNOWN));
+            "args" | "capture_limit" => return Err(options::unknown(key, &KNOWN)),
+            "sandbox" | "functions" | "metatables" => {
+                return Err(format!(
+                    "option '{key}': the jobs of a pool are trusted; thread.async runs one in a sandbox"
+                ));
             }
             _ => {
                 if !options::set(lua, &mut read.jobs, key)? {

@@ -98,6 +98,20 @@ macro_rules! lua_function {
     };
 }
 
+/// Sets functions of the table on top.
+///
+/// # Safety
+/// `lua` is a valid state with a table on top and a free slot, in a protected call.
+pub unsafe fn set_functions(lua: *mut lua_State, functions: &[(&CStr, lua_CFunction)]) {
+    for (key, function) in functions {
+        // SAFETY: as demanded.
+        unsafe {
+            lua_pushcfunction(lua, *function);
+            lua_setfield(lua, -2, key.as_ptr());
+        }
+    }
+}
+
 /// Pushes a string.
 ///
 /// # Safety

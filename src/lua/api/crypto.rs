@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_int};
 use crate::lua::ffi::*;
 
 use crate::crypto::{Algorithm, Hash};
-use crate::lua::call::{Outcome, push_bytes};
+use crate::lua::call::{Outcome, push_bytes, set_functions};
 use crate::lua::types::hash;
 use crate::lua_function;
 
@@ -29,10 +29,7 @@ pub unsafe fn push(lua: *mut lua_State) {
         hash::register(lua);
         lua_pop(lua, 1);
         lua_createtable(lua, 0, functions.len() as c_int);
-        for (name, function) in functions {
-            lua_pushcfunction(lua, function);
-            lua_setfield(lua, -2, name.as_ptr());
-        }
+        set_functions(lua, &functions);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::lua::ffi::*;
 
 use super::{async_call, crypto, failure, pool, preload, sandbox, sleep, task};
 use crate::dispatch::Session;
-use crate::lua::call::{Outcome, Raise, push_text};
+use crate::lua::call::{Outcome, Raise, push_text, set_functions};
 use crate::lua::convert::{register_inert, remember_names};
 use crate::lua::types;
 use crate::lua::version::state;
@@ -52,10 +52,7 @@ pub unsafe fn open(lua: *mut lua_State) -> Outcome {
         remember_names(lua).map_err(|error| Raise::Message(error.to_string()))?;
         lua_createtable(lua, 0, 3);
         lua_createtable(lua, 0, functions.len() as c_int);
-        for (name, function) in functions {
-            lua_pushcfunction(lua, function);
-            lua_setfield(lua, -2, name.as_ptr());
-        }
+        set_functions(lua, &functions);
         lua_setfield(lua, -2, c"thread".as_ptr());
         crypto::push(lua);
         lua_setfield(lua, -2, c"crypto".as_ptr());

@@ -7,7 +7,7 @@ use crate::lua::ffi::*;
 
 use super::value::{DISTRUSTED, Load, decode_plain, decode_trusted, encode_for};
 use super::{handle, outcome};
-use crate::lua::call::{Outcome, Raise, is_absent, milliseconds, push_text, wrong_type};
+use crate::lua::call::{Outcome, Raise, is_absent, milliseconds, push_text, set_functions, wrong_type};
 use crate::lua::convert::DecodeError;
 use crate::lua::hooks;
 use crate::lua_function;
@@ -28,9 +28,9 @@ pub(super) unsafe fn add_methods(lua: *mut lua_State) {
     // SAFETY: called with the metatable on top and free slots, in a protected call.
     unsafe {
         lua_createtable(lua, 0, 4);
-        handle::set_functions(lua, &[(c"close", close), (c"iter", iter), (c"pop", pop), (c"push", push)]);
+        set_functions(lua, &[(c"close", close), (c"iter", iter), (c"pop", pop), (c"push", push)]);
         lua_setfield(lua, -2, c"__index".as_ptr());
-        handle::set_functions(lua, &[(c"__len", len)]);
+        set_functions(lua, &[(c"__len", len)]);
         outcome::add_identity(lua);
     }
 }

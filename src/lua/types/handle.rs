@@ -100,20 +100,6 @@ pub unsafe fn register_all(lua: *mut lua_State) {
     }
 }
 
-/// Sets functions of the table on top.
-///
-/// # Safety
-/// `lua` is a valid state with a table on top and a free slot, in a protected call.
-pub(super) unsafe fn set_functions(lua: *mut lua_State, functions: &[(&CStr, lua_CFunction)]) {
-    for (key, function) in functions {
-        // SAFETY: as demanded.
-        unsafe {
-            lua_pushcfunction(lua, *function);
-            lua_setfield(lua, -2, key.as_ptr());
-        }
-    }
-}
-
 /// The slot of the userdata at `index`, null for any other value.
 ///
 /// # Safety

@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_int, c_void};
 use crate::lua::ffi::*;
 
 use crate::crypto::{Algorithm, Hash};
-use crate::lua::call::{Outcome, Raise, push_bytes, push_text, wrong_type};
+use crate::lua::call::{Outcome, Raise, push_bytes, push_text, set_functions, wrong_type};
 use crate::lua::convert::ByValue;
 use crate::lua_function;
 
@@ -127,15 +127,9 @@ pub unsafe fn register(lua: *mut lua_State) {
             lua_pop(lua, 1);
             lua_createtable(lua, 0, 5);
             lua_createtable(lua, 0, methods.len() as c_int);
-            for (key, function) in methods {
-                lua_pushcfunction(lua, function);
-                lua_setfield(lua, -2, key.as_ptr());
-            }
+            set_functions(lua, &methods);
             lua_setfield(lua, -2, c"__index".as_ptr());
-            lua_pushcfunction(lua, add);
-            lua_setfield(lua, -2, c"__add".as_ptr());
-            lua_pushcfunction(lua, to_string);
-            lua_setfield(lua, -2, c"__tostring".as_ptr());
+            set_functions(lua, &[(c"__add", add), (c"__tostring", to_string)]);
             push_text(lua, "llib.hash");
             lua_setfield(lua, -2, c"__metatable".as_ptr());
             push_text(lua, "llib.hash");

@@ -3,7 +3,7 @@
 use crate::lua::ffi::*;
 
 use super::{handle, outcome};
-use crate::lua::call::{Outcome, Raise, milliseconds, wrong_type};
+use crate::lua::call::{Outcome, Raise, milliseconds, set_functions, wrong_type};
 use crate::lua_function;
 use crate::shared::{Kind, Object};
 use crate::sync::Unlocked;
@@ -19,7 +19,7 @@ pub(super) unsafe fn add_methods(lua: *mut lua_State) {
     // SAFETY: called with the metatable on top and free slots, in a protected call.
     unsafe {
         lua_createtable(lua, 0, 5);
-        handle::set_functions(
+        set_functions(
             lua,
             &[(c"free", free), (c"lock", lock), (c"trylock", trylock), (c"unlock", unlock), (c"with", with)],
         );

@@ -6,7 +6,7 @@ use crate::lua::ffi::*;
 
 use super::handle;
 use crate::lua::api::failure;
-use crate::lua::call::{Outcome, push_text};
+use crate::lua::call::{Outcome, push_text, set_functions};
 use crate::lua_function;
 use crate::shared::Kind;
 use crate::wire::kind::Kind as Failure;
@@ -55,7 +55,7 @@ lua_function!(to_string => to_string_body);
 /// `lua` is a valid state with a table on top and a free slot, in a protected call.
 pub(super) unsafe fn add_identity(lua: *mut lua_State) {
     // SAFETY: as demanded.
-    unsafe { handle::set_functions(lua, &[(c"__eq", eq), (c"__tostring", to_string)]) }
+    unsafe { set_functions(lua, &[(c"__eq", eq), (c"__tostring", to_string)]) }
 }
 
 unsafe fn eq_body(lua: *mut lua_State) -> Outcome {

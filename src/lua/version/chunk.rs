@@ -8,6 +8,35 @@
 //! | 5.5 | length + 1 in such groups, all but the last marked; bytes, a zero byte. Written once a chunk, wherever it comes first |
 //! | LuaJIT | length + 5 in groups of seven bits, the lowest first, all but the last marked; bytes |
 
+use std::ffi::{c_int, c_void};
+use std::slice;
+
+use super::ffi::*;
+
+/// Appends the code of the Lua function on top to `chunk`, with its debug information. Returns what `lua_dump` does: 0
+/// where that went well, or in LuaJIT `LUA_ERRMEM`.
+///
+/// # Safety
+/// `lua` is a valid state with a Lua function on top.
+pub unsafe fn dump(lua: *mut lua_State, chunk: &mut Vec<u8>) -> c_int {
+    unsafe extern "C-unwind" fn append(
+        _: *mut lua_State,
+        bytes: *const c_void,
+        len: usize,
+        target: *mut c_void,
+    ) -> c_int {
+        if len == 0 {
+            // Lua 5.5 ends a chunk with a piece that is none, at address 0.
+            return 0;
+        }
+        // SAFETY: the call below passes the vector's address and valid bytes, and nobody else has the vector meanwhile.
+        unsafe { (*target.cast::<Vec<u8>>()).extend_from_slice(slice::from_raw_parts(bytes.cast(), len)) };
+        0
+    }
+    // SAFETY: as demanded. The writer raises nothing.
+    unsafe { lua_dump(lua, append, std::ptr::from_mut(chunk).cast(), 0) }
+}
+
 /// Bytes at the start of every chunk that say which Lua can run it: signature, version, format, and the sizes
 /// of what it contains. (ldump.c, `dumpHeader`; lj_bcdump.h for LuaJIT, whose header ends with its flags.)
 pub const HEADER: usize = if cfg!(feature = "lua55") {

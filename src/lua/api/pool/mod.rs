@@ -18,7 +18,9 @@ use super::{async_call, await_call, preload};
 use crate::dispatch::Session;
 use crate::dispatch::pool::{Plan, Pool, PoolWait};
 use crate::lua::api::task::Facts;
-use crate::lua::call::{Outcome, Raise, bytes, is_absent, milliseconds, push_text, wrong_type};
+use crate::lua::call::{
+    Outcome, Raise, bytes, is_absent, milliseconds, push_text, set_functions, wrong_type,
+};
 use crate::lua::convert::{EncodeOptions, GlobalMode, Roots, encode};
 use crate::lua::hooks;
 use crate::lua::types::{Objects, Sent};
@@ -221,15 +223,9 @@ pub(super) unsafe fn register(lua: *mut lua_State) {
         functions::register(lua);
         task::register(lua);
         if luaL_newmetatable(lua, POOL.as_ptr()) != 0 {
-            for (key, function) in metamethods {
-                lua_pushcfunction(lua, function);
-                lua_setfield(lua, -2, key.as_ptr());
-            }
+            set_functions(lua, &metamethods);
             lua_createtable(lua, 0, methods.len() as c_int);
-            for (key, function) in methods {
-                lua_pushcfunction(lua, function);
-                lua_setfield(lua, -2, key.as_ptr());
-            }
+            set_functions(lua, &methods);
             lua_setfield(lua, -2, c"__index".as_ptr());
             push_text(lua, "llib.pool");
             lua_setfield(lua, -2, c"__metatable".as_ptr());

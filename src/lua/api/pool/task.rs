@@ -12,7 +12,7 @@ use crate::dispatch::pool::{Ended, PoolWait, Ticket};
 use crate::lua::api::await_call::{self, cleaned};
 use crate::lua::api::failure;
 use crate::lua::api::task::signal_argument;
-use crate::lua::call::{Outcome, Raise, milliseconds, push_text, wrong_type};
+use crate::lua::call::{Outcome, Raise, milliseconds, push_text, set_functions, wrong_type};
 use crate::lua::convert::{DecodeOptions, Source, decode};
 use crate::lua::hooks;
 use crate::lua::types::{Objects, Sent};
@@ -168,15 +168,9 @@ pub(super) unsafe fn register(lua: *mut lua_State) {
     // SAFETY: as demanded; balanced.
     unsafe {
         if luaL_newmetatable(lua, TASK.as_ptr()) != 0 {
-            for (key, function) in metamethods {
-                lua_pushcfunction(lua, function);
-                lua_setfield(lua, -2, key.as_ptr());
-            }
+            set_functions(lua, &metamethods);
             lua_createtable(lua, 0, methods.len() as c_int);
-            for (key, function) in methods {
-                lua_pushcfunction(lua, function);
-                lua_setfield(lua, -2, key.as_ptr());
-            }
+            set_functions(lua, &methods);
             lua_setfield(lua, -2, c"__index".as_ptr());
             for key in [c"__metatable", c"__name"] {
                 push_text(lua, "llib.task");

@@ -6,7 +6,7 @@ use crate::lua::ffi::*;
 use super::super::names::push;
 use super::super::protect::{string, text};
 use super::*;
-use crate::lua::call::{Outcome, Raise, bytes, push_bytes};
+use crate::lua::call::{Outcome, Raise, bytes, push_bytes, set_functions};
 use crate::lua_function;
 
 /// The metatable's name in the registry.
@@ -20,10 +20,7 @@ pub unsafe fn register_inert(lua: *mut lua_State) {
     // SAFETY: as demanded; balanced.
     unsafe {
         if luaL_newmetatable(lua, INERT.as_ptr()) != 0 {
-            for (key, function) in [(c"__tostring", to_string as lua_CFunction), (c"__call", call)] {
-                lua_pushcfunction(lua, function);
-                lua_setfield(lua, -2, key.as_ptr());
-            }
+            set_functions(lua, &[(c"__tostring", to_string), (c"__call", call)]);
         }
         lua_settop(lua, -2);
     }

@@ -1,28 +1,9 @@
 //! Functions: code, upvalues and the variables they share.
 
-use std::ffi::c_void;
-
 use crate::lua::ffi::*;
 
 use super::*;
 use crate::lua::version::{chunk, upvalue};
-
-/// `lua_Writer` that appends to the vector `target` points to. It raises nothing, and Lua's writer runs
-/// between two Lua API calls of ours, so no borrow of the vector is alive.
-unsafe extern "C-unwind" fn append(
-    _: *mut lua_State,
-    bytes: *const c_void,
-    len: usize,
-    target: *mut c_void,
-) -> c_int {
-    if len == 0 {
-        // Lua 5.5 ends a chunk with a piece that is none.
-        return 0;
-    }
-    // SAFETY: `lua_dump` below passes the vector's address and valid bytes.
-    unsafe { (*target.cast::<Vec<u8>>()).extend_from_slice(slice::from_raw_parts(bytes.cast(), len)) };
-    0
-}
 
 impl Encoder<'_> {
     pub(super) unsafe fn function(&mut self) -> Step<bool> {
@@ -43,8 +24,7 @@ impl Encoder<'_> {
                 return Ok(false);
             }
             self.buffers.chunk.clear();
-            let target = (&raw mut self.buffers.chunk).cast();
-            match lua_dump(lua, append, target, 0) {
+            match chunk::dump(lua, &mut self.buffers.chunk) {
                 0 => {}
                 // LuaJIT does not raise this here.
                 LUA_ERRMEM => return self.fail(EncodeError::Memory),

@@ -9,7 +9,7 @@ use std::ffi::CStr;
 use crate::lua::ffi::*;
 
 use super::handle;
-use crate::lua::call::{Outcome, Raise, bytes, wrong_type};
+use crate::lua::call::{Outcome, Raise, bytes, set_functions, wrong_type};
 use crate::lua::version::operator;
 use crate::lua_function;
 use crate::shared::Kind;
@@ -23,10 +23,10 @@ pub(super) unsafe fn add_methods(lua: *mut lua_State) {
     // SAFETY: called with the metatable on top and free slots, in a protected call.
     unsafe {
         lua_createtable(lua, 0, METHODS.len() as _);
-        handle::set_functions(lua, &METHODS);
+        set_functions(lua, &METHODS);
         lua_pushcclosure(lua, access::index, 1);
         lua_setfield(lua, -2, c"__index".as_ptr());
-        handle::set_functions(lua, &[(c"__newindex", access::new_index), (c"__pairs", access::pairs)]);
+        set_functions(lua, &[(c"__newindex", access::new_index), (c"__pairs", access::pairs)]);
         operators::add(lua);
     }
 }

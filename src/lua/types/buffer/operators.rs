@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_int};
 use crate::lua::ffi::*;
 
 use super::{located, store};
-use crate::lua::call::{Outcome, Raise, type_name};
+use crate::lua::call::{Outcome, Raise, set_functions, type_name};
 use crate::lua::types::handle;
 use crate::lua::version::operator::{self, Operator};
 use crate::lua_function;
@@ -68,7 +68,7 @@ pub(super) unsafe fn add(lua: *mut lua_State) {
         (c"__unm", unm),
     ];
     // SAFETY: called with the metatable on top.
-    unsafe { handle::set_functions(lua, &metamethods) }
+    unsafe { set_functions(lua, &metamethods) }
 }
 
 // Every function below is called with Lua's state, in a body or as one: that is the SAFETY argument of each.

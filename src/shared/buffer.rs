@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use super::object::{Guard, Object, half_size, release, retain};
 use super::parcel::{self, Parcel};
 use super::place::Place;
+use super::unreadable::Unreadable::{self, Damaged};
 use crate::shm::RegionError;
 
 /// Content stays in its pair up to this one, of 32 KiB a half, when it becomes smaller.
@@ -49,18 +50,6 @@ impl fmt::Display for WriteError {
 }
 
 impl std::error::Error for WriteError {}
-
-/// The content's memory was overwritten with something that is no content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Damaged;
-
-impl fmt::Display for Damaged {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("its memory was damaged by a process that shares it")
-    }
-}
-
-impl std::error::Error for Damaged {}
 
 /// Content as it stands in memory: valid as long as the guard is held. Other processes may write there all the
 /// same, if they are mad.
@@ -116,8 +105,9 @@ pub fn write(
 }
 
 /// The content, not to be used after the guard. Nothing in it is trusted.
-pub fn view(guard: &Guard<'_>) -> Result<View, Damaged> {
+pub fn view(guard: &Guard<'_>) -> Result<View, Unreadable> {
     let place = Place::from_word(guard.object().header().live.load(Ordering::SeqCst)).ok_or(Damaged)?;
+    guard.reach(place.pair)?;
     let start = guard.half(place.pair, place.half, place.len).ok_or(Damaged)?;
     guard.make_readable(place.pair, place.half, place.len).ok_or(Damaged)?;
     let (len, ids) = if place.carries {

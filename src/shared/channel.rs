@@ -12,10 +12,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::buffer::{Damaged, WriteError};
+use super::buffer::WriteError;
 use super::object::{Guard, Header, Object, ObjectError, attach, half_size, release_held, retain};
 use super::parcel::{self, Parcel};
 use super::ring::{HEAD, Item, Record, item_size};
+use super::unreadable::Unreadable::{self, Damaged};
 use crate::sync::spin;
 use crate::sys::futex;
 
@@ -60,29 +61,35 @@ impl fmt::Debug for Received {
 pub enum PushError {
     /// The ring cannot take it.
     Write(WriteError),
-    /// See [`Damaged`].
-    Damaged,
+    /// There is no ring to be seen.
+    Unreadable(Unreadable),
 }
 
 /// Why nothing was popped.
 #[derive(Debug)]
 pub enum PopError {
-    /// See [`Damaged`].
-    Damaged,
+    /// There is no ring to be seen.
+    Unreadable(Unreadable),
     /// The item stays: a handle in it cannot be taken over now.
     Handle(ObjectError),
 }
 
-impl From<Damaged> for PopError {
-    fn from(Damaged: Damaged) -> PopError {
-        PopError::Damaged
+impl From<Unreadable> for PushError {
+    fn from(reason: Unreadable) -> PushError {
+        PushError::Unreadable(reason)
+    }
+}
+
+impl From<Unreadable> for PopError {
+    fn from(reason: Unreadable) -> PopError {
+        PopError::Unreadable(reason)
     }
 }
 
 impl fmt::Display for PopError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PopError::Damaged => Damaged.fmt(f),
+            PopError::Unreadable(reason) => reason.fmt(f),
             PopError::Handle(error) => write!(f, "the oldest item has a handle, and {error}"),
         }
     }
@@ -109,7 +116,8 @@ pub fn push(
     mut step: impl FnMut(),
 ) -> Result<Pushed, PushError> {
     let header = guard.object().header();
-    let mut record = Record::selected(header).ok_or(PushError::Damaged)?;
+    let mut record = Record::selected(header).ok_or(Damaged)?;
+    guard.reach(record.pair)?;
     if record.closed {
         return Ok(Pushed::Closed);
     }
@@ -123,7 +131,7 @@ pub fn push(
         record = grow(guard, record, used + size)?;
         step();
     }
-    let ring = Ring::new(guard, &record).ok_or(PushError::Damaged)?;
+    let ring = Ring::new(guard, &record).ok_or(Damaged)?;
     ring.reserve(record.tail, size).map_err(PushError::Write)?;
     let word = (parcel.len() as u64) << 1 | u64::from(parcel.carries());
     ring.write(record.tail, &word.to_ne_bytes());
@@ -148,6 +156,7 @@ pub fn pop(guard: &Guard<'_>, mut step: impl FnMut()) -> Result<Popped, PopError
     if record.count == 0 {
         return Ok(if record.closed { Popped::Closed } else { Popped::Empty });
     }
+    guard.reach(record.pair)?;
     let ring = Ring::new(guard, &record).ok_or(Damaged)?;
     let item = ring.item(record.head).ok_or(Damaged)?;
     let received = ring.receive(item)?;
@@ -172,7 +181,7 @@ pub fn pop(guard: &Guard<'_>, mut step: impl FnMut()) -> Result<Popped, PopError
 }
 
 /// Lets nothing more in. `step` is called after each store that others can see.
-pub fn close(guard: &Guard<'_>, step: impl FnMut()) -> Result<(), Damaged> {
+pub fn close(guard: &Guard<'_>, step: impl FnMut()) -> Result<(), Unreadable> {
     let header = guard.object().header();
     let mut record = Record::selected(header).ok_or(Damaged)?;
     record.closed = true;
@@ -185,7 +194,7 @@ pub fn close(guard: &Guard<'_>, step: impl FnMut()) -> Result<(), Damaged> {
 }
 
 /// How many items stand there.
-pub fn len(guard: &Guard<'_>) -> Result<u64, Damaged> {
+pub fn len(guard: &Guard<'_>) -> Result<u64, Unreadable> {
     Record::selected(guard.object().header()).map(|record| record.count).ok_or(Damaged)
 }
 
@@ -203,8 +212,8 @@ fn grow(guard: &Guard<'_>, record: Record, wanted: usize) -> Result<Record, Push
         let to = Ring::new(guard, &larger).ok_or(PushError::Write(WriteError::Unmapped { len: wanted }))?;
         to.reserve(0, used).map_err(PushError::Write)?;
         // Asked for after the larger one, since that may have moved the mapping.
-        let from = Ring::new(guard, &record).ok_or(PushError::Damaged)?;
-        from.readable().ok_or(PushError::Damaged)?;
+        let from = Ring::new(guard, &record).ok_or(Damaged)?;
+        from.readable().ok_or(Damaged)?;
         from.copy_to(record.head, used, to.start);
         larger.tail = used as u64;
     }

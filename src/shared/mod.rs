@@ -13,18 +13,20 @@ mod delivery;
 mod object;
 mod parcel;
 mod place;
+mod reach;
 mod ring;
 mod snapshot;
 #[cfg(test)]
 mod stops;
+mod unreadable;
 
 pub use bury::{bury, bury_session, discard_undelivered, sweep};
 pub use delivery::take_over;
 pub use object::{
-    Change, Guard, Header, Kind, LockError, Object, ObjectError, attach, attach_whole, create, release,
-    retain,
+    Change, Guard, Header, Kind, LockError, Object, ObjectError, attach, create, release, retain,
 };
 pub use parcel::{
     Content, MOST_HANDLES, Parcel, ids_in_bytes, ids_in_region, ids_in_slot, split, split_in_memory, tail,
 };
+pub use reach::attach_up_to;
 pub use snapshot::{ObjectView, objects};

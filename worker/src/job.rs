@@ -4,7 +4,7 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use llib::shared::{ObjectError, attach_whole, split_in_memory, take_over};
+use llib::shared::{ObjectError, attach_up_to, split_in_memory, take_over};
 use llib::shm::{Mailbox, Region, RegionError, Spot, handles};
 use llib::wire::settings::{PREFIX, Settings};
 
@@ -163,9 +163,11 @@ impl Job {
     /// Maps the objects that the values name, while that is possible.
     pub(crate) fn attach_objects(&self) -> Result<(), ObjectError> {
         let ids = self.values.lock().map(|mut values| std::mem::take(&mut values.ids)).unwrap_or_default();
+        let most = self.settings.limits.memory.and_then(|bytes| usize::try_from(bytes).ok());
         for id in &ids {
-            // Held until the process ends: decoding looks for it. Its mapping cannot grow behind walls.
-            std::mem::forget(attach_whole(*id)?);
+            // Held until the process ends: decoding looks for it. Its mapping cannot grow behind walls, and what is
+            // written there counts for no limit of memory but this one.
+            std::mem::forget(attach_up_to(*id, most.unwrap_or(usize::MAX))?);
         }
         self.take_handles(ids);
         Ok(())

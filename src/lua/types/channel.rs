@@ -78,7 +78,7 @@ fn damaged(error: &dyn std::fmt::Display) -> Raise {
 fn cannot_push(error: &PushError) -> Raise {
     match error {
         PushError::Write(error) => Raise::Message(format!("the item was not pushed: {error}")),
-        PushError::Damaged => damaged(&crate::shared::buffer::Damaged),
+        PushError::Unreadable(reason) => damaged(reason),
     }
 }
 

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use super::halves::{LARGEST, half_at, half_in_file, half_size};
 use super::header::{SMALL_AT, SMALL_HALF};
 use super::segment::{Object, name_of};
+use crate::shared::unreadable::Unreadable;
 use crate::shm::{RegionError, open_named};
 
 /// Pairs up to this one, of 32 KiB a half, keep their pages once they have them: giving back and taking anew
@@ -50,6 +51,14 @@ impl<'a> Guard<'a> {
     /// The smallest pair whose halves have `len` bytes, if the file has one.
     pub fn pair_for(&self, len: usize) -> Option<u32> {
         (0..=LARGEST).find(|pair| half_size(*pair) >= len).filter(|pair| self.object.has(*pair))
+    }
+
+    /// Whether this process was given the pair, which somebody says content stands in.
+    pub fn reach(&self, pair: u32) -> Result<(), Unreadable> {
+        if self.object.tree.is_confined() && !self.object.has(pair) {
+            return Err(Unreadable::OutOfReach { limit: self.object.capacity() });
+        }
+        Ok(())
     }
 
     /// First byte of a half, with `len` bytes from there mapped; `None` where the numbers are none of this layout,

@@ -12,5 +12,6 @@ pub use header::{Header, Kind};
 pub(super) use holders::release_held;
 pub(super) use holders::{clear_bit, end_creation, end_if_unused, with_header};
 pub use holders::{release, retain};
+pub(super) use segment::attach_with;
 pub(super) use segment::name_of;
-pub use segment::{LockError, Object, ObjectError, attach, attach_whole, create};
+pub use segment::{LockError, Object, ObjectError, attach, create};

@@ -30,7 +30,7 @@ pub struct Object {
     me: Owner,
     pub(super) id: u64,
     kind: Kind,
-    /// Length of the file, which nobody changes.
+    /// Length of the file, which nobody changes, or what this process was given of it.
     length: usize,
     /// Stays where it is: other threads may be sleeping there.
     pub(super) header: Mapping,
@@ -147,19 +147,8 @@ pub fn attach(id: u64) -> Result<Arc<Object>, ObjectError> {
     attach_with(id, |_| Ok(()))
 }
 
-/// The same, mapped as far as content can ever reach: for a process that will not be able to map more. What is mapped
-/// takes up addresses and no memory.
-pub fn attach_whole(id: u64) -> Result<Arc<Object>, ObjectError> {
-    attach_with(id, |object| {
-        let largest = (1..=LARGEST).rev().find(|pair| object.has(*pair)).unwrap_or(1);
-        let grown = object.content.get_mut().grow(half_at(largest, 2));
-        grown.map_err(|source| {
-            RegionError::Map { action: "map", name: name_of(object.tree.name(), id), source }.into()
-        })
-    })
-}
-
-fn attach_with(
+/// The same; an object that was not mapped here is handed to `prepare` first.
+pub(in crate::shared) fn attach_with(
     id: u64,
     prepare: impl FnOnce(&mut Object) -> Result<(), ObjectError>,
 ) -> Result<Arc<Object>, ObjectError> {
@@ -255,6 +244,19 @@ impl Object {
         // SAFETY: a page is mapped there as long as the object lives, and exists: its creator reserved it.
         // The header is made of atomics, which other processes may change at any time.
         unsafe { &*self.header.start().cast::<Header>() }
+    }
+
+    /// Maps now all pairs up to this one, and takes it for the last.
+    pub(in crate::shared) fn end_with(&mut self, pair: u32) -> Result<(), RegionError> {
+        let last = (1..=pair).rev().find(|pair| self.has(*pair)).unwrap_or(1);
+        let end = half_at(last, 2);
+        self.length = self.length.min(PAGE + end);
+        let grown = self.content.get_mut().grow(end);
+        grown.map_err(|source| RegionError::Map {
+            action: "map",
+            name: name_of(self.tree.name(), self.id),
+            source,
+        })
     }
 
     /// The largest content that its file has room for, in bytes.

@@ -79,7 +79,7 @@ function harness.interleave(rounds, parts)
   return table.unpack(samples)
 end
 
-local before = Report.load()
+harness.load_before = Report.load()
 
 -- Prints the report, and writes it into the file that LLIB_BENCH_RESULTS names.
 function harness.finish()
@@ -89,7 +89,7 @@ function harness.finish()
     report:write(io.stdout)
   else
     print(("%s, luv %s; load average %.2f before, %.2f after; %d cores"):format(
-      _VERSION, uv.version_string(), before or 0, Report.load() or 0, harness.llib.thread.cores()))
+      _VERSION, uv.version_string(), harness.load_before or 0, Report.load() or 0, harness.llib.thread.cores()))
     print()
     report:print()
   end

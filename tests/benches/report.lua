@@ -6,7 +6,7 @@ Report.__index = Report
 local SCALE = { us = 1e3, ms = 1e6, KiB = 1, MiB = 1 }
 
 -- The sample below which a share of all samples lies, by nearest rank.
-local function quantile(sorted, share)
+function Report.quantile(sorted, share)
   return sorted[math.max(1, math.ceil(share * #sorted))]
 end
 
@@ -14,7 +14,7 @@ end
 function Report.describe(samples, unit)
   local sorted = table.move(samples, 1, #samples, 1, {})
   table.sort(sorted)
-  local function at(share) return quantile(sorted, share) / SCALE[unit] end
+  local function at(share) return Report.quantile(sorted, share) / SCALE[unit] end
   return {
     n = #sorted, min = at(0), p10 = at(0.1), median = at(0.5), p90 = at(0.9), p99 = at(0.99), max = at(1),
   }
@@ -122,8 +122,13 @@ function Report:print()
   end
 end
 
+-- A value as JSON; a table with a first item is a list.
 local function json(value)
-  if type(value) == "table" then
+  if type(value) == "table" and value[1] ~= nil then
+    local parts = {}
+    for i, item in ipairs(value) do parts[i] = json(item) end
+    return "[" .. table.concat(parts, ",") .. "]"
+  elseif type(value) == "table" then
     local keys, parts = {}, {}
     for key in pairs(value) do keys[#keys + 1] = key end
     table.sort(keys)
@@ -134,6 +139,7 @@ local function json(value)
   end
   return tostring(value)
 end
+Report.json = json
 
 -- Writes a line of JSON for each row.
 function Report:write(file)

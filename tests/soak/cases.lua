@@ -9,7 +9,7 @@
 --   act      what the host does before it awaits the job
 --   patience milliseconds that the host awaits it, before it gives it up and has it killed
 --   limited  whether it needs the time limit
---   hangs    whether it runs until the host ends it
+--   hangs    whether it runs until another process ends it
 
 local thread = require("llib").thread
 
@@ -46,7 +46,7 @@ case("large", 2, {
 })
 case("error", 10, { run = function(n) error("job " .. n) end, kind = "error" })
 case("crash", 5, {
-  run = function() os.execute("kill -SEGV $PPID") while true do end end, kind = "signal", signal = "SEGV",
+  run = function() os.execute("kill -SEGV $PPID") while true do end end, hangs = true, kind = "signal", signal = "SEGV",
 })
 case("exit", 5, { run = function() os.exit(3) end, kind = "exit", code = 3 })
 case("killed asleep", 5, { run = sleep_on, hangs = true, act = kill, kind = "killed", signal = "KILL" })
@@ -68,8 +68,8 @@ function cases.pick(number)
   end
 end
 
--- How a job ended: "right"; "late" where it was to hang until the host ends it, and the pool's limit of time in ms came first;
--- or else what is wrong with it.
+-- How a job ended: "right"; "late" where it was to run until another process ends it, and the pool's limit of time in ms
+-- came first; or else what is wrong with it.
 function cases.judge(each, n, limit, value, ...)
   if each.right then
     if value == nil then return "it failed: " .. tostring((...)) end

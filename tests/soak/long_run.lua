@@ -5,7 +5,7 @@
 --
 -- `--pool` jobs run in the workers of a pool, and `--fresh` in a process of their own each. `--limit` is the pool's limit of time
 -- in ms. Where the machine is so busy that a job that does next to nothing needs longer, the run fails without guilt
--- of llib's; where the host is so late that a job which it is to kill is past its limit, that is counted apart.
+-- of llib's; where a job that another process is to kill is past its limit before that one gets there, it is counted apart.
 --
 -- Prints a line for each sample, then a table of what was held in the first third of the time and in the last
 -- one, then the verdict. The exit code is 0 if all is well, 1 if not.

@@ -49,7 +49,8 @@ fn bench(name: &str, args: &[String]) -> Result<(), String> {
         .args(args.iter().filter(|arg| *arg != "--bench"))
         .env("LLIB_WORKER", release.join("llib-worker"))
         .env("LLIB_BENCH_BASELINE", &own)
-        .envs(fork_loop(target).map(|program| ("LLIB_BENCH_FORK_LOOP", program)))
+        .envs(compiled("fork_loop.c", target).map(|program| ("LLIB_BENCH_FORK_LOOP", program)))
+        .envs(compiled("peers/floor.c", target).map(|program| ("LLIB_BENCH_FLOOR", program)))
         .env("LLIB_BENCH_RESULTS", target.join(Path::new(name).with_extension("jsonl")))
         .status()
         .map_err(|error| format!("failed to run '{}': {error}", interpreter.display()))?;
@@ -68,10 +69,10 @@ fn build(target: &Path) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err("the release build failed".to_owned()) }
 }
 
-/// The plain C loop that crowds of jobs are measured against; none without a C compiler.
-fn fork_loop(target: &Path) -> Option<PathBuf> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/fork_loop.c");
-    let program = target.join("fork-loop");
+/// A small C program that shows what the system itself takes; none without a C compiler.
+fn compiled(source: &str, target: &Path) -> Option<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches").join(source);
+    let program = target.join(source.file_stem()?);
     let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
     let status = Command::new(compiler).arg("-O2").arg("-o").arg(&program).arg(source).status();
     status.is_ok_and(|status| status.success()).then_some(program)

@@ -1,0 +1,71 @@
+-- llib as a peer among others, see README.md.
+
+local uv = require "luv"
+local thread = require("llib").thread
+local size = tonumber(arg[1])
+
+local function same(n) return n end
+local function echo(_, _, value) return value end
+
+local pool
+local function workers()
+  pool = pool or thread.pool { size = size }
+  return pool
+end
+
+-- Times of `count` calls, each after a pause in microseconds.
+local function each(count, pause, call)
+  local times = {}
+  for i = 1, count do
+    if pause > 0 then uv.sleep(pause // 1000) end
+    local begun = uv.hrtime()
+    call(i)
+    times[i] = uv.hrtime() - begun
+  end
+  return times
+end
+
+local commands = {}
+
+function commands.fresh(count, pause)
+  return each(count, pause, function(n) assert(thread.async(echo, { args = { n } }):await() == n) end)
+end
+
+function commands.warm(count, pause)
+  local pool = workers()
+  return each(count, pause, function(n) assert(pool:submit(same, n):await() == n) end)
+end
+
+function commands.batch(count)
+  local pool = workers()
+  return each(1, 0, function()
+    local tasks = {}
+    for i = 1, count do tasks[i] = pool:submit(same, i) end
+    for i = 1, count do assert(tasks[i]:await() == i) end
+  end)
+end
+
+function commands.map(count)
+  local pool, list = workers(), {}
+  for i = 1, count do list[i] = i end
+  return each(1, 0, function() assert(#pool:map(same, list) == count) end)
+end
+
+function commands.payload(count, bytes)
+  local pool, text = workers(), ("x"):rep(bytes)
+  return each(count, 0, function() assert(#pool:submit(same, text):await() == bytes) end)
+end
+
+function commands.carry(count, bytes)
+  local text = ("x"):rep(bytes)
+  return each(count, 0, function() assert(#thread.async(echo, { args = { text } }):await() == bytes) end)
+end
+
+for line in io.lines() do
+  if line == "quit" then break end
+  local name, first, second = line:match("^(%l+) (%d+) ?(%d*)")
+  local command = commands[name]
+  print(command and table.concat(command(tonumber(first), tonumber(second) or 0), " ") or "")
+  io.stdout:flush()
+  collectgarbage()
+end

@@ -5,7 +5,7 @@
 local thread = require("llib").thread
 
 local width = tonumber(arg[1]) or 640
-local height = width * 3 // 4
+local height = math.floor(width * 3 / 4)
 local path = arg[2] or "mandelbrot.ppm"
 local tile_height = 8
 local steps = 100
@@ -60,7 +60,7 @@ for i = 1, thread.cores() do painters[i] = thread.async(paint, { name = "painter
 local tiles = {}
 for _ = 1, math.ceil(height / tile_height) do
   local done = assert(finished:pop(60000))
-  tiles[done.top // tile_height + 1] = done.pixels
+  tiles[math.floor(done.top / tile_height) + 1] = done.pixels
 end
 for _, painter in ipairs(painters) do painter:await() end
 local picture = table.concat(tiles)
@@ -70,9 +70,9 @@ local shades = " .:-=+*#%"
 for row = 0, 19 do
   local line = {}
   for column = 0, 63 do
-    local pixel = (row * height // 20 * width + column * width // 64) * 3
+    local pixel = (math.floor(row * height / 20) * width + math.floor(column * width / 64)) * 3
     local red, green, blue = picture:byte(pixel + 1, pixel + 3)
-    local shade = red // 9 % #shades + 1
+    local shade = math.floor(red / 9) % #shades + 1
     line[#line + 1] = red + green + blue == 0 and "@" or shades:sub(shade, shade)
   end
   print((table.concat(line):gsub("%s+$", "")))

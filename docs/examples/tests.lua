@@ -98,4 +98,4 @@ for _, file in ipairs(files) do
 end
 for _, failure in ipairs(failures) do print("FAILED " .. failure) end
 print(("%d passed, %d failed"):format(total, #failures))
-os.exit(#failures == 0, true)
+os.exit(#failures == 0 and 0 or 1, true)

@@ -9,9 +9,12 @@ local function line(what, outcome)
   print(string.format("%-34s %s", what, outcome))
 end
 
+-- Lua 5.1 has none.
+local pack = table.pack or function(...) return { n = select("#", ...), ... } end
+
 --- Awaits a task and tells its outcome in one line.
 local function outcome(task)
-  local results = table.pack(task:await(10000))
+  local results = pack(task:await(10000))
   if results[1] == nil and results[2] then
     return "✗ " .. tostring(results[2])
   end

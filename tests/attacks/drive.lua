@@ -142,7 +142,7 @@ local function run(path)
   if not must then return name, "says not how it must end" end
   local options = { sandbox = true, memory = "16M", cpu = 300, timeout = 5000, stdout = "null", stderr = "null", result_limit = "8M", name = name }
   local with = text:match("[-/]+ with: ([^\n]+)")
-  for key, value in pairs(with and load("return " .. with)() or {}) do options[key] = value end
+  for key, value in pairs(with and (loadstring or load)("return " .. with)() or {}) do options[key] = value end
   local source, given = text, nil
   if path:find("%.c$") then
     source = ("local world = select(3, ...) world.ready:push(true) world.maps = world.mapped:pop() return require 'attack'(%q, world)")

@@ -28,11 +28,6 @@ fn runs_here(file: &Path) -> bool {
     needed.is_none_or(|needed| needed.trim_end_matches('.') <= version::NUMBER)
 }
 
-/// Lua 5.1 and LuaJIT have no sandbox.
-fn has_sandbox() -> bool {
-    version::NUMBER > "5.1"
-}
-
 /// Runs attacks in one host and expects that all are held off and that nothing is left of them.
 fn hold_off(attacks: &[PathBuf], interpreter: Interpreter, library: Option<&Path>) {
     let mut script =
@@ -82,14 +77,12 @@ fn there_are_enough_attacks_and_each_says_how_it_must_end() {
 
 #[test]
 fn attacks_in_lua_are_held_off() {
-    if has_sandbox() {
-        hold_off(&files("lua", "lua"), Interpreter::Builtin, None);
-    }
+    hold_off(&files("lua", "lua"), Interpreter::Builtin, None);
 }
 
 #[test]
 fn attacks_in_lua_are_held_off_under_the_stock_interpreter() {
-    if has_sandbox() && Interpreter::all().contains(&Interpreter::Stock) {
+    if Interpreter::all().contains(&Interpreter::Stock) {
         // The jobs run in the same worker program; it is the host that differs.
         let some: Vec<PathBuf> = files("lua", "lua").into_iter().step_by(4).collect();
         hold_off(&some, Interpreter::Stock, None);
@@ -121,9 +114,6 @@ fn compile(attacks: &[PathBuf]) -> Option<Scratch> {
 
 #[test]
 fn attacks_in_machine_code_are_held_off() {
-    if !has_sandbox() {
-        return;
-    }
     let attacks = files("native", "c");
     match compile(&attacks) {
         Some(library) => hold_off(&attacks, Interpreter::Builtin, Some(library.path())),

@@ -37,7 +37,7 @@ fn expect_no_objects_after(ill_timed: usize, pieces: &[(&str, &str)]) {
             local function wipe(...) return (...) end
             local function run(f)
                 f()
-                wipe(table.unpack({}, 1, 200))
+                wipe((table.unpack or unpack)({}, 1, 200))
                 collectgarbage() collectgarbage()
                 say("done") hear()
             end

@@ -30,14 +30,15 @@ const MAD: &str = r#"
             end
             assert(#ranges >= 8, "nothing is shared")
             for _, range in ipairs(ranges) do
-                local from, size = range[1], math.min(range[2] - range[1], 1 << 16)
+                local from, size = range[1], math.min(range[2] - range[1], 0x10000)
                 if math.random(3) == 1 then
                     -- This one not now.
                 elseif kind == "bits" then
                     for _ = 1, math.random(20) do
                         local at = from + math.random(0, math.random(2) == 1 and 255 or size - 1)
                         local old = memory:seek("set", at) and memory:read(1)
-                        if old then put(at, string.char(old:byte() ~ (1 << math.random(0, 7)))) end
+                        local byte, bit = old and old:byte(), 2 ^ math.random(0, 7)
+                        if byte then put(at, string.char(byte + (byte % (2 * bit) < bit and bit or -bit))) end
                     end
                 elseif math.random(2) == 1 then
                     put(from, garbage(math.random(2) == 1 and 4096 or size, kind))
@@ -87,7 +88,7 @@ const HOST: &str = r#"
         local c = thread.channel(math.random(2) == 1 and 5 or nil)
         local m = thread.mutex()
         for i = 1, 3 do c:push({ i, ("x"):rep(math.random(3000)) }) end
-        local task = thread.async(mad, { args = { math.random(1 << 30), 25, b, f, o, c }, timeout = 2000 })
+        local task = thread.async(mad, { args = { math.random(2 ^ 30), 25, b, f, o, c }, timeout = 2000 })
         local ways = {
             function() return b:get() end,
             function() b:set(("q"):rep(math.random(100000))) end,

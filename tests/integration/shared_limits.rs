@@ -21,7 +21,7 @@ fn full_shared_memory_is_an_error_that_leaves_every_object_as_it_was() {
         let script = format!(
             r#"{TRY}
             local full = "no space left in shared memory (/dev/shm)"
-            local big = thread.buffer(("b"):rep(5 << 20))
+            local big = thread.buffer(("b"):rep(0x500000))
             local c = thread.channel()
             c:push("first")
             -- A job in the same need.
@@ -41,9 +41,9 @@ fn full_shared_memory_is_an_error_that_leaves_every_object_as_it_was() {
                 filler:setvbuf("no")
                 while filler:write(("f"):rep(4096)) do end
                 -- The job gives pages back now and then; what needs more than it has is refused for certain.
-                refused(full, big.set, big, ("q"):rep(48 << 20))
-                refused(full, c.push, c, ("q"):rep(48 << 20))
-                assert(#big:get() >= 5 << 20)
+                refused(full, big.set, big, ("q"):rep(0x3000000))
+                refused(full, c.push, c, ("q"):rep(0x3000000))
+                assert(#big:get() >= 0x500000)
                 busy:pause()
                 while filler:write(("f"):rep(4096)) do end
                 refused(full, thread.buffer, 1)
@@ -66,8 +66,8 @@ fn full_shared_memory_is_an_error_that_leaves_every_object_as_it_was() {
             end
             busy:kill()
             assert(c:pop() == "first")
-            big:set(("q"):rep(6 << 20))
-            assert(#big:get() == 6 << 20 and thread.buffer(1):get() == 1)
+            big:set(("q"):rep(0x600000))
+            assert(#big:get() == 0x600000 and thread.buffer(1):get() == 1)
             for id = 1, 3000 do assert(thread.lock(id)) thread.unlock(id) end
             say("sound")
             hear()

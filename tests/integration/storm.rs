@@ -52,7 +52,7 @@ fn two_thousand_kills_inside_mod_and_set_leave_old_values_or_new_ones() {
         local killed = 0
         while killed < 2000 do
             local writers = {{}}
-            for i = 1, 8 do writers[i] = thread.async(write, {{ args = {{ math.random(1 << 30) }} }}) end
+            for i = 1, 8 do writers[i] = thread.async(write, {{ args = {{ math.random(2 ^ 30) }} }}) end
             -- Each is at work by then, and does nothing but what it is to be killed in.
             for i = 1, 8 do assert(started:pop(20000)) end
             thread.sleep(math.random(0, 3))
@@ -86,7 +86,7 @@ const CHANNEL: &str = r#"
     local ch = thread.channel(%capacity)
     local function produce(_, _, id, pushed, seed)
         math.randomseed(seed)
-        for n = 1, math.maxinteger do
+        for n = 1, math.huge do
             local size = math.random(4) == 1 and math.random(0, 60000) or math.random(0, 200)
             ch:push({ id = id, n = n, text = string.char(97 + n % 26):rep(size) })
             pushed:set(n)
@@ -106,7 +106,7 @@ const CHANNEL: &str = r#"
             if not producers[i] then
                 made = made + 1
                 pushed[made] = thread.buffer(0)
-                local args = { made, pushed[made], math.random(1 << 30) }
+                local args = { made, pushed[made], math.random(2 ^ 30) }
                 producers[i] = { task = thread.async(produce, { args = args }), id = made }
             end
             if not consumers[i] then

@@ -261,15 +261,11 @@ spec("hooks, locale, warnings and default files do not leak", function()
   local pool = T.scoped(thread.pool { size = 1 })
   -- Closed, for a child that is left makes the worker go, and the next one may have inherited other files.
   local descriptors = function()
-    local least = math.huge
-    -- The other end of the pipe is there too until popen has closed it, which may be after ls has looked.
-    for _ = 1, 5 do
-      local n, list = 0, io.popen("ls /proc/" .. thread.self().pid .. "/fd")
-      for _ in list:lines() do n = n + 1 end
-      list:close()
-      least = math.min(least, n)
-    end
-    return least
+    local n, list = 0, io.popen("ls -l /proc/" .. thread.self().pid .. "/fd")
+    -- Its own pipe may still be open at both ends.
+    for line in list:lines() do if not line:find "pipe:" then n = n + 1 end end
+    list:close()
+    return n
   end
   local before = pool:submit(descriptors):await()
   pool:submit(function(path) io.output(path) io.input("/dev/null") KEPT = io.open(path) return true end, path):await()

@@ -8,14 +8,6 @@ local spec, equal = T.spec, T.equal
 local MIB = 1048576
 local can = thread.capabilities()
 
-if T.lua < 5.2 then
-  spec("a build for a Lua whose loaders cannot be told to take text alone has no sandbox, and says so", function()
-    T.raises_here(function() thread.async("return 1", { sandbox = true }) end, "the sandbox is not available in a build for Lua")
-    equal(can.sandbox, false, "capabilities().sandbox")
-  end)
-  T.finish()
-end
-
 -- Runs source text in a sandbox and packs what await gives.
 local function run(source, options, ...)
   options = options or {}
@@ -43,7 +35,7 @@ spec("capabilities tell what the kernel can enforce, without starting anything",
     for _, key in ipairs { "seccomp", "files", "truncate", "tcp", "devices", "scopes", "sandbox", "no_new_privs", "limits" } do
       assert(type(can[key]) == "boolean", key)
     end
-    assert(can.landlock == false or math.type(can.landlock) == "integer")
+    assert(can.landlock == false or (can.landlock >= 1 and can.landlock % 1 == 0))
     assert(type(can.kernel) == "string" and type(can.missing) == "table")
     assert(next(thread.stats()) == nil)
     print(can.files == (can.landlock ~= false and can.landlock >= 1))
@@ -116,7 +108,7 @@ spec("libraries have what is listed and nothing else", function()
   ]]
   local found = {}
   for _, name in ipairs(names) do found[name] = true end
-  for _, name in ipairs { "string.format", "table.concat", "math.random", "utf8.char", "coroutine.wrap", "os.time",
+  for _, name in ipairs { "string.format", "table.concat", "math.random", utf8 and "utf8.char" or "table.insert", "coroutine.wrap", "os.time",
     "os.clock", "os.date", "debug.traceback", "load", "pcall", "print", "require", "package.loaded" } do
     T.yes(found[name], name .. " is there")
   end
@@ -126,7 +118,7 @@ spec("libraries have what is listed and nothing else", function()
       T.no(name:find(never), name .. " must not be there")
     end
   end
-  T.results(run "return package.loaded.io, package.loaded.os == os, next(package.searchers, 2), debug.getregistry", nil, true, nil, nil)
+  T.results(run "return package.loaded.io, package.loaded.os == os, next(package.searchers or package.loaders, 2), debug.getregistry", nil, true, nil, nil)
 end)
 
 spec("bytecode never loads, text does", function()
@@ -134,18 +126,27 @@ spec("bytecode never loads, text does", function()
   local function refused(source)
     local value, problem = values(source, nil, code)
     equal(value, nil, "the function")
-    T.contains(problem, "attempt to load a binary chunk", "the error")
+    T.contains(problem, "attempt to load", "the error")
   end
-  refused "return load(a)"
-  refused "return load(a, 'x', 'b')"
-  refused "return load(a, 'x', 'bt')"
   refused "return load(function() local piece = a a = nil return piece end)"
-  local value, problem = values "return load('return 1', 'x', 'b')"
-  equal(value, nil, "text where bytecode was asked for")
-  T.contains(problem, "attempt to load a text chunk", "the error")
-  equal(values "return load('return 6 * 7')()", 42, "text")
-  equal(values "return load('return x', 'x', 't', { x = 8 })()", 8, "an environment")
-  equal(values "return pcall(load('return x', 'x', 't', nil))", false, "an environment that is nil")
+  equal(values "local n = 0 return load(function() n = n + 1 return ({ 'return', ' 6', ' * 7' })[n] end)()", 42, "text in pieces")
+  if loadstring then
+    refused "return loadstring(a)"
+    equal(values "return loadstring('return 6 * 7')()", 42, "text")
+  end
+  if T.lua >= 5.2 or jit then
+    refused "return load(a)"
+    refused "return load(a, 'x', 'b')"
+    refused "return load(a, 'x', 'bt')"
+    local value, problem = values "return load('return 1', 'x', 'b')"
+    equal(value, nil, "text where bytecode was asked for")
+    T.contains(problem, "attempt to load", "the error")
+    equal(values "return load('return 6 * 7')()", 42, "text")
+    equal(values "return load('return x', 'x', 't', { x = 8 })()", 8, "an environment")
+  end
+  if T.lua >= 5.2 then
+    equal(values "return pcall(load('return x', 'x', 't', nil))", false, "an environment that is nil")
+  end
   local task_error = T.raises(function() thread.async(code, { sandbox = true }) end, "source text expected")
   T.contains(task_error, "precompiled", "the error")
 end)
@@ -184,7 +185,7 @@ spec("libs grants modules by name: text that is on the path, C libraries where t
   local err = fails("error", "return 1", { sandbox = { libs = { "nowhere_to_be_found" } } })
   T.contains(err.message, "the module 'nowhere_to_be_found', which 'libs' grants, is not found", "the message")
   os.execute("rm -r " .. path)
-  local cjson = package.searchpath("cjson", package.cpath)
+  local cjson = package.searchpath and package.searchpath("cjson", package.cpath)
   if cjson then
     equal(values("return require 'cjson'.encode { 1, 2 }", { sandbox = { libs = { "cjson" } } }), "[1,2]", "a C library")
   end
@@ -214,7 +215,7 @@ spec("a sandbox has limits without being asked", function()
   equal(err.limit, 60.0, "cpu")
   err = fails("deadline", "require 'llib'.thread.sleep(1e9)", { timeout = 50 })
   equal(err.limit, 50.0, "timeout")
-  local limits = values("return io.open('/proc/self/limits'):read('a')", { sandbox = { read = { "/proc" } } })
+  local limits = values("return io.open('/proc/self/limits'):read('*a')", { sandbox = { read = { "/proc" } } })
   equal(limits:match("Max open files%s+(%d+%s+%d+)"):gsub("%s+", " "), "16 16", "files")
   equal(limits:match("Max cpu time%s+(%d+%s+%d+)"):gsub("%s+", " "), "12 12", "cpu, in seconds")
   equal(limits:match("Max core file size%s+(%d+)"), "0", "core files")
@@ -223,7 +224,7 @@ end)
 spec("limits that are given count in a sandbox, tighter and wider", function()
   local err = fails("memory", "return ('x'):rep(8388608)", { memory = "4M" })
   equal(err.limit, 4 * MIB, "memory")
-  equal(values("return #('x'):rep(104857600)", { memory = "300M" }), 100 * MIB, "more than usual")
+  equal(values("return #('x'):rep(104857600)", { memory = "400M" }), 100 * MIB, "more than usual")
   T.failure(run("return ('a'):rep(300):find(('.-'):rep(4) .. 'b')", { cpu = 40 }), "cpu")
   fails("cpu", "while true do pcall(function() while true do end end) end", { cpu = 40 })
 end)
@@ -254,7 +255,7 @@ spec("results of any size up to the limit come back, larger ones are a failure",
   T.contains(err.message, "cannot send more than 67108864 bytes", "the message")
   err = fails("encode", "return ('x'):rep(2097152)", { result_limit = "1M" })
   T.contains(err.message, "1048576", "the message")
-  equal(#values("return ('x'):rep(104857600)", { memory = "300M", result_limit = "200M" }), 100 * MIB, "a higher limit")
+  equal(#values("return ('x'):rep(104857600)", { memory = "400M", result_limit = "200M" }), 100 * MIB, "a higher limit")
   err = T.failure(T.job("return ('x'):rep(2097152)", { result_limit = "1M" }), "encode")
   T.contains(err.message, "1048576", "the limit holds without a sandbox too")
 end)
@@ -330,7 +331,7 @@ end)
 spec("read lets files below be read, and nothing else", function()
   with_directory(function(path)
     local grant = { sandbox = { read = { path } } }
-    local text, deep = values("return io.open(a .. '/file'):read('a'), io.open(a .. '/below/deep'):read('a')", grant, path)
+    local text, deep = values("return io.open(a .. '/file'):read('*a'), io.open(a .. '/below/deep'):read('*a')", grant, path)
     equal(text, "content", "a file")
     equal(deep, "deep", "a file below")
     local function refused(source)
@@ -350,15 +351,22 @@ spec("read lets files below be read, and nothing else", function()
     equal(n, 11, "a module on a granted path")
     T.write(path .. "/code.lua", string.dump(function() return 1 end))
     local _, problem = values("package.path = a .. '/?.lua' return pcall(require, 'code')", { sandbox = { read = { path } } }, path)
-    T.contains(problem, "binary chunk", "bytecode on a granted path")
-    equal(select(2, values("return loadfile(a .. '/code.lua')", { sandbox = { read = { path } } }, path)):match("binary chunk"), "binary chunk", "loadfile")
+    T.contains(problem, "attempt to load", "bytecode on a granted path")
+    for _, call in ipairs { "loadfile(a .. '/code.lua')", "pcall(dofile, a .. '/code.lua')" } do
+      _, problem = values("return " .. call, { sandbox = { read = { path } } }, path)
+      T.contains(problem, "attempt to load", call)
+    end
+    T.write(path .. "/shell.lua", "#!/usr/bin/lua\nreturn 5")
+    equal(values("return dofile(a .. '/shell.lua')", { sandbox = { read = { path } } }, path), 5, "text behind a line for the shell")
+    T.write(path .. "/behind.lua", "#\n" .. string.dump(function() return 1 end))
+    equal(values("return loadfile(a .. '/behind.lua')", { sandbox = { read = { path } } }, path), nil, "bytecode behind one")
     equal(values("return os.remove, os.rename, io.popen", { sandbox = { read = { path } } }, path), nil, "writing functions")
   end)
 end)
 
 spec("a single file can be granted", function()
   with_directory(function(path)
-    local text, problem = values("return io.open(a .. '/file'):read('a'), select(2, io.open(a .. '/below/deep'))",
+    local text, problem = values("return io.open(a .. '/file'):read('*a'), select(2, io.open(a .. '/below/deep'))",
       { sandbox = { read = { path .. "/file" } } }, path)
     equal(text, "content", "the file")
     T.contains(problem, "Permission denied", "the one beside it")
@@ -374,7 +382,7 @@ spec("write lets files below be made, written, renamed and removed", function()
       assert(file:write("six"))
       file:close()
       assert(os.rename(a .. "/new", a .. "/below/moved"))
-      local text = io.open(a .. "/below/moved"):read("a")
+      local text = io.open(a .. "/below/moved"):read("*a")
       assert(os.remove(a .. "/below/moved"))
       assert(os.remove(a .. "/file"))
       return text
@@ -403,13 +411,18 @@ spec("exec lets programs run that can be read, inside the walls", function()
   if not can.scopes then T.skip("the kernel has no scopes") end
   local system = { "/usr", "/bin", "/lib", "/lib64", "/etc" }
   local grant = function() return { sandbox = { exec = true, read = system }, timeout = 20000 } end
-  equal(values("return io.popen('echo hello'):read('l')", grant()), "hello", "a program's output")
-  equal(select(3, values("return os.execute('exit 3')", grant())), 3, "its exit code")
-  local listing = values("return io.popen('ls /root /home 2>&1; cat /proc/1/environ 2>&1; kill -0 ' .. a .. ' 2>&1'):read('a')",
+  equal(values("return io.popen('echo hello'):read('*l')", grant()), "hello", "a program's output")
+  local exit = "return os.execute('exit 3')"
+  if T.lua >= 5.2 then
+    equal(select(3, values(exit, grant())), 3, "its exit code")
+  else
+    equal(values(exit, grant()), 3 * 256, "its wait status")
+  end
+  local listing = values("return io.popen('ls /root /home 2>&1; cat /proc/1/environ 2>&1; kill -0 ' .. a .. ' 2>&1'):read('*a')",
     grant(), T.process("self", "PPid"))
   T.contains(listing, "Permission denied", "outside of the granted paths")
   T.contains(listing, "not permitted", "signals to the outside")
-  equal(values("return io.popen('env | grep -v ^_= | grep -v ^PWD= | grep -v ^SHLVL= | grep -v ^OLDPWD=', 'r'):read('a')", grant()):match("HOME"), nil, "its environment")
+  equal(values("return io.popen('env | grep -v ^_= | grep -v ^PWD= | grep -v ^SHLVL= | grep -v ^OLDPWD=', 'r'):read('*a')", grant()):match("HOME"), nil, "its environment")
 end)
 
 -- ---------------------------------------------------------------- misuse

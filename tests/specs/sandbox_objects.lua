@@ -5,8 +5,6 @@ local thread = llib.thread
 local T = dofile((arg[0]:match("^(.*/)") or "./") .. "support.lua")
 local spec, equal = T.spec, T.equal
 
-if T.lua < 5.2 then T.finish() end
-
 local function values(f, ...)
   local packed = T.job(f, { sandbox = true, args = T.pack(...) })
   if packed[1] == nil and type(packed[2]) == "table" then T.fail(tostring(packed[2])) end

@@ -7,14 +7,14 @@ use std::path::Path;
 use crate::lua::ffi::*;
 
 use crate::lua::call::{Outcome, bytes, push_text, type_name};
-use crate::lua::version;
 use crate::sys::capabilities::{capabilities, kernel};
 use crate::wire::sandbox::{FEATURES, Feature, SandboxPolicy};
 
 const KNOWN: [&str; 7] = ["read", "write", "net", "env", "libs", "exec", "best_effort"];
 
 /// Standard libraries that a sandbox has anyway, as far as it has them.
-const STANDARD: [&[u8]; 6] = [b"string", b"table", b"math", b"utf8", b"coroutine", b"llib"];
+const STANDARD: [&[u8]; 9] =
+    [b"string", b"table", b"math", b"utf8", b"bit32", b"bit", b"jit", b"coroutine", b"llib"];
 
 /// What `task:sandbox()` reports of its job.
 #[derive(Clone, Debug)]
@@ -132,6 +132,7 @@ fn libraries(mut names: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, String> {
         (b"os", "a sandbox has what of it is harmless"),
         (b"debug", "a sandbox has its traceback alone"),
         (b"package", "a sandbox has what of it is harmless"),
+        (b"ffi", "it reaches all memory of its process"),
     ] {
         if names.iter().any(|given| given == name) {
             let name = String::from_utf8_lossy(name).into_owned();
@@ -144,9 +145,6 @@ fn libraries(mut names: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, String> {
 
 /// What this kernel will enforce of a policy; the error says what it cannot, unless the policy takes what there is.
 pub(super) fn check(policy: &SandboxPolicy) -> Result<Report, String> {
-    if !version::HAS_SANDBOX {
-        return Err(format!("the sandbox is not available in a build for {}", version::NAME));
-    }
     let found = capabilities();
     let missing = found.missing(policy);
     if !missing.is_empty() && !policy.best_effort {
@@ -201,7 +199,7 @@ pub(super) unsafe fn capabilities_body(lua: *mut lua_State) -> Outcome {
         for key in [c"no_new_privs", c"limits"] {
             set_boolean(lua, key, true);
         }
-        let works = version::HAS_SANDBOX && found.missing(&SandboxPolicy::default()).is_empty();
+        let works = found.missing(&SandboxPolicy::default()).is_empty();
         set_boolean(lua, c"sandbox", works);
         push_missing(lua, &lacking);
         lua_setfield(lua, -2, c"missing".as_ptr());

@@ -264,17 +264,6 @@ mod oldest {
     /// Most slots that a C function has (luaconf.h, `LUAI_MAXCSTACK`).
     pub const LUAI_MAXSTACK: c_int = 8000;
 
-    /// Loads source text or precompiled code alike: there is no mode. Nothing that depends on it is available in
-    /// a build for these versions.
-    ///
-    /// # Safety
-    /// As for Lua's own.
-    #[allow(non_snake_case)]
-    pub unsafe fn luaL_loadfilex(lua: *mut lua_State, file: *const c_char, _mode: *const c_char) -> c_int {
-        // SAFETY: as demanded.
-        unsafe { luaL_loadfile(lua, file) }
-    }
-
     /// # Safety
     /// As for Lua's own, with two free stack slots.
     #[allow(non_snake_case)]

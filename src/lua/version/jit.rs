@@ -29,6 +29,26 @@ pub unsafe fn make_hooks_reliable(lua: *mut lua_State) {
     let _ = lua;
 }
 
+/// Compiles nothing from now on, which takes memory that is written and then executed, and has the FFI library open:
+/// a number such as `1LL` opens it for whoever asks first. Who calls this takes its table away. False if that failed.
+///
+/// # Safety
+/// `lua` is a valid state with three free stack slots, with the libraries as they were opened.
+pub unsafe fn tame(lua: *mut lua_State) -> bool {
+    if !super::IS_JIT {
+        return true;
+    }
+    // SAFETY: as demanded; balanced.
+    unsafe {
+        make_hooks_reliable(lua);
+        let opened = luaL_loadstring(lua, c"return require 'ffi'".as_ptr()) == LUA_OK
+            && lua_pcall(lua, 0, 1, 0) == LUA_OK
+            && lua_type(lua, -1) == LUA_TTABLE;
+        lua_pop(lua, 1);
+        opened
+    }
+}
+
 /// How this stood at some time.
 pub struct Engine {
     /// Reference of a function that puts it back.

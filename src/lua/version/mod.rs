@@ -13,8 +13,11 @@
 //! | [`environment`] | tables of globals of their own, before Lua 5.2 |
 //! | [`state`] | main thread, loading a library, random numbers |
 //! | [`jit`] | LuaJIT's compiler, and what it alone keeps in no table |
+//! | [`text`] | loading text alone |
 //! | [`operator`] | operators on values |
 //! | [`unwind`] | panics beside Lua's own way of raising errors |
+
+use std::ffi::CStr;
 
 mod chosen;
 pub mod chunk;
@@ -26,6 +29,7 @@ pub mod ffi;
 pub mod jit;
 pub mod operator;
 pub mod state;
+pub mod text;
 pub mod unwind;
 pub mod upvalue;
 
@@ -67,9 +71,15 @@ pub const TAKES_ALLOCATOR: bool = !IS_JIT || cfg!(target_arch = "x86_64");
 /// Whether Lua collects its garbage before it gives up for want of memory.
 pub const COLLECTS_IN_NEED: bool = cfg!(not(any(feature = "lua51", feature = "luajit")));
 
-/// Whether there is a sandbox. The loaders of Lua 5.1 take bytecode whatever they are told, and LuaJIT needs memory that
-/// is writable and executable.
-pub const HAS_SANDBOX: bool = cfg!(not(any(feature = "lua51", feature = "luajit")));
+/// Field of `package` with the functions that `require` asks.
+pub const SEARCHERS: &CStr =
+    if cfg!(any(feature = "lua51", feature = "luajit")) { c"loaders" } else { c"searchers" };
+
+/// Whether there is `package.searchpath`.
+pub const HAS_SEARCHPATH: bool = cfg!(not(feature = "lua51"));
+
+/// Whether `load` and its like take a mode that tells text from precompiled code.
+pub const HAS_LOAD_MODE: bool = cfg!(not(feature = "lua51"));
 
 /// Whether the stock interpreter makes the global `arg` before it runs anything, and calls the script with what is in it
 /// then; otherwise it makes it for the script.

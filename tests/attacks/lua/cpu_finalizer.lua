@@ -1,6 +1,11 @@
 -- Tries to loop in a finalizer.
 -- must: cpu
 
-setmetatable({}, { __gc = function() while true do end end })
+-- Before Lua 5.2 tables have none.
+local function finalized(f)
+  if newproxy then getmetatable(newproxy(true)).__gc = f else setmetatable({}, { __gc = f }) end
+end
+
+finalized(function() while true do end end)
 collectgarbage()
 return "ended"

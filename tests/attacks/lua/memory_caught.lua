@@ -1,5 +1,5 @@
 -- Tries to catch the error of memory and go on, for ever.
--- must: cpu
+-- must: cpu or memory
 
 while true do
   pcall(function()

@@ -2,4 +2,4 @@
 -- must: memory or cpu
 
 local t = {}
-for i = 1, math.huge do t[i] = load("local a = " .. i .. " return function() return a end") end
+for i = 1, math.huge do t[i] = (loadstring or load)("local a = " .. i .. " return function() return a end") end

@@ -1,5 +1,5 @@
 -- Tries to cut one string into millions.
--- must: memory
+-- must: memory or cpu
 
 local t = {}
 for part in ("x"):rep(1000):gmatch(".-") do t[part] = part end

@@ -1,4 +1,4 @@
 -- Tries to give back what cannot travel.
 -- must: encode
 
-return coroutine.create(print)
+return coroutine.create(function() end)

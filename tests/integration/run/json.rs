@@ -49,7 +49,7 @@ fn json_tells_a_failure_and_stays_one_object() {
         (&told["failure"]["kind"], &told["failure"]["code"], &told["exit_code"]),
         (&json!("exit"), &json!(3), &json!(3))
     );
-    let told = document(&run("--json", "return coroutine.create(print)"));
+    let told = document(&run("--json", "return coroutine.create(function() end)"));
     assert_eq!((&told["failure"]["kind"], &told["exit_code"]), (&json!("encode"), &json!(119)));
     let told = document(&run("--json", "x ="));
     assert_eq!(told["failure"]["kind"], "error");

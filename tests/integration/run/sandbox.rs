@@ -14,7 +14,7 @@ fn a_sandbox_grants_what_was_said_and_nothing_else() {
     let folder = scratch.path().join("folder");
     std::fs::create_dir(&folder).unwrap();
     let text = format!(
-        "print(io.open('{0}'):read('a'), (io.open('{0}', 'a')), (io.open('/etc/passwd')))
+        "print(io.open('{0}'):read('*a'), (io.open('{0}', 'a')), (io.open('/etc/passwd')))
          print(io.open('{1}/new', 'w') ~= nil, os.getenv('SCRATCH') ~= nil, os.getenv('PATH'))",
         given.display(),
         folder.display()

@@ -41,7 +41,7 @@ fn at_terminal(text: &str, talk: &[(&str, &str)]) -> (Option<i32>, String) {
 #[test]
 fn a_script_can_be_talked_to_at_a_terminal() {
     let text =
-        "io.write('name? ') io.flush() local name = io.read() print('hi ' .. name) print(#io.read('a'))";
+        "io.write('name? ') io.flush() local name = io.read() print('hi ' .. name) print(#io.read('*a'))";
     let (code, screen) = at_terminal(text, &[("name?", "bob\n"), ("hi bob", "more\n\x04")]);
     assert!(code == Some(0) && screen.ends_with("\r\n5\r\n"), "{code:?}: {screen:?}");
 }

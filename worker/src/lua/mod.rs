@@ -8,6 +8,7 @@
 
 pub(crate) mod confine;
 pub(crate) mod job;
+mod loaders;
 mod memory;
 mod outcome;
 mod pool;

@@ -3,16 +3,18 @@
 //! They come before the kernel's, since modules that were granted are found and read here; nothing of a
 //! job has run or been decoded yet. What stays is listed in `sandbox::language`.
 
-use std::ffi::{CStr, CString, c_int};
+use std::ffi::{CString, c_int};
 
 use llib::lua::call::{Outcome, Raise, bytes, push_bytes, push_text};
 use llib::lua::ffi::*;
+use llib::lua::version::{self, jit, text};
 use llib::lua_function;
 use llib::wire::sandbox::SandboxPolicy;
 
 use super::job::set_search_paths;
+use super::loaders::{push_searchpath, replace_loaders, replace_searchers};
 use crate::job::Job;
-use crate::sandbox::language::{LIBRARIES, Library, Needs};
+use crate::sandbox::language::{LIBRARIES, Library};
 
 lua_function!(pub(super) build => build_body);
 
@@ -32,6 +34,9 @@ unsafe fn build_body(lua: *mut lua_State) -> Outcome {
         lua_settop(lua, 0);
         if let Some(job) = job {
             set_search_paths(lua, job);
+        }
+        if !jit::tame(lua) {
+            return Err(Raise::Message("the FFI library cannot be walled off".to_owned()));
         }
         lua_getfield(lua, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
         clear_preload(lua);
@@ -110,17 +115,17 @@ unsafe fn preload(lua: *mut lua_State, module: &[u8]) -> Result<(), Raise> {
         let preload = lua_gettop(lua);
         push_bytes(lua, module);
         let module_at = lua_gettop(lua);
-        lua_getfield(lua, package, c"searchpath".as_ptr());
+        push_searchpath(lua, package);
         lua_pushvalue(lua, module_at);
         lua_getfield(lua, package, c"path".as_ptr());
         lua_call(lua, 2, 2);
         if lua_type(lua, -2) == LUA_TSTRING {
             let file = lua_tolstring(lua, -2, std::ptr::null_mut());
-            if luaL_loadfilex(lua, file, c"t".as_ptr()) != LUA_OK {
+            if text::load_file(lua, file) != LUA_OK {
                 return Err(Raise::Object);
             }
         } else {
-            lua_getfield(lua, package, c"searchers".as_ptr());
+            lua_getfield(lua, package, version::SEARCHERS.as_ptr());
             let searchers = lua_gettop(lua);
             let mut found = false;
             // The one for C libraries, and the one for C libraries that hold several modules.
@@ -146,145 +151,6 @@ unsafe fn preload(lua: *mut lua_State, module: &[u8]) -> Result<(), Raise> {
         lua_rawset(lua, preload);
     }
     Ok(())
-}
-
-/// Makes `load`, `loadfile` and `dofile` take text alone.
-unsafe fn replace_loaders(lua: *mut lua_State, policy: &SandboxPolicy) {
-    let loaders: [(&CStr, lua_CFunction, Needs); 3] = [
-        (c"load", load, Needs::Nothing),
-        (c"loadfile", loadfile, Needs::Files),
-        (c"dofile", dofile, Needs::Files),
-    ];
-    // SAFETY: the caller's state with `package.loaded` at index 1.
-    unsafe {
-        lua_getfield(lua, 1, c"_G".as_ptr());
-        for (name, function, needs) in loaders {
-            if needs.granted(policy) {
-                lua_getfield(lua, -1, name.as_ptr());
-                lua_pushcclosure(lua, function, 1);
-                lua_setfield(lua, -2, name.as_ptr());
-            }
-        }
-        lua_settop(lua, 1);
-    }
-}
-
-lua_function!(load => load_body);
-lua_function!(loadfile => loadfile_body);
-lua_function!(dofile => dofile_body);
-
-/// The mode of a loader that takes text alone: text, or nothing where text was not asked for.
-unsafe fn restrict_mode(lua: *mut lua_State, index: c_int) {
-    // SAFETY: Lua's state.
-    unsafe {
-        let text = match bytes(lua, index) {
-            Some(mode) => mode.contains(&b't'),
-            None => true,
-        };
-        push_text(lua, if text { "t" } else { "none" });
-        lua_replace(lua, index);
-    }
-}
-
-/// Calls the original, which is the upvalue, with what is on the stack.
-unsafe fn call_original(lua: *mut lua_State) -> Outcome {
-    // SAFETY: Lua's state; what the call raises passes no destructor.
-    unsafe {
-        lua_pushvalue(lua, lua_upvalueindex(1));
-        lua_insert(lua, 1);
-        lua_call(lua, lua_gettop(lua) - 1, LUA_MULTRET);
-        Ok(lua_gettop(lua))
-    }
-}
-
-/// `load(chunk, name, mode, env)`
-unsafe fn load_body(lua: *mut lua_State) -> Outcome {
-    // SAFETY: Lua's state.
-    unsafe {
-        // An environment counts also if it is nil.
-        let count = lua_gettop(lua).max(3);
-        luaL_checkany(lua, 1);
-        lua_settop(lua, count);
-        restrict_mode(lua, 3);
-        call_original(lua)
-    }
-}
-
-/// `loadfile(name, mode, env)`
-unsafe fn loadfile_body(lua: *mut lua_State) -> Outcome {
-    // SAFETY: Lua's state.
-    unsafe {
-        let count = lua_gettop(lua).max(2);
-        lua_settop(lua, count);
-        restrict_mode(lua, 2);
-        call_original(lua)
-    }
-}
-
-/// `dofile(name)`
-unsafe fn dofile_body(lua: *mut lua_State) -> Outcome {
-    // SAFETY: Lua's state; the name stays on the stack.
-    unsafe {
-        let file = luaL_optlstring(lua, 1, std::ptr::null(), std::ptr::null_mut());
-        lua_settop(lua, 1);
-        if luaL_loadfilex(lua, file, c"t".as_ptr()) != LUA_OK {
-            return Err(Raise::Object);
-        }
-        lua_call(lua, 0, LUA_MULTRET);
-        Ok(lua_gettop(lua) - 1)
-    }
-}
-
-/// Leaves `require` two places to look in: what was granted by name, and text on granted paths.
-unsafe fn replace_searchers(lua: *mut lua_State, policy: &SandboxPolicy) {
-    // SAFETY: the caller's state with `package.loaded` at index 1.
-    unsafe {
-        lua_getfield(lua, 1, c"package".as_ptr());
-        lua_getfield(lua, 2, c"searchers".as_ptr());
-        for position in (2..=lua_rawlen(lua, 3) as lua_Integer).rev() {
-            lua_pushnil(lua);
-            lua_rawseti(lua, 3, position);
-        }
-        if policy.files() {
-            lua_getfield(lua, 2, c"searchpath".as_ptr());
-            lua_pushvalue(lua, 2);
-            lua_pushcclosure(lua, search_text, 2);
-        } else {
-            lua_pushcfunction(lua, search_nowhere);
-        }
-        lua_rawseti(lua, 3, 2);
-        lua_settop(lua, 1);
-    }
-}
-
-lua_function!(search_text => search_text_body);
-lua_function!(search_nowhere => search_nowhere_body);
-
-/// A searcher, see package.searchers: the upvalues are `package.searchpath` and `package`.
-unsafe fn search_text_body(lua: *mut lua_State) -> Outcome {
-    // SAFETY: Lua's state; what the call raises passes no destructor. The file's name stays on the stack.
-    unsafe {
-        lua_settop(lua, 1);
-        lua_pushvalue(lua, lua_upvalueindex(1));
-        lua_pushvalue(lua, 1);
-        lua_getfield(lua, lua_upvalueindex(2), c"path".as_ptr());
-        lua_call(lua, 2, 2);
-        if lua_type(lua, 2) != LUA_TSTRING {
-            return Ok(1);
-        }
-        let file = lua_tolstring(lua, 2, std::ptr::null_mut());
-        if luaL_loadfilex(lua, file, c"t".as_ptr()) != LUA_OK {
-            return Err(Raise::Object);
-        }
-        lua_pushvalue(lua, 2);
-        Ok(2)
-    }
-}
-
-unsafe fn search_nowhere_body(lua: *mut lua_State) -> Outcome {
-    // SAFETY: Lua's state.
-    unsafe { push_text(lua, "the sandbox grants no such module (libs = {...}) and no path (read = {...})") };
-    Ok(1)
 }
 
 /// Makes the metatable that all strings share read-only: scripts get a stand-in to read from.

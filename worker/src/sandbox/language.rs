@@ -43,7 +43,7 @@ pub(crate) const LIBRARIES: &[Library] = &[
     Library {
         name: "_G",
         needs: Needs::Nothing,
-        // `load` takes text alone; `require` finds what was granted; both are made so in `lua::walls`.
+        // Of all versions. `load` and `loadstring` take text alone; `require` finds what was granted; both are made so in `lua::loaders`.
         fields: &[
             ("_G", Needs::Nothing),
             ("_VERSION", Needs::Nothing),
@@ -51,10 +51,14 @@ pub(crate) const LIBRARIES: &[Library] = &[
             ("collectgarbage", Needs::Nothing),
             ("dofile", Needs::Files),
             ("error", Needs::Nothing),
+            ("gcinfo", Needs::Nothing),
+            ("getfenv", Needs::Nothing),
             ("getmetatable", Needs::Nothing),
             ("ipairs", Needs::Nothing),
             ("load", Needs::Nothing),
             ("loadfile", Needs::Files),
+            ("loadstring", Needs::Nothing),
+            ("newproxy", Needs::Nothing),
             ("next", Needs::Nothing),
             ("pairs", Needs::Nothing),
             ("pcall", Needs::Nothing),
@@ -65,10 +69,12 @@ pub(crate) const LIBRARIES: &[Library] = &[
             ("rawset", Needs::Nothing),
             ("require", Needs::Nothing),
             ("select", Needs::Nothing),
+            ("setfenv", Needs::Nothing),
             ("setmetatable", Needs::Nothing),
             ("tonumber", Needs::Nothing),
             ("tostring", Needs::Nothing),
             ("type", Needs::Nothing),
+            ("unpack", Needs::Nothing),
             ("warn", Needs::Nothing),
             ("xpcall", Needs::Nothing),
         ],
@@ -78,28 +84,50 @@ pub(crate) const LIBRARIES: &[Library] = &[
         needs: Needs::Nothing,
         // Not `dump`: it makes bytecode.
         fields: fields! {
-            "byte" "char" "find" "format" "gmatch" "gsub" "len" "lower" "match" "pack" "packsize" "rep"
+            "byte" "char" "find" "format" "gfind" "gmatch" "gsub" "len" "lower" "match" "pack" "packsize" "rep"
             "reverse" "sub" "unpack" "upper"
         },
     },
     Library {
         name: "table",
         needs: Needs::Nothing,
-        fields: fields! { "concat" "create" "insert" "move" "pack" "remove" "sort" "unpack" },
+        fields: fields! {
+            "concat" "create" "foreach" "foreachi" "getn" "insert" "maxn" "move" "pack" "remove" "setn" "sort" "unpack"
+        },
     },
     Library {
         name: "math",
         needs: Needs::Nothing,
         fields: fields! {
-            "abs" "acos" "asin" "atan" "ceil" "cos" "deg" "exp" "floor" "fmod" "frexp" "huge" "ldexp" "log"
-            "max" "maxinteger" "min" "mininteger" "modf" "pi" "rad" "random" "randomseed" "sin" "sqrt"
-            "tan" "tointeger" "type" "ult"
+            "abs" "acos" "asin" "atan" "atan2" "ceil" "cos" "cosh" "deg" "exp" "floor" "fmod" "frexp" "huge" "ldexp"
+            "log" "log10" "max" "maxinteger" "min" "mininteger" "mod" "modf" "pi" "pow" "rad" "random" "randomseed"
+            "sin" "sinh" "sqrt" "tan" "tanh" "tointeger" "type" "ult"
         },
     },
     Library {
         name: "utf8",
         needs: Needs::Nothing,
         fields: fields! { "char" "charpattern" "codepoint" "codes" "len" "offset" },
+    },
+    Library {
+        name: "bit32",
+        needs: Needs::Nothing,
+        fields: fields! {
+            "arshift" "band" "bnot" "bor" "btest" "bxor" "extract" "lrotate" "lshift" "replace" "rrotate" "rshift"
+        },
+    },
+    Library {
+        name: "bit",
+        needs: Needs::Nothing,
+        fields: fields! {
+            "arshift" "band" "bnot" "bor" "bswap" "bxor" "lshift" "rol" "ror" "rshift" "tobit" "tohex"
+        },
+    },
+    Library {
+        name: "jit",
+        needs: Needs::Nothing,
+        // What it is, and not what it does: the compiler is off.
+        fields: fields! { "arch" "os" "version" "version_num" },
     },
     Library {
         name: "coroutine",
@@ -147,6 +175,7 @@ pub(crate) const LIBRARIES: &[Library] = &[
         fields: &[
             ("config", Needs::Nothing),
             ("loaded", Needs::Nothing),
+            ("loaders", Needs::Nothing),
             ("path", Needs::Nothing),
             ("preload", Needs::Nothing),
             ("searchers", Needs::Nothing),

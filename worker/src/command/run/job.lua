@@ -3,7 +3,8 @@ local llib = ...
 
 -- What the job runs. The text is compiled there, within its limits and walls.
 local function main(res, _, text, chunk, keep, given, ...)
-  arg = { [0] = given, ... }
+  -- Not `arg` alone, which is a local variable of any such function in Lua 5.1.
+  _G.arg = { [0] = given, ... }
   local script, message = (loadstring or load)(text, chunk, "t") -- the first is Lua 5.1's
   text = nil
   if not script then error(message, 0) end

@@ -8,7 +8,8 @@ use std::time::Duration;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::session::{Patience, SLICE, Session};
-use crate::observe::{Awaited, waiting_in};
+use super::traced::Traced;
+use crate::observe::{Awaited, trace, waiting_in};
 use crate::shm::{Mailbox, Region, RegionError, Slot, Spot, State, detached, handles};
 use crate::sys::futex::Woken;
 use crate::sys::process::{self, Usage};
@@ -76,11 +77,20 @@ pub struct Job {
     at: JobRef,
     started: u64,
     released: bool,
+    traced: Traced,
 }
 
 impl Job {
-    pub(super) fn new(session: Arc<Session>, at: JobRef, started: u64) -> Job {
-        Job { session, at, started, released: false }
+    pub(super) fn new(session: Arc<Session>, at: JobRef, started: u64, traced: Traced) -> Job {
+        Job { session, at, started, released: false, traced }
+    }
+
+    /// Notes in the timeline, if there is one, what became of it.
+    pub fn note_outcome(&self, outcome: &str) {
+        if trace::on() {
+            let ended = u64::try_from(self.wall().as_nanos()).unwrap_or(0);
+            self.traced.end(outcome, self.started.saturating_add(ended));
+        }
     }
 
     fn slot(&self) -> Slot<'_> {
@@ -338,6 +348,7 @@ impl Job {
         if std::mem::replace(&mut self.released, true) || !self.session.is_ours() {
             return;
         }
+        self.note_outcome(if self.settled().is_some() { "not awaited" } else { "cleaned" });
         let slot = self.slot();
         let captured = slot.entry.capture.load(Ordering::SeqCst) != 0;
         // Until the state says `Released` nobody else can free the slot, and after that anybody may: all that
@@ -373,6 +384,7 @@ impl Drop for Job {
             return self.give_up();
         }
         self.released = true;
+        self.note_outcome("detached");
         let slot = self.slot();
         // Of the two sides that mark the entry, the second one frees the slot; the first touches it no more.
         if slot.entry.detached.swap(detached::BY_HOST, Ordering::SeqCst) == detached::BY_DEATH

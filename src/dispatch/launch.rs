@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::job::Job;
 use super::session::Session;
+use super::traced::Traced;
 use crate::shared::{Object, discard_undelivered, retain};
 use crate::shm::{Bitmap, Go, Mailbox, Region, RegionError, SLOTS, Slot, Spot, State, handles};
 use crate::sys::{clock, futex};
@@ -141,13 +142,15 @@ impl Session {
                 self.free(slot);
                 continue;
             }
+            let pid = slot.entry.pid.load(Ordering::SeqCst).cast_signed();
+            let traced = Traced::begin(slot, job.generation, order.started, Some(pid));
             slot.mailbox.publish_job(job.generation, length);
             futex::wake_all(slot.mailbox.go());
             // Deadlines are the zygote's to keep, and so are spares; a death tells it of used ones anyway.
             if order.launch.timeout.is_some() || spares.is_empty() {
                 self.attend(index);
             }
-            return Ok(Some(Job::new(Arc::clone(self), job, order.started)));
+            return Ok(Some(Job::new(Arc::clone(self), job, order.started, traced)));
         }
     }
 
@@ -168,10 +171,11 @@ impl Session {
                 return Err(error);
             }
         };
+        let traced = Traced::begin(slot, job.generation, order.started, None);
         slot.mailbox.publish_job(job.generation, length);
         slot.entry.swap(State::Pending);
         self.attend(index);
-        Ok(Job::new(Arc::clone(self), job, order.started))
+        Ok(Job::new(Arc::clone(self), job, order.started, traced))
     }
 
     /// Writes payload and launch data into a slot that nobody else uses.

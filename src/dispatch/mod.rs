@@ -10,6 +10,7 @@ pub mod pool;
 mod preload;
 mod session;
 mod start;
+mod traced;
 
 pub use job::{Death, Job, ReplyBytes, Settled, Waited};
 pub use launch::{DispatchError, Launch, Payload, Walls};
@@ -19,6 +20,7 @@ pub(crate) use session::OWN_WORKER;
 pub use session::{Patience, Session, Stats};
 pub(crate) use start::find_worker;
 pub use start::{Host, StartError};
+pub use traced::begin_run;
 
 /// Makes the running executable the worker program of this process: it is one of llib's own.
 pub fn serve_as_worker(program: std::path::PathBuf) {

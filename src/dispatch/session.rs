@@ -9,7 +9,7 @@ use std::time::Duration;
 use ipc_channel::ipc::IpcSender;
 
 use super::start::{Host, StartError, start};
-use crate::observe::{Board, Waiting, set_board};
+use crate::observe::{Board, Waiting, set_board, trace};
 use crate::shm::{SLOTS, Segment};
 use crate::sys::futex::{self, Woken};
 use crate::sys::ring::Ring;
@@ -84,7 +84,9 @@ impl Session {
         // A session of before a fork belongs to the parent, and one whose supervisors died to nobody.
         *current = None;
         reap_ended();
+        let starting = trace::span("session", || "start of supervisors".to_owned());
         let session = Arc::new(start(&host())?);
+        drop(starting);
         set_board(Arc::downgrade(&session) as Weak<dyn Board>);
         *current = Some(Arc::clone(&session));
         super::preload::again(&session);

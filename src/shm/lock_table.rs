@@ -22,7 +22,7 @@ use super::mapping::{Mapping, PAGE};
 use super::owners::{self, Owners};
 use super::region::RegionError;
 use super::snapshot::{AnyBits, HeldNumber, Seen};
-use crate::observe::{Awaited, waiting};
+use crate::observe::{Awaited, trace, waiting};
 use crate::sync::{Acquired, LockRef, Owner, Unlocked, holder};
 
 #[repr(C)]
@@ -132,6 +132,7 @@ impl LockTable {
             let is_still = || entry.id.load(Ordering::SeqCst) == id;
             // Between two owners the entry can be given to another number, whose owner is not to be waited for.
             let acquired = lock.try_acquire().unwrap_or_else(|| {
+                let _span = trace::span("wait", || format!("lock {id}"));
                 waiting(Awaited::Lock(id), || lock.acquire(seeker.end, &mut || is_still() && patience()))
             });
             match acquired {

@@ -18,6 +18,7 @@
 //! | `creating` | worker | the object that it is creating, noted before that has a file |
 //! | `denied` | worker | the system call for which the sandbox ends it, plus one |
 //! | `waiting` | worker | what it waits for, see [`Waiting`](crate::observe::Waiting); for whoever looks on |
+//! | `spans` | worker, if there is a timeline | what has begun on its track there and not ended |
 //! | `length` | writer of the payload | bytes of job or reply; more than [`INLINE`] lie in a segment of their own |
 //! | `replied` | worker | when, on the monotonic clock |
 //!
@@ -30,6 +31,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use super::region::RegionError;
 use super::snapshot::AnyBits;
 use crate::observe::{Awaited, Waiting};
+use crate::wire::settings::{PREFIX, Settings};
 
 #[repr(C)]
 pub(super) struct Words {
@@ -49,6 +51,7 @@ pub(super) struct Words {
     replied: AtomicU64,
     creating: AtomicU64,
     waiting: Waiting,
+    spans: AtomicU32,
     held: [AtomicU64; HELD],
 }
 
@@ -198,6 +201,7 @@ impl<'a> Mailbox<'a> {
         words.replied.store(0, Ordering::SeqCst);
         words.creating.store(0, Ordering::SeqCst);
         words.waiting.end();
+        words.spans.store(0, Ordering::Relaxed);
     }
 
     /// Futex of the waiting worker.
@@ -253,6 +257,22 @@ impl<'a> Mailbox<'a> {
     /// What the worker waits for, as it says.
     pub fn waiting(&self) -> &'a Waiting {
         &self.words().waiting
+    }
+
+    /// How many things have begun on the worker's track of the timeline and not ended, as it says.
+    pub fn spans(&self) -> &'a AtomicU32 {
+        &self.words().spans
+    }
+
+    /// The job's name, from the settings with which its payload begins. For host and zygote, before the worker has the
+    /// job.
+    pub fn job_name(&self) -> Option<String> {
+        // SAFETY: so many bytes of the payload are reserved, see READY.
+        let copy = |len: usize| unsafe { super::region::copy_out(self.payload(), len) };
+        let prefix = copy(PREFIX);
+        let len = u32::from_le_bytes(*prefix.first_chunk()?) as usize;
+        let bytes = copy((PREFIX.saturating_add(len)).min(Self::READY));
+        Some(Settings::from_bytes(&bytes)?.0.name)
     }
 
     /// Whether it holds more than that.

@@ -11,6 +11,8 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::Pid;
 use rustix::process::{WaitOptions, waitpid};
 
+use crate::observe::trace;
+
 /// The descriptor under which the program finds its end of the ring.
 pub const RING_FD: i32 = 3;
 
@@ -28,6 +30,7 @@ pub fn worker(program: &Path, args: &[&str], ring: impl AsFd) -> io::Result<i32>
     let environment: Vec<CString> = std::env::vars_os()
         .filter_map(|(key, value)| CString::new([key.as_bytes(), b"=", value.as_bytes()].concat()).ok())
         .collect();
+    let environment = with_trace(environment)?;
 
     let mut actions = PosixSpawnFileActions::init()?;
     actions.add_dup2(ring.as_fd().as_raw_fd(), RING_FD)?;
@@ -47,6 +50,16 @@ pub fn worker(program: &Path, args: &[&str], ring: impl AsFd) -> io::Result<i32>
     attributes.set_sigmask(&SigSet::empty())?;
     let pid = posix_spawn(path.as_c_str(), &actions, &attributes, &argv, &environment)?;
     Ok(pid.as_raw())
+}
+
+/// The environment with the timeline's file by its whole name, if there is one: the program may run elsewhere.
+fn with_trace(mut environment: Vec<CString>) -> io::Result<Vec<CString>> {
+    if let Some(path) = trace::path() {
+        let prefix = format!("{}=", trace::VARIABLE);
+        environment.retain(|entry| !entry.as_bytes().starts_with(prefix.as_bytes()));
+        environment.push(CString::new([prefix.as_bytes(), path.as_os_str().as_bytes()].concat())?);
+    }
+    Ok(environment)
 }
 
 /// SIGKILL to a child that was not seen to have ended, so that its id is still its own.

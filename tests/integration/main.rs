@@ -23,4 +23,5 @@ mod storm;
 mod supervisors;
 mod timeouts;
 mod top;
+mod trace;
 mod versions;

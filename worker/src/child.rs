@@ -101,6 +101,7 @@ fn settle_in(seat: &Seat<'_>) {
         let _ = sys::duplicate_to(seat.doorbell, DOORBELL, DupFlags::CLOEXEC);
     }
     sys::close_from(DOORBELL + 1);
+    llib::observe::after_fork();
     let _ = setrlimit(Resource::Nofile, seat.file_limit);
     sys::restore_file_size();
 }

@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
 use ipc_channel::ipc::IpcSender;
+use llib::observe::trace;
 use llib::shared::{bury_session, sweep};
 use llib::shm::{Segment, SessionLock, claim, new_name, tree_number};
 use llib::sys::ring::Ring;
@@ -22,11 +23,15 @@ use crate::zygote::{self, Ending, strays};
 
 /// Runs the guard, and in its child the zygote. Returns the exit code.
 pub(crate) fn run(address: &str, host: i32, tree: &str) -> i32 {
+    llib::observe::serve();
     crate::child::set_title("llib-guard", "");
     sys::fill_standard_streams();
     sys::close_from(RING_FD + 1);
     sys::raise_file_size();
     let ring = Ring::from_fd(sys::inherited(RING_FD));
+    if trace::on() {
+        trace::Track::own().name("guard");
+    }
     // The Rust runtime of some executables ignores it; jobs expect the default, as a shell gives it.
     sys::set_signal(libc::SIGPIPE, false);
     match prepare(&ring, host, tree) {

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use llib::dispatch::Payload;
+use llib::observe::trace;
 use llib::shared::{Object, retain};
 use llib::shm::{Go, Mailbox, Region, RegionError, Spot, Tree, handles};
 use llib::sys::{clock, futex};
@@ -61,6 +62,7 @@ pub(crate) fn publish(
     if let Some(tree) = Tree::joined() {
         // This process lives on until the host frees the job: nobody should wait that long for what it holds.
         tree.abandon_locks();
+        trace::abandoned_all();
     }
     job.mailbox.publish_reply(code, length, clock::now());
     job.mailbox.ring();

@@ -8,6 +8,7 @@
 
 mod crew;
 mod ending;
+mod line;
 mod wait;
 
 use std::collections::VecDeque;
@@ -29,6 +30,7 @@ use crate::wire::cause::Cause;
 
 pub use crew::Plan;
 pub use ending::Order;
+use line::outcome;
 pub use wait::PoolWait;
 
 /// How a job of a pool ended.
@@ -93,6 +95,8 @@ struct Record {
     took: u64,
     pid: i32,
     detached: bool,
+    /// Whether it has a line in the timeline that has not ended.
+    traced: bool,
 }
 
 /// See the module's header.
@@ -192,6 +196,7 @@ impl Pool {
                     return Err(error);
                 }
                 objects.iter().for_each(|object| retain(object));
+                self.begin_line(ticket);
                 self.enqueue(ticket, index);
                 return Ok(ticket);
             }
@@ -201,6 +206,7 @@ impl Pool {
         let ticket = self.new_record(objects);
         objects.iter().for_each(|object| retain(object));
         self.records[ticket].stage = Stage::Backlog(bytes);
+        self.begin_line(ticket);
         self.backlog.push_back(ticket);
         self.attend();
         Ok(ticket)
@@ -217,6 +223,7 @@ impl Pool {
             took: 0,
             pid: 0,
             detached: false,
+            traced: false,
         };
         match self.vacant.pop() {
             Some(ticket) => {
@@ -400,6 +407,8 @@ impl Pool {
             } else {
                 self.counts.failed += 1
             }
+            let at = ended.clamp(record.submitted, clock::now().max(record.submitted));
+            self.end_line(ticket, if code == VALUES { "values" } else { "failure" }, at);
             // The next ones get large slots, for some time.
             self.long_results = if long { 64 } else { self.long_results.saturating_sub(1) };
         }
@@ -465,6 +474,7 @@ impl Pool {
 
     /// Drops the record of a job that is over, or never began.
     pub fn forget(&mut self, ticket: Ticket) {
+        self.end_line(ticket, "not awaited", clock::now());
         let stage = std::mem::replace(&mut self.records[ticket].stage, Stage::Vacant);
         match stage {
             Stage::Slot(index) => {
@@ -503,6 +513,9 @@ impl Pool {
         self.counts.failed += 1;
         let record = &mut self.records[ticket];
         (record.ended, record.pid) = (clock::now(), pid);
+        let at = record.ended;
+        self.end_line(ticket, outcome(&ended), at);
+        let record = &mut self.records[ticket];
         let before = std::mem::replace(&mut record.stage, Stage::Over(ended, None));
         let ids = std::mem::take(&mut record.ids);
         match before {

@@ -12,6 +12,7 @@ use crate::lua::call::{Outcome, Raise, bytes, milliseconds};
 use crate::lua::convert::{DecodeOptions, Source, decode};
 use crate::lua::hooks;
 use crate::lua::types::{Objects, Sent};
+use crate::observe::trace;
 use crate::shared::split_in_memory;
 use crate::sys::call_names::call_name;
 use crate::sys::{clock, signal};
@@ -33,6 +34,7 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
         };
         lua_settop(lua, 1);
         let limit = time.map(clock::after);
+        let waiting = trace::span("wait", || format!("await {}", task.facts.name));
         let settled = loop {
             // Taken anew each round: a hook may have cleaned the task meanwhile.
             let job = task.job()?;
@@ -56,6 +58,7 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
                 }
             }
         };
+        drop(waiting);
         let job = task.job()?;
         let results = deliver(lua, &task.facts, &job, settled)?;
         drop(job);
@@ -72,13 +75,25 @@ pub(super) unsafe fn deliver(lua: *mut lua_State, facts: &Facts, job: &Rc<Job>, 
     // SAFETY: the caller's state with the task at index 1 alone.
     unsafe {
         match settled {
-            Settled::Reply(VALUES) => match decode_reply(lua, facts, job) {
-                Ok(count) => return Ok(count),
-                Err(error) => damaged(lua, job, &error),
-            },
-            Settled::Reply(code) => reported(lua, facts, job, code),
-            Settled::Death(death) => died(lua, facts, job, death),
-            Settled::Lost => lost(lua),
+            Settled::Reply(VALUES) => {
+                job.note_outcome("values");
+                match decode_reply(lua, facts, job) {
+                    Ok(count) => return Ok(count),
+                    Err(error) => damaged(lua, job, &error),
+                }
+            }
+            Settled::Reply(code) => {
+                job.note_outcome(Kind::from_reply(code).unwrap_or(Kind::Encode).name());
+                reported(lua, facts, job, code);
+            }
+            Settled::Death(death) => {
+                let kind = died(lua, facts, job, death);
+                job.note_outcome(kind.name());
+            }
+            Settled::Lost => {
+                job.note_outcome(Kind::Lost.name());
+                lost(lua);
+            }
         }
         add_facts(lua, facts, job)?;
     }
@@ -208,12 +223,12 @@ pub(super) unsafe fn report(
 }
 
 /// A failure that is told by how the process ended.
-unsafe fn died(lua: *mut lua_State, facts: &Facts, job: &Job, death: Death) {
+unsafe fn died(lua: *mut lua_State, facts: &Facts, job: &Job, death: Death) -> Kind {
     // SAFETY: the caller's state with the task at index 1 alone.
     unsafe { tell_death(lua, facts, Some(job), job.usage().cpu(), death) }
 }
 
-/// Pushes nil and the failure of a job whose worker died. `cpu_time` is what it had used, in microseconds.
+/// Pushes nil and the failure of a job whose worker died, and returns its kind. `cpu_time` is what it had used, in microseconds.
 ///
 /// # Safety
 /// `lua` is a valid state with free slots.
@@ -223,7 +238,7 @@ pub(super) unsafe fn tell_death(
     job: Option<&Job>,
     cpu_time: u64,
     death: Death,
-) {
+) -> Kind {
     let by_signal = libc::WIFSIGNALED(death.status).then(|| libc::WTERMSIG(death.status));
     let Facts { timeout, limits, .. } = facts;
     let (kind, message) = match death.cause {
@@ -261,7 +276,7 @@ pub(super) unsafe fn tell_death(
         lua_pushnil(lua);
         failure::push(lua, kind, &message);
         if death.cause == Cause::NotStarted {
-            return;
+            return kind;
         }
         match by_signal {
             Some(number) => failure::set_text(lua, c"signal", &signal::name(number)),
@@ -275,10 +290,11 @@ pub(super) unsafe fn tell_death(
         let limit = match kind {
             Kind::Deadline => timeout.unwrap_or_default().as_secs_f64() * 1000.0,
             Kind::Cpu => limits.cpu.unwrap_or_default() as f64 / 1000.0,
-            _ => return,
+            _ => return kind,
         };
         lua_pushnumber(lua, limit);
         lua_setfield(lua, -2, c"limit".as_ptr());
+        kind
     }
 }
 

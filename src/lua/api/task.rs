@@ -15,6 +15,7 @@ use crate::dispatch::{Job, Settled, Waited};
 use crate::lua::call::{Outcome, Raise, bytes, is_absent, milliseconds, push_bytes, push_text, wrong_type};
 use crate::lua::hooks;
 use crate::lua_function;
+use crate::observe::trace;
 use crate::sys::signal;
 use crate::wire::cause::Cause;
 use crate::wire::limits::Limits;
@@ -215,6 +216,7 @@ unsafe fn close_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     let (task, grace) = unsafe { (check(lua)?, milliseconds(lua, 2)?) };
     let job = task.job()?;
+    let _span = trace::span("close", || format!("close {}", task.facts.name));
     // SAFETY: see above.
     unsafe { hooks::patiently(lua, |patience| job.close(grace, patience))? };
     Ok(0)
@@ -224,6 +226,7 @@ unsafe fn kill_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     let (task, number, grace) = unsafe { (check(lua)?, signal_argument(lua, 2)?, milliseconds(lua, 3)?) };
     let job = task.job()?;
+    let _span = trace::span("kill", || format!("SIG{} to {}", signal::name(number), task.facts.name));
     let stops = number == libc::SIGSTOP && job.settled().is_none();
     // SAFETY: see above.
     let sent = unsafe { hooks::patiently(lua, |patience| job.signal(number, patience))? };

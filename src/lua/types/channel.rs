@@ -11,7 +11,7 @@ use crate::lua::call::{Outcome, Raise, is_absent, milliseconds, push_text, set_f
 use crate::lua::convert::DecodeError;
 use crate::lua::hooks;
 use crate::lua_function;
-use crate::observe::{self, Awaited};
+use crate::observe::{self, Awaited, trace};
 use crate::shared::channel::{self, Popped, PushError, Pushed, Received, Waiting};
 use crate::shared::{Guard, Kind, Object};
 use crate::sys::clock;
@@ -110,18 +110,24 @@ unsafe fn push_body(lua: *mut lua_State) -> Outcome {
         })?;
         let pushed = match first {
             Ok(pushed) => pushed.map_err(|error| cannot_push(&error))?,
-            Err(kept) => loop {
-                let Some(guard) = handle::lock(lua, &object, end)? else { break Pushed::Full };
-                match kept.with_load(|load| try_push(&guard, load)).map_err(|error| cannot_push(&error))? {
-                    Ok(pushed) => break pushed,
-                    Err(waiting) => {
-                        drop(guard);
-                        if !wait(lua, waiting, Awaited::Push(object.id()), end)? {
-                            break Pushed::Full;
+            Err(kept) => {
+                let _span = trace::span("wait", || format!("room in {}", object.title()));
+                loop {
+                    let Some(guard) = handle::lock(lua, &object, end)? else { break Pushed::Full };
+                    match kept
+                        .with_load(|load| try_push(&guard, load))
+                        .map_err(|error| cannot_push(&error))?
+                    {
+                        Ok(pushed) => break pushed,
+                        Err(waiting) => {
+                            drop(guard);
+                            if !wait(lua, waiting, Awaited::Push(object.id()), end)? {
+                                break Pushed::Full;
+                            }
                         }
                     }
                 }
-            },
+            }
         };
         match pushed {
             Pushed::Yes => {
@@ -166,6 +172,7 @@ enum Taken {
 }
 
 unsafe fn take(lua: *mut lua_State, object: &Object, end: Option<u64>) -> Result<Taken, Raise> {
+    let mut span = None;
     loop {
         // SAFETY: see above.
         let Some(guard) = (unsafe { handle::lock(lua, object, end)? }) else { return Ok(Taken::TimedOut) };
@@ -179,6 +186,7 @@ unsafe fn take(lua: *mut lua_State, object: &Object, end: Option<u64>) -> Result
             Popped::Empty => {
                 let waiting = Waiting::for_push(object.header());
                 drop(guard);
+                span.get_or_insert_with(|| trace::span("wait", || format!("item of {}", object.title())));
                 // SAFETY: see above.
                 if !unsafe { wait(lua, waiting, Awaited::Pop(object.id()), end)? } {
                     return Ok(Taken::TimedOut);

@@ -5,6 +5,7 @@ use crate::lua::ffi::*;
 use super::{handle, outcome};
 use crate::lua::call::{Outcome, Raise, milliseconds, wrong_type};
 use crate::lua::hooks;
+use crate::observe::trace;
 use crate::shm::{LOCKS, LockTable, LockTableError, Seeker, Tree, TreeError};
 use crate::sync::{Acquired, Unlocked};
 
@@ -55,8 +56,11 @@ pub unsafe fn lock(lua: *mut lua_State) -> Outcome {
         let seeker = Seeker { owners, me: tree.me().map_err(raise)?, end: handle::end_of(time) };
         let acquired = hooks::patiently(lua, |patience| table.acquire(id, &seeker, patience))?;
         match acquired.map_err(raise_table)? {
-            Acquired::Yes => Ok(outcome::push_locked(lua, false)),
-            Acquired::Abandoned => Ok(outcome::push_locked(lua, true)),
+            acquired @ (Acquired::Yes | Acquired::Abandoned) => {
+                let abandoned = acquired == Acquired::Abandoned;
+                trace::held(|| format!("lock {id}"), abandoned);
+                Ok(outcome::push_locked(lua, abandoned))
+            }
             Acquired::TimedOut => {
                 Ok(outcome::push_timeout(lua, &format!("lock {id} could not be had"), time))
             }
@@ -75,7 +79,11 @@ pub unsafe fn unlock(lua: *mut lua_State) -> Outcome {
     let (tree, table) = table()?;
     let owners = tree.owners().map_err(raise)?;
     match table.release(id, owners, tree.me().map_err(raise)?).map_err(raise_table)? {
-        Unlocked::Yes | Unlocked::Still => Ok(0),
+        Unlocked::Yes => {
+            trace::released(|| format!("lock {id}"));
+            Ok(0)
+        }
+        Unlocked::Still => Ok(0),
         Unlocked::NotHeld => Err(Raise::Message(format!("lock {id} is not held by this process"))),
     }
 }

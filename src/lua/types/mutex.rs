@@ -5,6 +5,7 @@ use crate::lua::ffi::*;
 use super::{handle, outcome};
 use crate::lua::call::{Outcome, Raise, milliseconds, set_functions, wrong_type};
 use crate::lua_function;
+use crate::observe::trace;
 use crate::shared::{Kind, Object};
 use crate::sync::Unlocked;
 
@@ -58,6 +59,7 @@ unsafe fn lock_body(lua: *mut lua_State) -> Outcome {
             Some(guard) => {
                 let abandoned = guard.abandoned();
                 guard.keep();
+                trace::held(|| object.title(), abandoned);
                 Ok(outcome::push_locked(lua, abandoned))
             }
             None => Ok(outcome::push_timeout(lua, "the mutex could not be had", time)),
@@ -74,6 +76,7 @@ unsafe fn trylock_body(lua: *mut lua_State) -> Outcome {
             Some(guard) => {
                 let abandoned = guard.abandoned();
                 guard.keep();
+                trace::held(|| object.title(), abandoned);
                 Ok(outcome::push_locked(lua, abandoned))
             }
             None => {
@@ -94,7 +97,11 @@ unsafe fn unlock_body(lua: *mut lua_State) -> Outcome {
 fn release(object: &Object) -> Result<(), Raise> {
     match object.unlock() {
         Unlocked::NotHeld => Err(Raise::Message("this process does not hold the mutex".to_owned())),
-        Unlocked::Yes | Unlocked::Still => Ok(()),
+        Unlocked::Yes => {
+            trace::released(|| object.title());
+            Ok(())
+        }
+        Unlocked::Still => Ok(()),
     }
 }
 
@@ -107,6 +114,7 @@ unsafe fn with_body(lua: *mut lua_State) -> Outcome {
             return Err(wrong_type(lua, 2, "function"));
         }
         let guard = handle::lock(lua, &object, None)?;
+        let _span = trace::span("lock", || format!("with {}", object.title()));
         let status = lua_pcall(lua, lua_gettop(lua) - 2, LUA_MULTRET, 0);
         // Gives back what the function left; one that it gave back itself is not there any more.
         drop(guard);

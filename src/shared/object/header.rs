@@ -39,6 +39,18 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// What an object of this kind and number is called where people look on.
+    pub fn title(self, id: u64) -> String {
+        let noun = match self {
+            Kind::Buffer => "buffer",
+            Kind::Mutex => "mutex",
+            Kind::Channel => "channel",
+        };
+        format!("{noun} {:08x}", id >> 32)
+    }
+}
+
 /// See the table above.
 #[repr(C)]
 pub struct Header {

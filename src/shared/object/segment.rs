@@ -17,7 +17,7 @@ use super::guard::Guard;
 use super::halves::{LARGEST, half_at, half_size};
 use super::header::{Header, Kind};
 use super::holders;
-use crate::observe::{Awaited, waiting};
+use crate::observe::{Awaited, trace, waiting};
 use crate::shm::{Mapping, Owners, PAGE, RegionError, Tree, TreeError, open_named, unlink_named};
 use crate::sync::{Acquired, LockRef, Owner, Unlocked};
 
@@ -234,6 +234,11 @@ impl Object {
         self.tree.name()
     }
 
+    /// What it is called where people look on: what it is, and the first digits of its number.
+    pub fn title(&self) -> String {
+        self.kind.title(self.id)
+    }
+
     /// What it is.
     pub fn kind(&self) -> Kind {
         self.kind
@@ -314,9 +319,10 @@ impl Object {
     /// Takes the object's lock, see [`LockRef::acquire`].
     pub fn lock(&self, end: Option<u64>, patience: &mut dyn FnMut() -> bool) -> Result<Guard<'_>, LockError> {
         let Some(lock) = self.lock_ref() else { return Err(LockError::Stopped) };
-        let acquired = lock
-            .try_acquire()
-            .unwrap_or_else(|| waiting(Awaited::Object(self.id), || lock.acquire(end, patience)));
+        let acquired = lock.try_acquire().unwrap_or_else(|| {
+            let _span = trace::span("wait", || self.title());
+            waiting(Awaited::Object(self.id), || lock.acquire(end, patience))
+        });
         match acquired {
             Acquired::Yes => Ok(Guard { object: self, abandoned: false }),
             Acquired::Abandoned => Ok(Guard { object: self, abandoned: true }),

@@ -63,6 +63,7 @@ unsafe fn build(lua: *mut lua_State, policy: &SandboxPolicy, job: Option<&Job>) 
 fn raise(policy: &SandboxPolicy, mailbox: Mailbox<'static>, desk: &Desk) -> Result<(), String> {
     sys::seccomp::note_denied_in(mailbox.denied());
     api::forbid_async();
+    llib::observe::hush();
     if let Some(tree) = Tree::joined() {
         tree.confine();
     }

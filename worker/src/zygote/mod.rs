@@ -1,7 +1,7 @@
 //! The zygote: one thread, a loop over everything that can happen to a session.
 //!
 //! It runs no user code and reads nothing that a worker wrote except one word that says "replied", which
-//! only makes a descriptor readable. What it decides stands in the slot table, see `llib::shm`.
+//! only makes a descriptor readable; and, where there is a timeline, two that go into that. What it decides stands in the slot table, see `llib::shm`.
 
 mod capture;
 mod crew;
@@ -13,6 +13,7 @@ mod setup;
 mod spares;
 mod starter;
 pub(crate) mod strays;
+mod timeline;
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
@@ -22,6 +23,7 @@ use std::time::Duration;
 use ipc_channel::TryRecvError;
 use ipc_channel::ipc::IpcReceiver;
 use llib::lua::ffi::lua_State;
+use llib::observe::trace;
 use llib::shm::{Registrar, SLOTS, Segment, SessionLock, State};
 use llib::sys::ring::{Ring, Rung};
 use llib::sys::{clock, futex};
@@ -91,6 +93,9 @@ pub(crate) fn run(
     lock: SessionLock,
 ) -> i32 {
     crate::child::set_title("llib-zygote", "");
+    if trace::on() {
+        trace::Track::own().name("zygote");
+    }
     sys::heap::prepare_scratch();
     let mut zygote = match setup::zygote(address, ring, host, guard, segment, lock) {
         Ok(zygote) => zygote,
@@ -111,6 +116,10 @@ pub(crate) fn run(
 pub(crate) fn publish_end(segment: &Segment, ending: Ending, kill: impl FnOnce()) {
     let header = segment.header();
     kill();
+    if trace::on() {
+        let how = if ending == Ending::Lost { "supervisors lost" } else { "session over" };
+        timeline::end_all(segment, how);
+    }
     if ending == Ending::Lost {
         header.lost.store(1, Ordering::SeqCst);
         futex::wake_all(&header.acknowledged);
@@ -195,6 +204,9 @@ impl Zygote {
 
     fn send(&mut self, pid: i32, signal: i32, cause: Cause) {
         self.crew.note(pid, signal, cause);
+        if trace::on() {
+            timeline::sends(pid, signal, cause);
+        }
         // It is ours and not reaped. One that is dead already needs no signal.
         let _ = sys::kill(pid, signal);
     }

@@ -2,12 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
+use llib::observe::trace;
 use llib::shm::{State, detached};
 use llib::sys::clock;
 use llib::sys::process::Usage;
 
 use super::crew::Worker;
-use super::{Zygote, strays};
+use super::{Zygote, strays, timeline};
 use crate::sys;
 
 struct Death {
@@ -42,15 +43,18 @@ impl Zygote {
         }
         // Anything else was a stray.
         if let Some(worker) = self.crew.remove(pid) {
-            self.bury(worker.slot);
+            self.bury(worker.slot, pid);
             deaths.push(Death { worker, status, usage });
         }
     }
 
     /// Lets others have the worker's locks, and drops its handles.
-    fn bury(&self, index: u32) {
+    fn bury(&self, index: u32, pid: i32) {
         let slot = self.segment.slot(index);
         if let Some(owner) = slot.entry.owner() {
+            if trace::on() {
+                timeline::end_holds(&self.tree, pid, owner);
+            }
             llib::shared::bury(&self.registrar, &self.tree, slot, owner);
         }
     }
@@ -75,6 +79,12 @@ impl Zygote {
         let index = death.worker.slot;
         let slot = self.segment.slot(index);
         let entry = slot.entry;
+        if trace::on() {
+            let by_signal = libc::WIFSIGNALED(death.status).then(|| libc::WTERMSIG(death.status));
+            let how = timeline::ending(death.status, death.worker.cause(by_signal));
+            timeline::died(entry.pid.load(Ordering::SeqCst).cast_signed(), &how);
+            timeline::end_run(slot, &how);
+        }
         if let Some(captured) = self.captures.get_mut(&index) {
             // Every writer is gone, so this is all there will be.
             captured.drain();

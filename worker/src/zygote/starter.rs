@@ -3,17 +3,18 @@
 use std::io;
 use std::sync::atomic::Ordering;
 
+use llib::observe::trace;
 use llib::shm::{Mailbox, State};
-use llib::sys::futex;
+use llib::sys::{clock, futex};
 use llib::wire::cause::Cause;
 use llib::wire::sandbox::SandboxPolicy;
 use llib::wire::settings::Capture;
 use nix::sys::signal::SigSet;
 use rustix::process::{Pid, setpgid};
 
-use super::Zygote;
 use super::capture::{Captured, Ends};
 use super::spares::FEWEST;
+use super::{Zygote, timeline};
 use crate::child::{self, Seat};
 use crate::sandbox;
 use crate::sys::{self, Forked};
@@ -94,7 +95,7 @@ impl Zygote {
             Err(error) => {
                 entry.set_cause(Cause::NotStarted);
                 entry.status.store(error.raw_os_error().unwrap_or(0), Ordering::SeqCst);
-                entry.ended.store(llib::sys::clock::now(), Ordering::SeqCst);
+                entry.ended.store(clock::now(), Ordering::SeqCst);
                 if entry.change(State::Pending, State::Dead) {
                     self.settle(index)
                 } else {
@@ -149,6 +150,7 @@ impl Zygote {
             (Some(captured), ends)
         };
         let zygote = std::process::id().cast_signed();
+        let (job, before) = (timeline::job_of(slot), if trace::on() { clock::now() } else { 0 });
         let owner = self.registrar.admit();
         slot.entry.set_owner(owner);
         // Made here, since it takes the child a page of code more.
@@ -180,6 +182,9 @@ impl Zygote {
                 // in the zygote's group, and a group with a stopped member gets SIGHUP when it is orphaned: the
                 // zygote would die of the guard's death.
                 let child = Pid::from_raw(pid);
+                if before != 0 {
+                    timeline::forked(slot, pid, before, job);
+                }
                 let _ = setpgid(child, child);
                 self.crew.add(pid, index, walled);
                 if let Some(owner) = owner {

@@ -20,6 +20,7 @@ use crate::lua::api::failure;
 use crate::lua::api::options::{expected, integer, unknown};
 use crate::lua::call::{Outcome, Raise, bytes, is_absent, type_name, wrong_type};
 use crate::lua::hooks;
+use crate::observe::trace;
 use crate::wire::cause::Cause;
 
 /// What a chunk should take, in nanoseconds: dispatching one costs a few thousandth of that.
@@ -152,6 +153,7 @@ unsafe fn run(
     total: usize,
     name: &str,
 ) -> Outcome {
+    let _span = trace::span("pool", || format!("map of {total} items, {name}"));
     let workers = shared.pool.borrow().size();
     let mut way = UnderWay { shared: Rc::clone(shared), chunks: VecDeque::new() };
     let (mut next, mut done, mut failed_at) = (1, 0, None);

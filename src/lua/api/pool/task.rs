@@ -17,6 +17,7 @@ use crate::lua::convert::{DecodeOptions, Source, decode};
 use crate::lua::hooks;
 use crate::lua::types::{Objects, Sent};
 use crate::lua_function;
+use crate::observe::trace;
 use crate::shared::split_in_memory;
 use crate::sys::clock;
 use crate::wire::cause::Cause;
@@ -211,6 +212,7 @@ unsafe fn await_body(lua: *mut lua_State) -> Outcome {
         };
         lua_settop(lua, 1);
         let limit = time.map(clock::after);
+        let waiting = trace::span("wait", || format!("await {}", task.name.borrow()));
         loop {
             // Taken anew each round: a hook may have cleaned the task meanwhile.
             let ticket = task.ticket()?;
@@ -231,6 +233,7 @@ unsafe fn await_body(lua: *mut lua_State) -> Outcome {
                 PoolWait::Pause => hooks::run(lua)?,
             }
         }
+        drop(waiting);
         let results = deliver(lua, &task.shared, task.ticket()?, &task.name.borrow())?;
         if keep != Some(true) {
             task.forget();

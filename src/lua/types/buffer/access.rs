@@ -8,6 +8,7 @@ use super::{located, store};
 use crate::lua::call::{Outcome, Raise, push_text, type_name};
 use crate::lua::types::handle;
 use crate::lua_function;
+use crate::observe::trace;
 use crate::shared::Kind;
 
 lua_function!(pub(super) index => index_body);
@@ -85,6 +86,7 @@ unsafe fn method_body(lua: *mut lua_State) -> Outcome {
         if lua_checkstack(lua, lua_gettop(lua) + ROOM) == 0 {
             return Err(Raise::Message("too many arguments to a method of a buffer".to_owned()));
         }
+        let _span = trace::span("buffer", || format!("method {}", object.title()));
         let change = store::lock_to_change(lua, &object)?;
         store::push_copy(lua, &object)?;
         lua_replace(lua, 1);

@@ -12,6 +12,7 @@ use super::handle;
 use crate::lua::call::{Outcome, Raise, bytes, set_functions, wrong_type};
 use crate::lua::version::operator;
 use crate::lua_function;
+use crate::observe::trace;
 use crate::shared::Kind;
 
 /// The methods that win over fields of the value.
@@ -100,6 +101,7 @@ unsafe fn modify_body(lua: *mut lua_State) -> Outcome {
             return Err(wrong_type(lua, 2, "function"));
         }
         lua_settop(lua, 2);
+        let _span = trace::span("buffer", || format!("mod {}", object.title()));
         let change = store::lock_to_change(lua, &object)?;
         store::push_copy(lua, &object)?;
         if lua_pcall(lua, 1, 1, 0) != LUA_OK {

@@ -14,6 +14,7 @@ use llib::lua::convert::{DecodeError, DecodeOptions, Source, decode};
 use llib::lua::ffi::*;
 use llib::lua::types::{Objects, Sent};
 use llib::lua::version::{self, collector};
+use llib::observe::trace;
 use llib::shm::copy_out;
 use llib::wire::kind::Kind;
 use llib::wire::pooled::{HEAD, Head};
@@ -118,6 +119,7 @@ unsafe fn run(lua: *mut lua_State, job: &Job, post: &Post, taken: Taken, functio
     // SAFETY: the worker's state with an empty stack, below a protected call.
     unsafe {
         let taken = Taken::timed(post, taken);
+        let _span = trace::span("pool", || format!("job {} of its pool", taken.number));
         let (head, reaches) = match receive(lua, post, taken, functions) {
             Ok(received) => received,
             Err(DecodeError::Memory) => exhausted(lua, job),

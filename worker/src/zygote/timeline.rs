@@ -1,0 +1,121 @@
+//! What the zygote adds to the timeline, see [`llib::observe::trace`]: forks, signals, and the ends of workers, which
+//! cannot tell of their own.
+
+use std::sync::atomic::Ordering;
+
+use llib::dispatch::begin_run;
+use llib::observe::trace::{self, Args, Track, hold_id};
+use llib::shared::objects;
+use llib::shm::{SLOTS, Segment, Slot, State, TreeView, job_id};
+use llib::sync::Owner;
+use llib::sys::clock;
+use llib::sys::signal::name as signal_name;
+use llib::wire::cause::Cause;
+use llib::wire::kind::Kind;
+
+/// Objects of a tree that are looked at for locks of a dead worker.
+const MOST_OBJECTS: usize = 2000;
+
+/// Ends on a worker's track what the worker has not. `how` is told where it left no reply.
+pub(super) fn end_run(slot: Slot<'_>, how: &str) {
+    // Once: the guard looks again when the zygote is gone.
+    let started = slot.entry.started.swap(0, Ordering::SeqCst);
+    let pid = slot.entry.pid.load(Ordering::SeqCst).cast_signed();
+    // Without it there was no job.
+    if started == 0 || pid <= 0 {
+        return;
+    }
+    let (now, reply) = (clock::now(), slot.mailbox.reply());
+    // Both are the worker's word.
+    let at = if reply == 0 { now } else { slot.mailbox.replied().clamp(started, now) };
+    let outcome = match reply {
+        0 => how,
+        1 => "values",
+        code => Kind::from_reply(code).unwrap_or(Kind::Encode).name(),
+    };
+    const MOST: u32 = 64;
+    let track = Track::of(pid);
+    for _ in 0..slot.mailbox.spans().swap(0, Ordering::SeqCst).min(MOST) {
+        track.end(at, Args::default());
+    }
+    track.end(at, Args::default().text("outcome", outcome));
+}
+
+/// The end of a session, for workers that run.
+pub(super) fn end_all(segment: &Segment, how: &str) {
+    for index in 0..SLOTS as u32 {
+        let slot = segment.slot(index);
+        if matches!(slot.entry.state(), State::Busy | State::Released) {
+            end_run(slot, how);
+        }
+    }
+    Track::own().instant("session", how, Args::default());
+}
+
+/// Ends the holds of a worker that is dead; before its locks go to others.
+pub(super) fn end_holds(tree: &str, pid: i32, owner: Owner) {
+    let Some(tree) = TreeView::of(tree) else { return };
+    let numbers = tree.held.iter().filter(|held| held.owner == owner).map(|held| format!("lock {}", held.id));
+    let (others, _) = objects(&tree, MOST_OBJECTS);
+    let others = others
+        .iter()
+        .filter(|object| object.owner == Some(owner) && object.kind == llib::shared::Kind::Mutex);
+    for lock in numbers.chain(others.map(|object| object.kind.title(object.id))) {
+        let args = Args::default().text("end", "its owner died");
+        Track::of(pid).apart(false, "lock", &lock, &hold_id(pid, &lock), clock::now(), args);
+    }
+}
+
+/// A worker was forked, in the time since `at`; for the slot's job, if it has one.
+pub(super) fn forked(slot: Slot<'_>, pid: i32, at: u64, job: Option<String>) {
+    Track::own().took("fork", "fork", at, Args::default().number("worker", pid).number("slot", slot.index));
+    match job {
+        Some(name) => {
+            let number = job_id(slot.index, slot.entry.generation.load(Ordering::SeqCst));
+            begin_run(pid, &name, number, at);
+        }
+        None => Track::of(pid).name("spare"),
+    }
+}
+
+/// A signal is sent.
+pub(super) fn sends(pid: i32, signal: i32, cause: Cause) {
+    let args = Args::default().number("worker", pid).text("cause", cause_name(cause));
+    Track::own().instant("signal", &format!("SIG{}", signal_name(signal)), args);
+}
+
+/// A worker is gone.
+pub(super) fn died(pid: i32, how: &str) {
+    Track::own().instant("death", how, Args::default().number("worker", pid));
+}
+
+pub(super) fn cause_name(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Itself => "no longer wanted",
+        Cause::Killed => "task:kill",
+        Cause::Deadline => "its deadline",
+        Cause::Closed => "task:close",
+        Cause::NotStarted => "not started",
+    }
+}
+
+/// A wait status in words: `exit 3`, `SIGSEGV`, `SIGKILL, task:kill`.
+pub(super) fn ending(status: i32, cause: Cause) -> String {
+    if !libc::WIFSIGNALED(status) {
+        return format!("exit {}", libc::WEXITSTATUS(status));
+    }
+    let signal = signal_name(libc::WTERMSIG(status));
+    if cause == Cause::Itself {
+        format!("SIG{signal}")
+    } else {
+        format!("SIG{signal}, {}", cause_name(cause))
+    }
+}
+
+/// The name of the job of a slot that a worker is about to be forked for.
+pub(super) fn job_of(slot: Slot<'_>) -> Option<String> {
+    if !trace::on() || slot.entry.started.load(Ordering::SeqCst) == 0 {
+        return None;
+    }
+    Some(slot.mailbox.job_name().filter(|name| !name.is_empty()).unwrap_or_else(|| "job".to_owned()))
+}

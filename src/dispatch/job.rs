@@ -1,5 +1,6 @@
 //! A job as the host sees it.
 
+use std::cell::Cell;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,7 +10,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::session::{Patience, SLICE, Session};
 use super::traced::Traced;
-use crate::observe::{Awaited, trace, waiting_in};
+use crate::observe::{Awaited, log, trace, waiting_in};
 use crate::shm::{Mailbox, Region, RegionError, Slot, Spot, State, detached, handles};
 use crate::sys::futex::Woken;
 use crate::sys::process::{self, Usage};
@@ -78,16 +79,19 @@ pub struct Job {
     started: u64,
     released: bool,
     traced: Traced,
+    /// Whether timeline and log know its outcome.
+    told: Cell<bool>,
 }
 
 impl Job {
     pub(super) fn new(session: Arc<Session>, at: JobRef, started: u64, traced: Traced) -> Job {
-        Job { session, at, started, released: false, traced }
+        Job { session, at, started, released: false, traced, told: Cell::new(false) }
     }
 
-    /// Notes in the timeline, if there is one, what became of it.
+    /// Notes in timeline and log, if there are any, what became of it.
     pub fn note_outcome(&self, outcome: &str) {
-        if trace::on() {
+        if (trace::on() || log::on(log::Level::Debug)) && !self.told.replace(true) {
+            crate::log!(Debug, "job {}: {outcome}", self.id());
             let ended = u64::try_from(self.wall().as_nanos()).unwrap_or(0);
             self.traced.end(outcome, self.started.saturating_add(ended));
         }

@@ -144,6 +144,12 @@ impl Session {
             }
             let pid = slot.entry.pid.load(Ordering::SeqCst).cast_signed();
             let traced = Traced::begin(slot, job.generation, order.started, Some(pid));
+            crate::log!(
+                Debug,
+                "job {} '{}' goes to the spare {pid}, {length} bytes",
+                crate::shm::job_id(index, job.generation),
+                slot.mailbox.job_name().unwrap_or_default(),
+            );
             slot.mailbox.publish_job(job.generation, length);
             futex::wake_all(slot.mailbox.go());
             // Deadlines are the zygote's to keep, and so are spares; a death tells it of used ones anyway.
@@ -172,6 +178,12 @@ impl Session {
             }
         };
         let traced = Traced::begin(slot, job.generation, order.started, None);
+        crate::log!(
+            Debug,
+            "job {} '{}' gets a process of its own, {length} bytes",
+            crate::shm::job_id(index, job.generation),
+            slot.mailbox.job_name().unwrap_or_default(),
+        );
         slot.mailbox.publish_job(job.generation, length);
         slot.entry.swap(State::Pending);
         self.attend(index);

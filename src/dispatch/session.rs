@@ -87,6 +87,13 @@ impl Session {
         let starting = trace::span("session", || "start of supervisors".to_owned());
         let session = Arc::new(start(&host())?);
         drop(starting);
+        crate::log!(
+            Info,
+            "session {} started, guard {}, zygote {}",
+            session.segment.name(),
+            session.guard,
+            session.zygote
+        );
         set_board(Arc::downgrade(&session) as Weak<dyn Board>);
         *current = Some(Arc::clone(&session));
         super::preload::again(&session);
@@ -114,6 +121,7 @@ impl Session {
     pub(super) fn check(&self) {
         if !self.is_lost() && self.is_ours() && has_ended(self.guard) {
             self.lost.store(true, Ordering::SeqCst);
+            crate::log!(Warn, "session {} is lost: its guard {} has ended", self.segment.name(), self.guard);
         }
     }
 

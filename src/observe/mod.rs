@@ -4,10 +4,12 @@
 //! |---|---|
 //! | [`waiting`] | what a process waits for, in shared memory |
 //! | [`trace`] | `LLIB_TRACE`, a timeline |
+//! | [`log`] | `LLIB_LOG`, lines of what supervisors do |
 //! | `sink` | files to which several processes write |
 //!
 //! Nobody in llib decides anything by what stands there. The page that explains it is `docs/observing.md`.
 
+pub mod log;
 mod sink;
 pub mod trace;
 mod waiting;
@@ -30,11 +32,14 @@ pub fn serve() {
 /// In a child of the zygote that has closed the zygote's descriptors.
 pub fn after_fork() {
     trace::forget();
+    log::forget();
+    log::act_as(log::Role::Worker);
 }
 
 /// From now on this process writes nothing: it is about to be confined.
 pub fn hush() {
     trace::hush();
+    log::hush();
 }
 
 /// Tells people what is wrong with a variable. Nothing fails for that.

@@ -36,28 +36,34 @@ impl Sink {
         self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens the file, and makes it anew with `head` in it unless a process that lives writes to it. That is told by a
-    /// lock (flock(2)), which the programs that write hold together.
-    pub(super) fn open(&self, path: PathBuf, head: &[u8]) -> io::Result<()> {
-        /// How long somebody may take to make the file anew.
-        const PATIENCE: u32 = 100;
+    /// Opens the file. With a `head` it is made anew, with that in it, unless a process that lives writes to it: that is
+    /// told by a lock (flock(2)), which the programs that write hold together.
+    pub(super) fn open(&self, path: PathBuf, head: Option<&[u8]>) -> io::Result<()> {
         let file = OpenOptions::new().append(true).create(true).open(&path)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {
-                file.set_len(0)?;
-                (&file).write_all(head)?;
-                flock(&file, FlockOperation::NonBlockingLockShared)?;
-            }
-            Err(_) => {
-                let shared = || flock(&file, FlockOperation::NonBlockingLockShared).is_ok();
-                let wait = || std::thread::sleep(Duration::from_millis(1));
-                // Without the lock it still works, as long as another one has it.
-                (0..PATIENCE).any(|_| shared() || (wait(), false).1);
-            }
+        if let Some(head) = head {
+            Sink::begin(&file, head)?;
         }
         // A second thread that comes here opens the same file.
         let _ = self.path.set(path);
         *self.file() = Opened::new(file);
+        Ok(())
+    }
+
+    fn begin(mut file: &File, head: &[u8]) -> io::Result<()> {
+        /// How many milliseconds somebody may take to make the file anew.
+        const PATIENCE: u32 = 100;
+        if flock(file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            file.set_len(0)?;
+            file.write_all(head)?;
+            return Ok(flock(file, FlockOperation::NonBlockingLockShared)?);
+        }
+        // Without the lock it still works, as long as another one has it.
+        for _ in 0..PATIENCE {
+            if flock(file, FlockOperation::NonBlockingLockShared).is_ok() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
         Ok(())
     }
 
@@ -120,14 +126,14 @@ mod tests {
         let path = std::env::temp_dir().join(format!("llib-sink-{}", std::process::id()));
         std::fs::write(&path, "of an earlier program\n").unwrap();
         let (first, second) = (Sink::new(), Sink::new());
-        first.open(path.clone(), b"head\n").unwrap();
+        first.open(path.clone(), Some(b"head\n")).unwrap();
         first.append(b"one\n");
-        second.open(path.clone(), b"head\n").unwrap();
+        second.open(path.clone(), Some(b"head\n")).unwrap();
         second.append(b"two\n");
         first.forget();
         first.append(b"three\n");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "head\none\ntwo\nthree\n");
         std::fs::remove_file(&path).unwrap();
-        assert!(Sink::new().open("/nowhere/at/all".into(), b"").is_err());
+        assert!(Sink::new().open("/nowhere/at/all".into(), None).is_err());
     }
 }

@@ -60,7 +60,7 @@ fn look() -> bool {
 
 fn start() -> bool {
     let Some(given) = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) else { return false };
-    let opened = std::path::absolute(super::with_pid(&given)).and_then(|path| SINK.open(path, b"[\n"));
+    let opened = std::path::absolute(super::with_pid(&given)).and_then(|path| SINK.open(path, Some(b"[\n")));
     if let Err(error) = &opened {
         super::complain(&format!("{VARIABLE}: cannot write '{}': {error}", PathBuf::from(given).display()));
     }

@@ -83,6 +83,7 @@ pub fn sweep(before: impl Fn(&str)) {
         match open(session) {
             Ok(file) => {
                 if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                    crate::log!(Info, "{session} is a leftover, and is removed");
                     before(session);
                     remove_session(session);
                 }

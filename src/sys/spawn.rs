@@ -11,7 +11,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::Pid;
 use rustix::process::{WaitOptions, waitpid};
 
-use crate::observe::trace;
+use crate::observe::{log, trace};
 
 /// The descriptor under which the program finds its end of the ring.
 pub const RING_FD: i32 = 3;
@@ -30,7 +30,7 @@ pub fn worker(program: &Path, args: &[&str], ring: impl AsFd) -> io::Result<i32>
     let environment: Vec<CString> = std::env::vars_os()
         .filter_map(|(key, value)| CString::new([key.as_bytes(), b"=", value.as_bytes()].concat()).ok())
         .collect();
-    let environment = with_trace(environment)?;
+    let environment = with_whole_names(environment)?;
 
     let mut actions = PosixSpawnFileActions::init()?;
     actions.add_dup2(ring.as_fd().as_raw_fd(), RING_FD)?;
@@ -52,10 +52,11 @@ pub fn worker(program: &Path, args: &[&str], ring: impl AsFd) -> io::Result<i32>
     Ok(pid.as_raw())
 }
 
-/// The environment with the timeline's file by its whole name, if there is one: the program may run elsewhere.
-fn with_trace(mut environment: Vec<CString>) -> io::Result<Vec<CString>> {
-    if let Some(path) = trace::path() {
-        let prefix = format!("{}=", trace::VARIABLE);
+/// The environment with files of timeline and log by their whole names, if there are any: the program may run elsewhere.
+fn with_whole_names(mut environment: Vec<CString>) -> io::Result<Vec<CString>> {
+    for (variable, path) in [(trace::VARIABLE, trace::path()), (log::FILE, log::path())] {
+        let Some(path) = path else { continue };
+        let prefix = format!("{variable}=");
         environment.retain(|entry| !entry.as_bytes().starts_with(prefix.as_bytes()));
         environment.push(CString::new([prefix.as_bytes(), path.as_os_str().as_bytes()].concat())?);
     }

@@ -10,6 +10,7 @@ mod kill;
 mod leftovers;
 mod lifetime;
 mod locks;
+mod log;
 mod long_run;
 mod mad;
 mod nested;

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
 use ipc_channel::ipc::IpcSender;
-use llib::observe::trace;
+use llib::observe::{log, trace};
 use llib::shared::{bury_session, sweep};
 use llib::shm::{Segment, SessionLock, claim, new_name, tree_number};
 use llib::sys::ring::Ring;
@@ -24,6 +24,7 @@ use crate::zygote::{self, Ending, strays};
 /// Runs the guard, and in its child the zygote. Returns the exit code.
 pub(crate) fn run(address: &str, host: i32, tree: &str) -> i32 {
     llib::observe::serve();
+    log::act_as(log::Role::Guard);
     crate::child::set_title("llib-guard", "");
     sys::fill_standard_streams();
     sys::close_from(RING_FD + 1);
@@ -37,6 +38,7 @@ pub(crate) fn run(address: &str, host: i32, tree: &str) -> i32 {
     match prepare(&ring, host, tree) {
         Ok((host, segment, lock)) => guard(address, ring, host, segment, lock),
         Err(reason) => {
+            llib::log!(Error, "no session: {reason}");
             refuse(address, &ring, reason);
             1
         }
@@ -98,7 +100,9 @@ fn guard(address: &str, ring: Ring, host: OwnedFd, segment: Segment, lock: Sessi
     drop(ring);
     // What earlier sessions left whose supervisors were all killed at once.
     sweep();
+    llib::log!(Info, "guards session {} with zygote {zygote}", segment.name());
     watch(zygote, &host);
+    llib::log!(Info, "zygote {zygote} is gone: what is left of {} ends", segment.name());
     zygote::publish_end(&segment, Ending::Lost, strays::kill_all);
     bury_session(&segment);
     llib::shm::remove_session(segment.name());

@@ -64,6 +64,7 @@ pub(crate) fn publish(
         tree.abandon_locks();
         trace::abandoned_all();
     }
+    llib::log!(Debug, "replies to job {} with code {code}, {length} bytes", job.id());
     job.mailbox.publish_reply(code, length, clock::now());
     job.mailbox.ring();
     if job.mailbox.notify().load(Ordering::SeqCst) != 0 {

@@ -26,6 +26,7 @@ use crate::{child, sys};
 /// Runs the job. The process ends here, by itself or by a signal.
 pub(crate) fn run(lua: *mut lua_State, job: &'static Job) -> ! {
     sys::heap::on_exhaustion(heap_exhausted);
+    llib::log!(Debug, "runs job {} '{}'", job.id(), job.settings.name);
     if job.desk.walls.is_none() {
         apply_settings(job);
     }

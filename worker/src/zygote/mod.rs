@@ -23,7 +23,7 @@ use std::time::Duration;
 use ipc_channel::TryRecvError;
 use ipc_channel::ipc::IpcReceiver;
 use llib::lua::ffi::lua_State;
-use llib::observe::trace;
+use llib::observe::{log, trace};
 use llib::shm::{Registrar, SLOTS, Segment, SessionLock, State};
 use llib::sys::ring::{Ring, Rung};
 use llib::sys::{clock, futex};
@@ -92,6 +92,7 @@ pub(crate) fn run(
     segment: Segment,
     lock: SessionLock,
 ) -> i32 {
+    log::act_as(log::Role::Zygote);
     crate::child::set_title("llib-zygote", "");
     if trace::on() {
         trace::Track::own().name("zygote");
@@ -101,7 +102,13 @@ pub(crate) fn run(
         Ok(zygote) => zygote,
         Err(code) => return code,
     };
+    llib::log!(Info, "ready: {} workers at most, {} spares at first", SLOTS, spares::FEWEST);
     let ending = zygote.serve();
+    llib::log!(
+        Info,
+        "{}",
+        if ending == Ending::Over { "the host is gone: session over" } else { "the guard is gone" }
+    );
     let segment = zygote.segment;
     publish_end(segment, ending, || zygote.kill_everything());
     llib::shared::bury_session(segment);
@@ -204,6 +211,12 @@ impl Zygote {
 
     fn send(&mut self, pid: i32, signal: i32, cause: Cause) {
         self.crew.note(pid, signal, cause);
+        llib::log!(
+            Debug,
+            "sends SIG{} to worker {pid}: {}",
+            llib::sys::signal::name(signal),
+            timeline::cause_name(cause)
+        );
         if trace::on() {
             timeline::sends(pid, signal, cause);
         }
@@ -225,12 +238,16 @@ impl Zygote {
                     futex::wake_all(acknowledged);
                 }
                 Err(TryRecvError::Empty) => return Continue(()),
-                Err(TryRecvError::IpcError(_)) => return Break(()),
+                Err(TryRecvError::IpcError(error)) => {
+                    llib::log!(Info, "the host's channel has ended, or brought nonsense: {error}");
+                    return Break(());
+                }
             }
         }
     }
 
     fn carry_out(&mut self, action: Action) {
+        llib::log!(Trace, "is told: {action:?}");
         match action {
             Action::Signal { job, signal } => {
                 while self.pending.contains(&job.slot) {
@@ -270,6 +287,7 @@ impl Zygote {
                 self.start_pending();
             }
             if let Some(pid) = self.worker_of(due.job) {
+                llib::log!(Info, "worker {pid} is past its time: {}", timeline::cause_name(due.cause));
                 self.send(pid, libc::SIGKILL, due.cause);
             }
         }

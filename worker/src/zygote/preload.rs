@@ -13,7 +13,7 @@ use llib::wire::control::Preload;
 use nix::sys::signal::SigSet;
 use rustix::process::{Pid, Signal, getpid, set_child_subreaper, set_parent_process_death_signal, setpgid};
 
-use super::Zygote;
+use super::{Zygote, timeline};
 use crate::sys::{self, Forked};
 use crate::{child, lua};
 
@@ -51,6 +51,12 @@ impl Zygote {
     pub(super) fn end_trial(&mut self, pid: i32, status: i32) {
         let Some(wanted) = self.trials.running.remove(&pid) else { return };
         let reason = self.segment.preload_name(wanted.number);
+        let name = String::from_utf8_lossy(&wanted.name);
+        llib::log!(
+            Info,
+            "a child that tried the module '{name}' has ended: {}",
+            timeline::ending(status, Cause::Itself)
+        );
         if libc::WIFSIGNALED(status) {
             let signal = llib::sys::signal::name(libc::WTERMSIG(status));
             tell(&reason, &format!("the process that tried it died of SIG{signal}"));

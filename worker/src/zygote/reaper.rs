@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use llib::observe::trace;
+use llib::observe::{log, trace};
 use llib::shm::{State, detached};
 use llib::sys::clock;
 use llib::sys::process::Usage;
@@ -69,6 +69,7 @@ impl Zygote {
             self.note_death(deaths, pid, status, usage);
         }
         if found {
+            llib::log!(Info, "killed what a job had left running");
             // Among them may have been the supervisors of a job that was a host itself.
             llib::shared::sweep();
         }
@@ -79,10 +80,18 @@ impl Zygote {
         let index = death.worker.slot;
         let slot = self.segment.slot(index);
         let entry = slot.entry;
-        if trace::on() {
+        if trace::on() || log::on(log::Level::Info) {
             let by_signal = libc::WIFSIGNALED(death.status).then(|| libc::WTERMSIG(death.status));
             let how = timeline::ending(death.status, death.worker.cause(by_signal));
-            timeline::died(entry.pid.load(Ordering::SeqCst).cast_signed(), &how);
+            let pid = entry.pid.load(Ordering::SeqCst).cast_signed();
+            let cpu = death.usage.cpu() / 1000;
+            // One that has replied is let go by its host, or killed once nobody wants it.
+            if slot.mailbox.reply() == 0 && entry.started.load(Ordering::SeqCst) != 0 {
+                llib::log!(Info, "worker {pid} is gone without a reply: {how}, {cpu} ms of CPU time");
+            } else {
+                llib::log!(Debug, "worker {pid} is gone: {how}, {cpu} ms of CPU time");
+            }
+            timeline::died(pid, &how);
             timeline::end_run(slot, &how);
         }
         if let Some(captured) = self.captures.get_mut(&index) {

@@ -27,7 +27,11 @@ impl Spares {
 
     /// A job found no spare.
     pub(super) fn missed(&mut self) {
-        self.wanted = (self.wanted * 2).min(MOST);
+        let wanted = (self.wanted * 2).min(MOST);
+        if wanted != self.wanted {
+            llib::log!(Debug, "a job found no spare: {wanted} from now on");
+        }
+        self.wanted = wanted;
         self.calm_at = clock::after(CALM);
     }
 
@@ -40,6 +44,7 @@ impl Spares {
     pub(super) fn settle(&mut self, now: u64) {
         if self.wanted > FEWEST && now >= self.calm_at {
             self.wanted = (self.wanted / 2).max(FEWEST);
+            llib::log!(Debug, "calm: {} spares from now on", self.wanted);
             self.calm_at = clock::after(CALM);
         }
     }

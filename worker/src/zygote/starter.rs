@@ -93,6 +93,7 @@ impl Zygote {
                 }
             }
             Err(error) => {
+                llib::log!(Warn, "no worker could be forked for slot {index}: {error}");
                 entry.set_cause(Cause::NotStarted);
                 entry.status.store(error.raw_os_error().unwrap_or(0), Ordering::SeqCst);
                 entry.ended.store(clock::now(), Ordering::SeqCst);
@@ -132,7 +133,8 @@ impl Zygote {
                 }
                 true
             }
-            Err(_) => {
+            Err(error) => {
+                llib::log!(Warn, "no spare could be forked: {error}");
                 header.free.give(index);
                 false
             }
@@ -182,6 +184,12 @@ impl Zygote {
                 // in the zygote's group, and a group with a stopped member gets SIGHUP when it is orphaned: the
                 // zygote would die of the guard's death.
                 let child = Pid::from_raw(pid);
+                llib::log!(
+                    Debug,
+                    "forked worker {pid} for slot {index}{}{}",
+                    if slot.entry.started.load(Ordering::SeqCst) == 0 { ", a spare" } else { "" },
+                    if walled { " behind walls" } else { "" }
+                );
                 if before != 0 {
                     timeline::forked(slot, pid, before, job);
                 }

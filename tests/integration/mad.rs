@@ -109,12 +109,15 @@ const HOST: &str = r#"
             function() return task:status() end,
             function() return task:usage() end,
         }
+        local pid = wait(function() return task:pid() end)
         repeat
             if try(ways[math.random(#ways)]) then succeeded = succeeded + 1 end
         until task:status() ~= "running"
         try(function() task:await(5000, false) end)
-        -- It is dead, or it will be told so: all of this ends.
+        -- What it left where its reply should be may have ended the wait before it.
         task = nil
+        collectgarbage()
+        wait(function() return gone(pid) end)
         try(function() return b:get() end)
         try(function() b:set(1) assert(b:get() == 1) end)
         try(function() return c:pop(0) end)

@@ -23,19 +23,29 @@ local PEERS = {
   { name = "floor", program = os.getenv("LLIB_BENCH_FLOOR"), args = {}, share = 1 },
 }
 
+-- The first line that a program prints.
+local function command(line)
+  local pipe = assert(io.popen(line))
+  local text = pipe:read("l") or ""
+  pipe:close()
+  return text
+end
+
 local installed = {}
 for _, peer in ipairs(PEERS) do
-  local version = peer.program and io.popen(peer.program .. " --version 2>&1 </dev/null"):read("l")
-  local found = peer.name == "floor" and peer.program or version and version:find("^%a+ ?v?%d") or version and version:find("^v%d")
-  if found or peer.program == lua then
+  local is_known = peer.program == lua or peer.name == "floor"
+  if peer.program and not is_known then
+    peer.version = command(peer.program .. " --version 2>/dev/null </dev/null"):match("%d+%.%d+%.%d+")
+  end
+  if peer.program and (is_known or peer.version) then
     installed[#installed + 1] = peer
-    peer.version = version
   else
     io.stderr:write(("peers.lua: %s is missing, and left out\n"):format(peer.name))
   end
 end
 
--- Starts every peer with so many workers, and has those started too. Each has `ask(...)` from then on.
+-- Starts the peers, or those that are `wanted`, with so many workers, and has those started too. Each has `ask(...)` from
+-- then on.
 local function start(workers, wanted)
   for _, peer in ipairs(installed) do
     peer.ask = nil
@@ -153,7 +163,8 @@ harness.measure("memory", function()
   end
 end)
 
--- CPU time of a hundred workers that have nothing to do, and of whoever looks after them.
+-- CPU time of a hundred workers that have nothing to do, and of whoever looks after them. A hundred of Node's take
+-- most of a GiB, and are left out.
 harness.measure("idle", function()
   local SECONDS = 5
   start(100, { llib = true, luv = true, python = true, floor = true })
@@ -171,13 +182,6 @@ harness.measure("idle", function()
   end
   stop()
 end)
-
-local function command(line)
-  local pipe = assert(io.popen(line))
-  local text = pipe:read("l") or ""
-  pipe:close()
-  return text
-end
 
 local versions = {}
 for _, peer in ipairs(installed) do versions[peer.name] = peer.version end

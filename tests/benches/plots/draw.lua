@@ -157,7 +157,7 @@ local function draw(measured, docs)
   local function line(...) text[#text + 1] = string.format(...) end
   line("One run on %d cores of %s, %s, %s; Lua %s with luv %s, Python %s, Node %s; load average %.1f before and %.1f after.%s",
     machine.cores, machine.cpu, machine.kernel:match("^%a+ %d+%.%d+"), machine.arch, (_VERSION:gsub("Lua ", "")), machine.luv,
-    (machine.versions.python or "not there"):gsub("Python ", ""), (machine.versions.node or "not there"):gsub("^v", ""),
+    machine.versions.python or "not there", machine.versions.node or "not there",
     machine.load_before, machine.load_after, machine.quick and " Few samples." or "")
   line("")
   local head, rule = "| medians of one run |", "|---|"

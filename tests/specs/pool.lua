@@ -403,9 +403,10 @@ spec("the pool's timeout is that of each job, also while this program does not w
   local err = T.failure(await(loop, 5000), "deadline")
   equal(err.limit, 60.0, "err.limit")
   equal(after:await(5000), "done", "the job behind it")
+  pool = T.scoped(thread.pool { size = 1, timeout = 400 })
   local pid = pool:submit(whoami):await()
-  for _ = 1, 12 do
-    pool:submit(function() local t = require("llib").thread t.sleep(15) end):await()
+  for _ = 1, 10 do
+    pool:submit(function() local t = require("llib").thread t.sleep(50) end):await()
   end
   equal(pool:submit(whoami):await(), pid, "the process after many jobs that together took longer")
 end)

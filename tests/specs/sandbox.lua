@@ -353,7 +353,7 @@ spec("read lets files below be read, and nothing else", function()
     local _, problem = values("package.path = a .. '/?.lua' return pcall(require, 'code')", { sandbox = { read = { path } } }, path)
     T.contains(problem, "attempt to load", "bytecode on a granted path")
     for _, call in ipairs { "loadfile(a .. '/code.lua')", "pcall(dofile, a .. '/code.lua')" } do
-      _, problem = values("return " .. call, { sandbox = { read = { path } } }, path)
+      problem = select(2, values("return " .. call, { sandbox = { read = { path } } }, path))
       T.contains(problem, "attempt to load", call)
     end
     T.write(path .. "/shell.lua", "#!/usr/bin/lua\nreturn 5")

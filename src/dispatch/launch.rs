@@ -9,27 +9,10 @@ use super::job::Job;
 use super::session::Session;
 use super::traced::Traced;
 use crate::shared::{Object, discard_undelivered, retain};
-use crate::shm::{Bitmap, Go, Mailbox, Region, RegionError, SLOTS, Slot, Spot, State, handles};
+use crate::shm::{Bitmap, Go, Mailbox, Payload, Region, RegionError, SLOTS, Slot, Spot, State, handles};
 use crate::sys::{clock, futex};
 use crate::wire::control::JobRef;
 use crate::wire::settings::Capture;
-
-/// Bytes on their way into shared memory.
-pub trait Payload {
-    /// Their exact number.
-    fn len(&self) -> usize;
-
-    /// Whether there are none.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Writes them into a slice of exactly that length.
-    fn write_to(&self, to: &mut [u8]);
-
-    /// The same bytes where they are now.
-    fn parts(&self) -> Vec<&[u8]>;
-}
 
 /// What the supervisors need to know of a job.
 #[derive(Clone, Copy, Debug, Default)]

@@ -13,7 +13,7 @@ mod start;
 mod traced;
 
 pub use job::{Death, Job, ReplyBytes, Settled, Waited};
-pub use launch::{DispatchError, Launch, Payload, Walls};
+pub use launch::{DispatchError, Launch, Walls};
 pub use output::Output;
 pub use preload::{Preloaded, preload};
 pub(crate) use session::OWN_WORKER;

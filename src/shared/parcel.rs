@@ -4,41 +4,13 @@
 //! those who take over or throw away a parcel without decoding it; one without handles has no such end, and
 //! whoever stores a parcel keeps a mark that says which it is.
 
-use crate::shm::{PoolSlot, Region};
-
-/// Bytes on their way into shared memory.
-pub trait Content {
-    /// Their number.
-    fn len(&self) -> usize;
-
-    /// Whether there are none.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Writes them.
-    ///
-    /// # Safety
-    /// `to` is valid for writing `len()` bytes, to which nobody here has a reference.
-    unsafe fn write(&self, to: *mut u8);
-}
-
-impl Content for &[u8] {
-    fn len(&self) -> usize {
-        <[u8]>::len(self)
-    }
-
-    unsafe fn write(&self, to: *mut u8) {
-        // SAFETY: as demanded.
-        unsafe { self.as_ptr().copy_to_nonoverlapping(to, <[u8]>::len(self)) }
-    }
-}
+use crate::shm::{Payload, PoolSlot, Region};
 
 /// An encoded value and the ids of the objects in it.
 #[derive(Clone, Copy)]
 pub struct Parcel<'a> {
     /// The value.
-    pub content: &'a dyn Content,
+    pub content: &'a dyn Payload,
     /// The objects.
     pub ids: &'a [u64],
 }
@@ -73,13 +45,13 @@ impl Parcel<'_> {
     }
 
     /// # Safety
-    /// As [`Content::write`], for `len()` bytes.
+    /// As [`Payload::write_at`], for `len()` bytes.
     pub unsafe fn write(&self, to: *mut u8) {
         // SAFETY: as demanded; the end follows the content.
         unsafe {
-            self.content.write(to);
+            self.content.write_at(to);
             if self.carries() {
-                tail(self.ids).as_slice().write(to.add(self.content.len()));
+                tail(self.ids).as_slice().write_at(to.add(self.content.len()));
             }
         }
     }

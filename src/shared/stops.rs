@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::buffer::{self, View};
 use super::channel::{self, Popped, Pushed};
 use super::object::{Guard, Kind, Object, create};
-use super::parcel::{Content, Parcel};
+use super::parcel::Parcel;
+use crate::shm::Payload;
 
 /// Lengths on both sides of every boundary between pairs of halves up to some hundred KiB.
 const LENGTHS: [usize; 15] =
@@ -21,16 +22,14 @@ fn text(number: usize, len: usize) -> Vec<u8> {
 /// Content whose writer stops when half of it is written.
 struct Half<'a>(&'a [u8]);
 
-impl Content for Half<'_> {
-    fn len(&self) -> usize {
-        self.0.len()
+impl Payload for Half<'_> {
+    fn each<'a>(&'a self, take: &mut dyn FnMut(&'a [u8])) {
+        take(&self.0[..self.0.len() / 2]);
+        stop();
     }
 
-    unsafe fn write(&self, to: *mut u8) {
-        let first = &self.0[..self.0.len() / 2];
-        // SAFETY: as demanded.
-        unsafe { Content::write(&first, to) };
-        stop();
+    fn len(&self) -> usize {
+        self.0.len()
     }
 }
 
@@ -60,7 +59,7 @@ fn inherit(object: &Object) -> Guard<'_> {
     guard
 }
 
-fn parcel(bytes: &dyn Content) -> Parcel<'_> {
+fn parcel(bytes: &dyn Payload) -> Parcel<'_> {
     Parcel { content: bytes, ids: &[] }
 }
 

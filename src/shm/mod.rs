@@ -17,6 +17,7 @@ mod lock_table;
 mod mailbox;
 mod mapping;
 mod owners;
+mod payload;
 mod pool;
 mod region;
 mod segment;
@@ -31,6 +32,7 @@ pub use lock_table::{LOCKS, LockTable, LockTableError, Seeker};
 pub use mailbox::{Go, INLINE, Mailbox, Spot, handles};
 pub(crate) use mapping::{Mapping, PAGE};
 pub use owners::{Owners, Registrar};
+pub use payload::{Joined, Payload};
 pub use pool::{
     ANY, LARGE_SLOTS, OVER, PoolMemory, PoolSlot, SEATS, SMALL_SLOTS, Seat, WHEN_EMPTY, Word, carries,
     is_large, pool_name, seat, slot_capacity, stage,

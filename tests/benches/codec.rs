@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use llib::lua::convert::{
     DecodeOptions, EncodeOptions, Field, NoHandles, Source, decode, decode_field, encode,
 };
+use llib::shm::Payload;
 use mlua::ffi::*;
 
 /// Name, number of samples, code.
@@ -76,11 +77,11 @@ fn state(code: &str) -> *mut lua_State {
 
 /// Encodes all that is on the stack.
 fn encode_all(lua: *mut lua_State, bytes: &mut Vec<u8>) {
-    // SAFETY: a state of this program; the vector has as many bytes as are written.
+    // SAFETY: a state of this program.
     let outcome = unsafe {
         encode(lua, 1, lua_gettop(lua), &EncodeOptions::default(), &mut NoHandles, |message| {
             bytes.resize(message.len(), 0);
-            message.write_to(bytes.as_mut_ptr());
+            message.write_to(bytes);
         })
     };
     outcome.expect("values that can be sent");

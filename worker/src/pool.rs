@@ -4,10 +4,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Duration;
 
-use llib::dispatch::Payload;
 use llib::shared::{Object, release, retain, split_in_memory};
 use llib::shm::{
-    PoolMemory, PoolSlot, Region, RegionError, Seat, Tree, WHEN_EMPTY, Word, carries, seat, stage,
+    Payload, PoolMemory, PoolSlot, Region, RegionError, Seat, Tree, WHEN_EMPTY, Word, carries, seat, stage,
 };
 use llib::sync::spin;
 use llib::sys::{clock, cores, futex};

@@ -3,10 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use llib::dispatch::Payload;
 use llib::observe::trace;
 use llib::shared::{Object, retain};
-use llib::shm::{Go, Mailbox, Region, RegionError, Spot, Tree, handles};
+use llib::shm::{Go, Mailbox, Payload, Region, RegionError, Spot, Tree, handles};
 use llib::sys::{clock, futex};
 
 use crate::job::Job;

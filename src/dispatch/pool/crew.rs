@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::{Counts, Ended, Pool, Stage, Ticket, slots};
 use crate::dispatch::job::{Death, Job, Settled};
-use crate::dispatch::launch::{DispatchError, Launch, Payload};
+use crate::dispatch::launch::{DispatchError, Launch};
 use crate::dispatch::session::Session;
 use crate::shared::{Object, tail};
-use crate::shm::{LARGE_SLOTS, OVER, PoolMemory, SEATS, SMALL_SLOTS, pool_name, seat, stage};
+use crate::shm::{Joined, LARGE_SLOTS, OVER, PoolMemory, SEATS, SMALL_SLOTS, pool_name, seat, stage};
 use crate::wire::cause::Cause;
 use crate::wire::settings::{PoolPost, Settings};
 
@@ -55,24 +55,6 @@ impl Crew {
 
     pub(super) fn count(&self) -> usize {
         self.workers.iter().flatten().count()
-    }
-}
-
-struct WorkerPayload<'a> {
-    settings: Vec<u8>,
-    init: &'a [u8],
-    tail: Vec<u8>,
-}
-
-impl Payload for WorkerPayload<'_> {
-    fn len(&self) -> usize {
-        self.settings.len() + self.init.len() + self.tail.len()
-    }
-    fn write_to(&self, to: &mut [u8]) {
-        to.copy_from_slice(&[&self.settings, self.init, &self.tail].concat());
-    }
-    fn parts(&self) -> Vec<&[u8]> {
-        vec![&self.settings, self.init, &self.tail]
     }
 }
 
@@ -127,7 +109,7 @@ impl Pool {
         let objects: Vec<&Object> = plan.objects.iter().map(|object| &**object).collect();
         let ids: Vec<u64> = objects.iter().map(|object| object.id()).collect();
         let tail = if ids.is_empty() { Vec::new() } else { tail(&ids) };
-        let payload = WorkerPayload { settings, init: &plan.init, tail };
+        let payload = Joined([&&settings[..], &&plan.init[..], &&tail[..]]);
         let pool = u64::from(self.number) << 16 | (seat as u64 + 1);
         let launch = Launch { pool, ..Launch::default() };
         let job = self.session.dispatch(&payload, &objects, &launch)?;

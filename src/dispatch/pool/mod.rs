@@ -17,11 +17,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::job::{Death, Job, Settled};
-use super::launch::Payload;
 use super::session::Session;
 use crate::shared::{Object, ids_in_bytes, ids_in_region, ids_in_slot, release, retain};
 use crate::shm::{
-    LARGE_SLOTS, PoolMemory, PoolSlot, Region, RegionError, SMALL_SLOTS, Word, carries, is_large,
+    LARGE_SLOTS, Payload, PoolMemory, PoolSlot, Region, RegionError, SMALL_SLOTS, Word, carries, is_large,
     slot_capacity, stage,
 };
 use crate::sys::clock;
@@ -201,8 +200,7 @@ impl Pool {
                 return Ok(ticket);
             }
         }
-        let mut bytes = vec![0; payload.len()];
-        payload.write_to(&mut bytes);
+        let bytes = payload.to_vec();
         let ticket = self.new_record(objects);
         objects.iter().for_each(|object| retain(object));
         self.records[ticket].stage = Stage::Backlog(bytes);
@@ -315,7 +313,7 @@ impl Pool {
             let large = bytes.len() > slot_capacity(false) || self.long_results > 0;
             let placed = match self.free_slot(large) {
                 Ok(Some(index)) => self
-                    .write(ticket, index, &Plain(&bytes))
+                    .write(ticket, index, &&bytes[..])
                     .map(|()| index)
                     .inspect_err(|_| {
                         self.give_slot(index);
@@ -607,21 +605,6 @@ impl Pool {
     /// How many workers it should have.
     pub fn size(&self) -> usize {
         self.plan.size
-    }
-}
-
-/// Bytes that were encoded before.
-struct Plain<'a>(&'a [u8]);
-
-impl Payload for Plain<'_> {
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-    fn write_to(&self, to: &mut [u8]) {
-        to.copy_from_slice(self.0);
-    }
-    fn parts(&self) -> Vec<&[u8]> {
-        vec![self.0]
     }
 }
 

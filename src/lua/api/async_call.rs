@@ -11,10 +11,11 @@ use crate::lua::ffi::*;
 use super::options::{self, Options};
 use super::task::{self, Facts, Sandboxed};
 use super::{module, sandbox, signature};
-use crate::dispatch::{self, Host, Job, Launch, Payload, Session, Walls};
+use crate::dispatch::{self, Host, Job, Launch, Session, Walls};
 use crate::lua::call::{Outcome, Raise, bytes, is_absent, wrong_type};
-use crate::lua::convert::{EncodeOptions, Message, Roots, encode};
+use crate::lua::convert::{EncodeOptions, Roots, encode};
 use crate::lua::types::{Objects, Sent};
+use crate::shm::Joined;
 use crate::wire::limits::IN_SANDBOX;
 use crate::wire::sandbox::SandboxPolicy;
 use crate::wire::settings::{Settings, Stdio};
@@ -227,51 +228,6 @@ pub(super) unsafe fn package_field(lua: *mut lua_State, field: &std::ffi::CStr) 
     }
 }
 
-impl Payload for Message<'_> {
-    fn len(&self) -> usize {
-        Message::len(self)
-    }
-
-    fn write_to(&self, to: &mut [u8]) {
-        assert_eq!(to.len(), Message::len(self), "a payload is written into a place of its size");
-        // SAFETY: the slice is exactly as long as the message says.
-        unsafe { Message::write_to(self, to.as_mut_ptr()) }
-    }
-
-    fn parts(&self) -> Vec<&[u8]> {
-        Message::parts(self)
-    }
-}
-
-/// Settings, values and the ids of the objects in them, one after the other.
-struct JobBytes<'a> {
-    settings: &'a [u8],
-    values: &'a Message<'a>,
-    /// The end of a parcel with handles.
-    tail: &'a [u8],
-}
-
-impl Payload for JobBytes<'_> {
-    fn len(&self) -> usize {
-        self.settings.len() + self.values.len() + self.tail.len()
-    }
-
-    fn write_to(&self, to: &mut [u8]) {
-        let (settings, rest) = to.split_at_mut(self.settings.len());
-        let (values, tail) = rest.split_at_mut(self.values.len());
-        settings.copy_from_slice(self.settings);
-        Payload::write_to(self.values, values);
-        tail.copy_from_slice(self.tail);
-    }
-
-    fn parts(&self) -> Vec<&[u8]> {
-        let mut parts = vec![self.settings];
-        parts.extend(self.values.parts());
-        parts.push(self.tail);
-        parts
-    }
-}
-
 unsafe fn send(
     lua: *mut lua_State,
     session: &Arc<Session>,
@@ -301,7 +257,7 @@ unsafe fn send(
                         .try_for_each(|object| object.distrust())
                         .map_err(|error| error.to_string())?;
                 }
-                let payload = JobBytes { settings: &settings, values, tail };
+                let payload = Joined([&&settings[..], values, &tail]);
                 session.dispatch(&payload, objects, &launch).map_err(|error| error.to_string())
             })
         })

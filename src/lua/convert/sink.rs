@@ -1,6 +1,6 @@
 //! Where a message is written: a growing stream, and long strings that stay where they are.
 
-use std::ptr;
+use crate::shm::Payload;
 
 use super::format::*;
 
@@ -165,48 +165,18 @@ pub struct Message<'a> {
     pub(super) sink: &'a Sink,
 }
 
-impl Message<'_> {
-    /// Exact length in bytes.
-    #[allow(clippy::len_without_is_empty)]
-    pub fn len(&self) -> usize {
+impl Payload for Message<'_> {
+    fn each<'a>(&'a self, take: &mut dyn FnMut(&'a [u8])) {
+        let Sink { bytes, blobs, .. } = self.sink;
+        take(bytes);
+        for &(start, len) in blobs {
+            // SAFETY: the encoder keeps the blobs' strings on the Lua stack or in a table there while the message exists,
+            // and Lua strings neither move nor change.
+            take(unsafe { std::slice::from_raw_parts(start, len) });
+        }
+    }
+
+    fn len(&self) -> usize {
         self.sink.total()
-    }
-
-    /// Writes the message. Long strings are copied here, for the first and only time.
-    ///
-    /// # Safety
-    /// `target` must be valid for writing [`len`](Message::len) bytes.
-    pub unsafe fn write_to(&self, target: *mut u8) {
-        let Sink { bytes, blobs, .. } = self.sink;
-        // SAFETY: the stream and the blobs are `len` bytes together. The encoder keeps the blobs' strings
-        // on the Lua stack or in a table there while the message exists, and Lua strings never move.
-        unsafe {
-            ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len());
-            let mut at = bytes.len();
-            for &(start, len) in blobs {
-                ptr::copy_nonoverlapping(start, target.add(at), len);
-                at += len;
-            }
-        }
-    }
-
-    /// The message's bytes where they are: the stream and each long string.
-    pub fn parts(&self) -> Vec<&[u8]> {
-        let Sink { bytes, blobs, .. } = self.sink;
-        let mut parts = vec![bytes.as_slice()];
-        // SAFETY: see `write_to`: the strings stay where they are, unchanged, while the message exists.
-        parts.extend(blobs.iter().map(|&(start, len)| unsafe { std::slice::from_raw_parts(start, len) }));
-        parts
-    }
-
-    /// The message as a vector.
-    pub fn to_vec(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.len());
-        // SAFETY: `len` bytes were reserved and are all written.
-        unsafe {
-            self.write_to(bytes.as_mut_ptr());
-            bytes.set_len(self.len());
-        }
-        bytes
     }
 }

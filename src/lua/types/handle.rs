@@ -7,11 +7,11 @@ use std::sync::Arc;
 use crate::lua::ffi::*;
 
 use crate::lua::call::{Outcome, Raise, wrong_type};
-use crate::lua::convert::{Handles, Message};
+use crate::lua::convert::Handles;
 use crate::lua::hooks;
 use crate::lua::version::collector;
 use crate::lua_function;
-use crate::shared::{Content, Guard, Kind, LockError, MOST_HANDLES, Object, ObjectError, attach, tail};
+use crate::shared::{Guard, Kind, LockError, MOST_HANDLES, Object, ObjectError, attach, tail};
 use crate::sys::clock;
 
 /// The userdata's contents: the object, until the handle is cleaned.
@@ -207,17 +207,6 @@ pub(super) unsafe fn create(lua: *mut lua_State, kind: Kind) -> Result<Arc<Objec
         error => Err(error),
     });
     created.map_err(|error| Raise::Message(format!("failed to create a {}: {error}", noun(kind))))
-}
-
-impl Content for Message<'_> {
-    fn len(&self) -> usize {
-        Message::len(self)
-    }
-
-    unsafe fn write(&self, to: *mut u8) {
-        // SAFETY: as demanded.
-        unsafe { self.write_to(to) }
-    }
 }
 
 /// The objects whose handles a message contains, each as often as it does.

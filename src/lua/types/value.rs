@@ -7,7 +7,8 @@ use crate::lua::ffi::*;
 use super::handle::{Objects, Sent};
 use crate::lua::call::Raise;
 use crate::lua::convert::{DecodeError, DecodeOptions, EncodeOptions, GlobalMode, Source, decode, encode};
-use crate::shared::{Content, Object, Parcel};
+use crate::shared::{Object, Parcel};
+use crate::shm::Payload;
 
 /// Why a value is refused that a sandboxed job may have written.
 pub(super) const DISTRUSTED: &str = "a sandboxed job can write here, and the value is more than plain data \
@@ -15,7 +16,7 @@ pub(super) const DISTRUSTED: &str = "a sandboxed job can write here, and the val
 
 /// A parcel and what it keeps alive, on its way into an object.
 pub(super) struct Load<'a> {
-    content: &'a dyn Content,
+    content: &'a dyn Payload,
     ids: &'a [u64],
     sent: &'a Sent,
 }
@@ -65,8 +66,7 @@ pub(super) unsafe fn encode_for<R>(
             let ids = sent.ids();
             let load = Load { content: message, ids: &ids, sent: &sent };
             store(&load).ok_or_else(|| {
-                let mut bytes = vec![0; message.len()];
-                message.write_to(bytes.as_mut_ptr());
+                let bytes = message.to_vec();
                 (bytes, ids.clone())
             })
         })

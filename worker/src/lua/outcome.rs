@@ -3,12 +3,11 @@
 use std::ffi::c_int;
 use std::io::Write;
 
-use llib::dispatch::Payload;
 use llib::lua::call::bytes;
-use llib::lua::convert::{EncodeError, EncodeOptions, GlobalMode, Message, Roots, encode, write_text};
+use llib::lua::convert::{EncodeError, EncodeOptions, GlobalMode, Roots, encode, write_text};
 use llib::lua::ffi::*;
 use llib::lua::types::{Objects, Sent};
-use llib::shm::Mailbox;
+use llib::shm::{Joined, Mailbox};
 use llib::wire::kind::Kind;
 
 use super::memory::{self, Standing};
@@ -52,22 +51,9 @@ pub(super) unsafe fn finish(lua: *mut lua_State, first: c_int, count: c_int, cod
 
 /// Replies with a failure that is just this text, and never returns. Takes no memory, neither Lua's nor other.
 pub(super) fn tell(job: &Job, text: &[u8], code: u32) -> ! {
-    /// A payload that every mailbox has room for.
-    struct Ready<'a>(&'a [u8]);
-    impl Payload for Ready<'_> {
-        fn len(&self) -> usize {
-            self.0.len()
-        }
-        fn write_to(&self, to: &mut [u8]) {
-            to.copy_from_slice(self.0);
-        }
-        fn parts(&self) -> Vec<&[u8]> {
-            vec![self.0]
-        }
-    }
     let mut message = [0; Mailbox::READY];
     let len = write_text(text, &mut message);
-    if reply::publish(job, code, &Ready(&message[..len]), &[]).is_err() {
+    if reply::publish(job, code, &&message[..len], &[]).is_err() {
         sys::exit_now(1);
     }
     reply::stall(job)
@@ -143,7 +129,7 @@ pub(super) unsafe fn send(
     // SAFETY: the caller has these values on the stack.
     let published = unsafe {
         encode(lua, first, count, &results(job), &mut Objects(&sent), |values| {
-            sent.with(|objects, tail| reply::publish(job, code, &Reply { values, tail }, objects))
+            sent.with(|objects, tail| reply::publish(job, code, &Joined([values, &tail]), objects))
         })
     };
     match published {
@@ -151,30 +137,6 @@ pub(super) unsafe fn send(
         Ok(Err(error)) => Err(Unsent::Reason(error.to_string())),
         Err(EncodeError::Memory) => Err(Unsent::Memory),
         Err(error) => Err(Unsent::Reason(error.to_string())),
-    }
-}
-
-/// Values and the ids of the objects in them.
-struct Reply<'a> {
-    values: &'a Message<'a>,
-    tail: &'a [u8],
-}
-
-impl Payload for Reply<'_> {
-    fn len(&self) -> usize {
-        self.values.len() + self.tail.len()
-    }
-
-    fn write_to(&self, to: &mut [u8]) {
-        let (values, tail) = to.split_at_mut(self.values.len());
-        Payload::write_to(self.values, values);
-        tail.copy_from_slice(self.tail);
-    }
-
-    fn parts(&self) -> Vec<&[u8]> {
-        let mut parts = self.values.parts();
-        parts.push(self.tail);
-        parts
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::ffi::{CStr, c_int};
 
-use llib::dispatch::Payload;
 use llib::lua::call::{Outcome, Raise, bytes, push_bytes};
 use llib::lua::convert::{EncodeOptions, GlobalMode, NoHandles, encode};
 use llib::lua::ffi::*;
 use llib::lua::version::{collector, state};
 use llib::lua::{api, hooks};
 use llib::lua_function;
+use llib::shm::{Joined, Payload};
 use llib::wire::settings::Settings;
 
 use super::job::job_main;
@@ -35,12 +35,8 @@ pub(crate) fn prepare() -> Result<(*mut lua_State, Vec<u8>), String> {
         }
         let options = EncodeOptions { globals: GlobalMode::None, ..EncodeOptions::default() };
         let settings = Settings { name: "worker".to_owned(), ..Settings::default() }.to_bytes();
-        let rehearsal = encode(lua, 1, 1, &options, &mut NoHandles, |message| {
-            let mut bytes = settings.clone();
-            bytes.resize(settings.len() + Payload::len(message), 0);
-            Payload::write_to(message, &mut bytes[settings.len()..]);
-            bytes
-        });
+        let rehearsal =
+            encode(lua, 1, 1, &options, &mut NoHandles, |message| Joined([&&settings[..], message]).to_vec());
         lua_settop(lua, 0);
         settle(lua);
         hooks::on_pause(close_if_asked);

@@ -15,6 +15,7 @@ use crate::lua::convert::mentions::mentions;
 use crate::lua::convert::{EncodeOptions, GlobalMode, NoHandles, Roots, encode};
 use crate::lua::version::upvalue;
 use crate::lua_function;
+use crate::shm::Payload;
 
 /// The metatable's name in the registry.
 const KNOWN: &CStr = c"llib.pool.function";

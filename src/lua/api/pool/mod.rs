@@ -25,6 +25,7 @@ use crate::lua::convert::{EncodeOptions, GlobalMode, Roots, encode};
 use crate::lua::hooks;
 use crate::lua::types::{Objects, Sent};
 use crate::lua_function;
+use crate::shm::Payload;
 use crate::sys::clock;
 use crate::wire::cause::Cause;
 use crate::wire::limits::Limits;

@@ -8,44 +8,13 @@ use crate::lua::ffi::*;
 use super::functions::{self, Known};
 use super::task;
 use super::{Shared, check};
-use crate::dispatch::Payload;
 use crate::dispatch::pool::Ticket;
 use crate::lua::api::async_call::{compile, source_of};
 use crate::lua::call::{Outcome, Raise, bytes, wrong_type};
-use crate::lua::convert::{EncodeOptions, Message, Roots, encode};
+use crate::lua::convert::{EncodeOptions, Roots, encode};
 use crate::lua::types::{Objects, Sent};
-use crate::wire::pooled::{HEAD, Head};
-
-/// Head, function, values and the ids of the objects in them, one after the other.
-struct PooledJob<'a> {
-    head: [u8; HEAD],
-    function: &'a [u8],
-    values: &'a Message<'a>,
-    tail: &'a [u8],
-}
-
-impl Payload for PooledJob<'_> {
-    fn len(&self) -> usize {
-        HEAD + self.function.len() + Message::len(self.values) + self.tail.len()
-    }
-
-    fn write_to(&self, to: &mut [u8]) {
-        let (head, rest) = to.split_at_mut(HEAD);
-        let (function, rest) = rest.split_at_mut(self.function.len());
-        let (values, tail) = rest.split_at_mut(Message::len(self.values));
-        head.copy_from_slice(&self.head);
-        function.copy_from_slice(self.function);
-        Payload::write_to(self.values, values);
-        tail.copy_from_slice(self.tail);
-    }
-
-    fn parts(&self) -> Vec<&[u8]> {
-        let mut parts = vec![&self.head[..], self.function];
-        parts.extend(Message::parts(self.values));
-        parts.push(self.tail);
-        parts
-    }
-}
+use crate::shm::Joined;
+use crate::wire::pooled::Head;
 
 /// # Safety
 /// Called by Lua.
@@ -121,7 +90,7 @@ pub(super) unsafe fn send(
     let submitted = unsafe {
         encode(lua, first, count, &options, &mut Objects(&sent), |values| {
             sent.with(|objects, tail| {
-                let job = PooledJob { head, function: message, values, tail };
+                let job = Joined([&&head[..], &message, values, &tail]);
                 shared.pool.borrow_mut().submit(&job, objects, map)
             })
         })

@@ -14,6 +14,7 @@ mod values;
 use std::ffi::{CStr, c_int};
 
 use crate::lua::ffi::*;
+use crate::shm::Payload;
 
 use super::protect::error_text;
 use super::*;

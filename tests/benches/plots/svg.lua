@@ -3,7 +3,7 @@
 local svg = {}
 
 local WIDTH, HEIGHT = 720, 420
-local LEFT, RIGHT, TOP, BOTTOM = 78, 18, 74, 56
+local LEFT, RIGHT, TOP, BOTTOM = 78, 34, 74, 56
 
 -- By name of the series: colour in light, in dark, and dashes. Told apart without colours, too.
 local STYLES = {

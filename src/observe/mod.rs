@@ -29,6 +29,10 @@ pub fn serve() {
     SERVES.store(true, Ordering::Relaxed);
 }
 
+fn serves() -> bool {
+    SERVES.load(Ordering::Relaxed)
+}
+
 /// In a child of the zygote that has closed the zygote's descriptors.
 pub fn after_fork() {
     trace::forget();
@@ -44,7 +48,7 @@ pub fn hush() {
 
 /// Tells people what is wrong with a variable. Nothing fails for that.
 fn complain(reason: &str) {
-    if !SERVES.load(Ordering::Relaxed) {
+    if !serves() {
         // Nothing is left to tell it to when standard error is gone.
         let _ = std::io::stderr().write_all(format!("llib: {reason}\n").as_bytes());
     }

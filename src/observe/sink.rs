@@ -3,11 +3,11 @@
 //! Each line is one write(2) to a file opened with O_APPEND, which Linux does as one step: the lines of all processes stand
 //! there whole, in the order in which they were written, and each is in the file at once, whatever happens to its writer.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -36,34 +36,17 @@ impl Sink {
         self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens the file. With a `head` it is made anew, with that in it, unless a process that lives writes to it: that is
-    /// told by a lock (flock(2)), which the programs that write hold together.
+    /// Opens the file, and makes it anew with `head` in it, if there is one, unless a program that lives writes to it. That
+    /// is told by a lock (flock(2)), which such programs hold together. Their supervisors have none: one program can begin
+    /// while those of the last one still tell of its end.
     pub(super) fn open(&self, path: PathBuf, head: Option<&[u8]>) -> io::Result<()> {
-        let file = OpenOptions::new().append(true).create(true).open(&path)?;
-        if let Some(head) = head {
-            Sink::begin(&file, head)?;
-        }
+        let file = match head {
+            Some(head) => begin(&path, head)?,
+            None => to_append(&path)?,
+        };
         // A second thread that comes here opens the same file.
         let _ = self.path.set(path);
         *self.file() = Opened::new(file);
-        Ok(())
-    }
-
-    fn begin(mut file: &File, head: &[u8]) -> io::Result<()> {
-        /// How many milliseconds somebody may take to make the file anew.
-        const PATIENCE: u32 = 100;
-        if flock(file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            file.set_len(0)?;
-            file.write_all(head)?;
-            return Ok(flock(file, FlockOperation::NonBlockingLockShared)?);
-        }
-        // Without the lock it still works, as long as another one has it.
-        for _ in 0..PATIENCE {
-            if flock(file, FlockOperation::NonBlockingLockShared).is_ok() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
         Ok(())
     }
 
@@ -97,15 +80,56 @@ impl Sink {
     }
 }
 
+fn to_append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
+}
+
+/// The file for a program that begins. One of an earlier program is replaced and not emptied, since others may still
+/// write to it.
+fn begin(path: &Path, head: &[u8]) -> io::Result<File> {
+    /// How many milliseconds others may take that begin at the same time.
+    const PATIENCE: u32 = 100;
+    for _ in 0..PATIENCE {
+        let mut file = to_append(path)?;
+        let about = file.metadata()?;
+        if !about.is_file() {
+            // A pipe, or a terminal.
+            file.write_all(head)?;
+            return Ok(file);
+        }
+        let is_there = || std::fs::metadata(path).is_ok_and(|now| identity(&now) == identity(&about));
+        let shared = |file: &File| flock(file, FlockOperation::NonBlockingLockShared).is_ok();
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() && is_there() {
+            if file.metadata()?.len() > 0 {
+                if std::fs::remove_file(path).is_ok() {
+                    continue;
+                }
+                file.set_len(0)?;
+            }
+            file.write_all(head)?;
+        }
+        // Between the two locks there is none, so the file may be another's by now.
+        if shared(&file) && is_there() && file.metadata()?.len() > 0 {
+            return Ok(file);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    to_append(path)
+}
+
+fn identity(about: &Metadata) -> (u64, u64) {
+    (about.dev(), about.ino())
+}
+
 impl Opened {
     fn new(file: File) -> Option<Arc<Opened>> {
         let about = file.metadata().ok()?;
-        let identity = (about.dev(), about.ino());
+        let identity = identity(&about);
         Some(Arc::new(Opened { file: ManuallyDrop::new(file), identity }))
     }
 
     fn is_still_there(&self) -> bool {
-        self.file.metadata().is_ok_and(|about| (about.dev(), about.ino()) == self.identity)
+        self.file.metadata().is_ok_and(|about| identity(&about) == self.identity)
     }
 
     /// Whether this process may make the file longer: past its limit that would be a signal, setrlimit(2).

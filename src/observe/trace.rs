@@ -8,7 +8,7 @@
 //! | a job from `async` to its end | the host | the host, as an asynchronous one |
 //! | a job in its process | begin: who gave it a worker; end: the zygote, once the process is gone | the worker |
 //! | waits, `mod`, `kill`, a pool's jobs | the process itself | itself |
-//! | a held lock | the process itself; after its death the zygote | itself, as an asynchronous one |
+//! | a held lock | begin: who takes it; end: who gives it back, or takes it from one that has left it | who takes it, as an asynchronous one |
 //! | forks, signals, deaths | the zygote | itself |
 //!
 //! A sandboxed worker writes nothing: it has no descriptor for it, and shall not have one. Without the variable each
@@ -60,7 +60,9 @@ fn look() -> bool {
 
 fn start() -> bool {
     let Some(given) = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) else { return false };
-    let opened = std::path::absolute(super::with_pid(&given)).and_then(|path| SINK.open(path, Some(b"[\n")));
+    // Supervisors find the file that their host has begun.
+    let head = if super::serves() { None } else { Some(&b"[\n"[..]) };
+    let opened = std::path::absolute(super::with_pid(&given)).and_then(|path| SINK.open(path, head));
     if let Err(error) = &opened {
         super::complain(&format!("{VARIABLE}: cannot write '{}': {error}", PathBuf::from(given).display()));
     }
@@ -256,12 +258,13 @@ thread_local! {
     static HELD: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The id of a hold.
-pub fn hold_id(pid: i32, lock: &str) -> String {
-    format!("{pid} {lock}")
+/// A lock's line, which belongs to the lock: it may begin in one process and end in another.
+fn lock_line(begins: bool, lock: &str, args: Args) {
+    let tree = Tree::joined().map(Tree::name).unwrap_or_default();
+    Track::own().apart(begins, "lock", lock, &format!("{tree} {lock}"), clock::now(), args);
 }
 
-/// This thread has a lock now.
+/// This thread has a lock now. Of one that its last owner has left, that owner's hold ends here.
 #[inline]
 pub fn held(lock: impl FnOnce() -> String, abandoned: bool) {
     if on() {
@@ -272,40 +275,31 @@ pub fn held(lock: impl FnOnce() -> String, abandoned: bool) {
 #[cold]
 fn note_held(lock: String, abandoned: bool) {
     introduce();
-    let known = HELD.with(|held| held.borrow().contains(&lock));
-    if !known {
-        let track = Track::own();
-        let args = Args::default().text("before", if abandoned { "abandoned" } else { "free" });
-        track.apart(true, "lock", &lock, &hold_id(track.process, &lock), clock::now(), args);
-        HELD.with(|held| held.borrow_mut().push(lock));
+    if HELD.with(|held| held.borrow().contains(&lock)) {
+        return;
     }
+    if abandoned {
+        lock_line(false, &lock, Args::default().text("end", "abandoned"));
+    }
+    let before = if abandoned { "abandoned" } else { "free" };
+    lock_line(true, &lock, Args::default().text("before", before).number("holder", std::process::id()));
+    HELD.with(|held| held.borrow_mut().push(lock));
 }
 
 /// It has given it back.
 #[inline]
 pub fn released(lock: impl FnOnce() -> String) {
     if on() {
-        note_released(&lock(), "released");
+        note_released(&lock());
     }
 }
 
 #[cold]
-fn note_released(lock: &str, how: &str) {
+fn note_released(lock: &str) {
     let place = HELD.with(|held| held.borrow().iter().position(|held| held == lock));
     if let Some(place) = place {
         HELD.with(|held| held.borrow_mut().remove(place));
-        let track = Track::own();
-        let args = Args::default().text("end", how);
-        track.apart(false, "lock", lock, &hold_id(track.process, lock), clock::now(), args);
-    }
-}
-
-/// It leaves all that it has.
-pub fn abandoned_all() {
-    if on() {
-        for lock in HELD.with(|held| held.borrow().clone()) {
-            note_released(&lock, "abandoned");
-        }
+        lock_line(false, lock, Args::default().text("end", "released"));
     }
 }
 

@@ -99,10 +99,11 @@ pub fn bury_session(segment: &Segment) {
     }
 }
 
-/// Removes what dead sessions left, see [`shm::sweep`].
-pub fn sweep() {
+/// Removes what dead sessions left, see [`shm::sweep`]. `before` gets each of them while it is still there.
+pub fn sweep(before: impl Fn(&Segment)) {
     shm::sweep(|name| {
         if let Ok(segment) = Segment::open(name) {
+            before(&segment);
             bury_session(&segment);
         }
     });

@@ -68,6 +68,7 @@ fn timeline(path: &Path) -> Timeline {
                     .unwrap_or_else(|| panic!("nothing has begun that ends here: {event}"));
                 assert!(time(&event) >= time(&begin), "{begin} {event}");
                 let args = (begin["args"].clone(), event["args"].clone());
+                let pid = begin["pid"].as_i64().expect("each event has a process");
                 read.lines.push((pid, text(&begin["cat"]), text(&begin["name"]), args.0, args.1));
             }
             "i" => read.instants.push(event),
@@ -132,7 +133,11 @@ const PROGRAM: &str = r#"
     assert(select(2, job("in a box", "while true do end", { timeout = 30, sandbox = true }):await()).kind == "deadline")
     assert(select(2, job("exit", "os.exit(3)"):await()).kind == "exit")
     local outer = job("outer", function()
-        return require("llib").thread.async(function() return 5 end, { name = "inner" }):await()
+        local thread = require("llib").thread
+        local five = thread.async(function() return 5 end, { name = "inner" }):await()
+        -- Its supervisors are killed with this job, and would leave open what they have not ended.
+        while thread.stats().jobs > 0 do thread.sleep(1) end
+        return five
     end)
     assert(outer:await() == 5)
     local p = thread.pool({ size = 2 })
@@ -188,7 +193,7 @@ fn a_timeline_tells_what_happened_and_every_begin_has_its_end() {
             assert!(timeline.names_on(pid, "lock").contains("lock 3"));
         }
         let hold = |pid: i64| timeline.lines.iter().find(|line| line.0 == pid && line.2 == "lock 3").unwrap();
-        assert_eq!(hold(timeline.worker("killed")).4["end"], "its owner died");
+        assert_eq!(hold(timeline.worker("killed")).4["end"], "abandoned");
         assert_eq!(
             (&hold(waiter).3["before"], &hold(waiter).4["end"]),
             (&"abandoned".into(), &"released".into())
@@ -242,6 +247,24 @@ fn a_timeline_can_be_read_when_everybody_was_killed() {
 }
 
 #[test]
+fn what_a_killed_zygote_leaves_open_the_guard_ends() {
+    let session = Script::new(
+        "local t = thread.async(function() thread.sleep(1e9) end, { name = 'orphan' }) t:pid() \
+         say(thread.stats().zygote) hear() say(select(2, t:await()).kind)",
+    )
+    .env("LLIB_TRACE", "timeline.json")
+    .start();
+    session.number();
+    session.zygote().signal(nix::sys::signal::Signal::SIGKILL);
+    session.say("");
+    session.expect("lost");
+    session.end();
+    session.expect_nothing_left();
+    let timeline = timeline(&session.scratch.path().join("timeline.json"));
+    assert_eq!(timeline.outcomes("orphan"), (vec!["lost".to_owned()], vec!["supervisors lost".to_owned()]));
+}
+
+#[test]
 fn limits_of_a_job_hold_and_are_no_ones_trap_while_there_is_a_timeline() {
     let script = Script::new(
         "local t = thread.async(function() thread.lock(1) thread.unlock(1) \
@@ -274,12 +297,18 @@ fn a_program_that_another_one_starts_writes_to_the_same_file_and_the_next_one_ma
     for name in ["first", "of the other", "second"] {
         assert_eq!(read.outcomes(name).0, ["values"], "{name}");
     }
-    let again =
-        Script::new("thread.async('return 1', { name = 'third' }):await()").env("LLIB_TRACE", &path).start();
-    again.end().output();
-    again.expect_nothing_left();
+    // At once after the last one, whose supervisors still write.
+    let next = |name: &str| {
+        let text = format!("thread.async('return 1', {{ name = '{name}' }}):await()");
+        let session = Script::new(&text).env("LLIB_TRACE", &path).start();
+        session.end().output();
+        session
+    };
+    let sessions = ["third", "fourth"].map(next);
+    sessions.iter().for_each(|session| session.expect_nothing_left());
     let read = timeline(&path);
-    assert!(read.outcomes("first").0.is_empty() && read.outcomes("third").0 == ["values"]);
+    let names: BTreeSet<&str> = read.lines.iter().map(|line| line.2.as_str()).collect();
+    assert_eq!(names, ["fourth"].into());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use ipc_channel::ipc::IpcSender;
 use llib::observe::{log, trace};
-use llib::shared::{bury_session, sweep};
+use llib::shared::bury_session;
 use llib::shm::{Segment, SessionLock, claim, new_name, tree_number};
 use llib::sys::ring::Ring;
 use llib::sys::spawn::RING_FD;
@@ -19,6 +19,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, getpid, getppid, pidfd_open, set_child_subreaper, setpgid};
 
 use crate::sys::{self, Forked};
+use crate::zygote::timeline::sweep;
 use crate::zygote::{self, Ending, strays};
 
 /// Runs the guard, and in its child the zygote. Returns the exit code.
@@ -97,9 +98,10 @@ fn guard(address: &str, ring: Ring, host: OwnedFd, segment: Segment, lock: Sessi
             return 1;
         }
     };
+    let tree = segment.tree_name();
     drop(ring);
     // What earlier sessions left whose supervisors were all killed at once.
-    sweep();
+    sweep(&tree);
     llib::log!(Info, "guards session {} with zygote {zygote}", segment.name());
     watch(zygote, &host);
     llib::log!(Info, "zygote {zygote} is gone: what is left of {} ends", segment.name());
@@ -108,7 +110,7 @@ fn guard(address: &str, ring: Ring, host: OwnedFd, segment: Segment, lock: Sessi
     llib::shm::remove_session(segment.name());
     drop(lock);
     // Among what was killed may have been the supervisors of jobs that were hosts themselves.
-    sweep();
+    sweep(&tree);
     0
 }
 

@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use llib::observe::trace;
 use llib::shared::{Object, retain};
 use llib::shm::{Go, Mailbox, Payload, Region, RegionError, Spot, Tree, handles};
 use llib::sys::{clock, futex};
@@ -61,7 +60,6 @@ pub(crate) fn publish(
     if let Some(tree) = Tree::joined() {
         // This process lives on until the host frees the job: nobody should wait that long for what it holds.
         tree.abandon_locks();
-        trace::abandoned_all();
     }
     llib::log!(Debug, "replies to job {} with code {code}, {length} bytes", job.id());
     job.mailbox.publish_reply(code, length, clock::now());

@@ -6,7 +6,7 @@ use super::{handle, outcome};
 use crate::lua::call::{Outcome, Raise, milliseconds, set_functions, wrong_type};
 use crate::lua_function;
 use crate::observe::trace;
-use crate::shared::{Kind, Object};
+use crate::shared::{Guard, Kind, Object};
 use crate::sync::Unlocked;
 
 lua_function!(free => free_body);
@@ -114,10 +114,13 @@ unsafe fn with_body(lua: *mut lua_State) -> Outcome {
             return Err(wrong_type(lua, 2, "function"));
         }
         let guard = handle::lock(lua, &object, None)?;
-        let _span = trace::span("lock", || format!("with {}", object.title()));
+        trace::held(|| object.title(), guard.as_ref().is_some_and(Guard::abandoned));
         let status = lua_pcall(lua, lua_gettop(lua) - 2, LUA_MULTRET, 0);
         // Gives back what the function left; one that it gave back itself is not there any more.
         drop(guard);
+        if trace::on() && !object.is_locked_here() {
+            trace::released(|| object.title());
+        }
         if status == LUA_OK { Ok(lua_gettop(lua) - 1) } else { Err(Raise::Object) }
     }
 }

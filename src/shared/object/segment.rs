@@ -342,7 +342,7 @@ impl Object {
     }
 
     /// Whether this thread holds the object's lock.
-    fn is_locked_here(&self) -> bool {
+    pub fn is_locked_here(&self) -> bool {
         crate::sync::holds(&self.header().lock)
     }
 }

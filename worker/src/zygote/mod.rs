@@ -13,7 +13,7 @@ mod setup;
 mod spares;
 mod starter;
 pub(crate) mod strays;
-mod timeline;
+pub(crate) mod timeline;
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
@@ -115,7 +115,7 @@ pub(crate) fn run(
     // The guard does this too, unless it is what was lost, alone or together with the host.
     llib::shm::remove_session(segment.name());
     drop(zygote);
-    llib::shared::sweep();
+    timeline::sweep(&segment.tree_name());
     0
 }
 
@@ -124,8 +124,7 @@ pub(crate) fn publish_end(segment: &Segment, ending: Ending, kill: impl FnOnce()
     let header = segment.header();
     kill();
     if trace::on() {
-        let how = if ending == Ending::Lost { "supervisors lost" } else { "session over" };
-        timeline::end_all(segment, how);
+        timeline::end_all(segment, ending);
     }
     if ending == Ending::Lost {
         header.lost.store(1, Ordering::SeqCst);

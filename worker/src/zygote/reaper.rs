@@ -43,18 +43,15 @@ impl Zygote {
         }
         // Anything else was a stray.
         if let Some(worker) = self.crew.remove(pid) {
-            self.bury(worker.slot, pid);
+            self.bury(worker.slot);
             deaths.push(Death { worker, status, usage });
         }
     }
 
     /// Lets others have the worker's locks, and drops its handles.
-    fn bury(&self, index: u32, pid: i32) {
+    fn bury(&self, index: u32) {
         let slot = self.segment.slot(index);
         if let Some(owner) = slot.entry.owner() {
-            if trace::on() {
-                timeline::end_holds(&self.tree, pid, owner);
-            }
             llib::shared::bury(&self.registrar, &self.tree, slot, owner);
         }
     }
@@ -71,7 +68,7 @@ impl Zygote {
         if found {
             llib::log!(Info, "killed what a job had left running");
             // Among them may have been the supervisors of a job that was a host itself.
-            llib::shared::sweep();
+            timeline::sweep(&self.tree);
         }
     }
 

@@ -4,26 +4,23 @@
 use std::sync::atomic::Ordering;
 
 use llib::dispatch::begin_run;
-use llib::observe::trace::{self, Args, Track, hold_id};
-use llib::shared::objects;
-use llib::shm::{SLOTS, Segment, Slot, State, TreeView, job_id};
-use llib::sync::Owner;
+use llib::observe::trace::{self, Args, Track};
+use llib::shm::{SLOTS, Segment, Slot, State, job_id};
 use llib::sys::clock;
 use llib::sys::signal::name as signal_name;
 use llib::wire::cause::Cause;
 use llib::wire::kind::Kind;
 
-/// Objects of a tree that are looked at for locks of a dead worker.
-const MOST_OBJECTS: usize = 2000;
+use super::Ending;
 
-/// Ends on a worker's track what the worker has not. `how` is told where it left no reply.
-pub(super) fn end_run(slot: Slot<'_>, how: &str) {
+/// Ends on a worker's track what the worker has not; whether there was anything. `how` is told where it left no reply.
+pub(super) fn end_run(slot: Slot<'_>, how: &str) -> bool {
     // Once: the guard looks again when the zygote is gone.
     let started = slot.entry.started.swap(0, Ordering::SeqCst);
     let pid = slot.entry.pid.load(Ordering::SeqCst).cast_signed();
     // Without it there was no job.
     if started == 0 || pid <= 0 {
-        return;
+        return false;
     }
     let (now, reply) = (clock::now(), slot.mailbox.reply());
     // Both are the worker's word.
@@ -39,31 +36,32 @@ pub(super) fn end_run(slot: Slot<'_>, how: &str) {
         track.end(at, Args::default());
     }
     track.end(at, Args::default().text("outcome", outcome));
+    true
 }
 
-/// The end of a session, for workers that run.
-pub(super) fn end_all(segment: &Segment, how: &str) {
+/// The end of a session, for workers that run. The guard looks when the zygote has done so, too, and finds none.
+pub(super) fn end_all(segment: &Segment, ending: Ending) {
+    let how = if ending == Ending::Lost { "supervisors lost" } else { "session over" };
+    let mut any = ending == Ending::Over;
     for index in 0..SLOTS as u32 {
         let slot = segment.slot(index);
         if matches!(slot.entry.state(), State::Busy | State::Released) {
-            end_run(slot, how);
+            any |= end_run(slot, how);
         }
     }
-    Track::own().instant("session", how, Args::default());
+    if any {
+        Track::own().instant("session", how, Args::default());
+    }
 }
 
-/// Ends the holds of a worker that is dead; before its locks go to others.
-pub(super) fn end_holds(tree: &str, pid: i32, owner: Owner) {
-    let Some(tree) = TreeView::of(tree) else { return };
-    let numbers = tree.held.iter().filter(|held| held.owner == owner).map(|held| format!("lock {}", held.id));
-    let (others, _) = objects(&tree, MOST_OBJECTS);
-    let others = others
-        .iter()
-        .filter(|object| object.owner == Some(owner) && object.kind == llib::shared::Kind::Mutex);
-    for lock in numbers.chain(others.map(|object| object.kind.title(object.id))) {
-        let args = Args::default().text("end", "its owner died");
-        Track::of(pid).apart(false, "lock", &lock, &hold_id(pid, &lock), clock::now(), args);
-    }
+/// Removes what dead sessions left. Those of this tree are the supervisors' of jobs that were hosts themselves: what these
+/// could not end, since they were killed with their job, ends here.
+pub(crate) fn sweep(tree: &str) {
+    llib::shared::sweep(|segment| {
+        if trace::on() && segment.tree_name() == tree {
+            end_all(segment, Ending::Lost);
+        }
+    });
 }
 
 /// A worker was forked, in the time since `at`; for the slot's job, if it has one.

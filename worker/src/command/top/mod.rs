@@ -79,7 +79,10 @@ fn live(options: &Options) -> io::Result<()> {
         };
         match step {
             Step::Stay => {}
-            Step::Look => {
+            Step::Look | Step::Anew => {
+                if step == Step::Anew {
+                    screen.clear()?;
+                }
                 top.show(collector.snapshot(&options.hosts));
                 next = Instant::now() + options.delay;
             }

@@ -17,6 +17,8 @@ pub(super) enum Step {
     Stay,
     /// Look at the sessions again.
     Look,
+    /// Look again, and draw all of it: something else wrote on the screen.
+    Anew,
     /// Stop this program for a while.
     Suspend,
     End,
@@ -91,7 +93,7 @@ impl Top {
             return match key.code {
                 KeyCode::Char('c') => Step::End,
                 KeyCode::Char('z') => Step::Suspend,
-                KeyCode::Char('l') => Step::Look,
+                KeyCode::Char('l') => Step::Anew,
                 _ => Step::Stay,
             };
         }

@@ -51,6 +51,11 @@ impl Screen {
         self.terminal.draw(view).map(drop)
     }
 
+    /// Has the next drawing draw everything.
+    pub(super) fn clear(&mut self) -> io::Result<()> {
+        self.terminal.clear()
+    }
+
     /// Gives the terminal back while the program is stopped, as Ctrl-Z does elsewhere.
     pub(super) fn suspend(&mut self) -> io::Result<()> {
         reset();

@@ -35,6 +35,10 @@ fn some(number: u16) -> NonZero<u16> {
 
 impl Top {
     fn start(session: &Session, rows: u16, columns: u16) -> Top {
+        Top::start_with(session, rows, columns, "")
+    }
+
+    fn start_with(session: &Session, rows: u16, columns: u16, no_color: &str) -> Top {
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(&size, None).unwrap();
         let (terminal, end) = (File::from(pty.master), File::from(pty.slave));
@@ -52,7 +56,7 @@ impl Top {
             "100ms",
             &session.host.pid.to_string(),
         ]);
-        command.env("TERM", "xterm-256color").env_remove("NO_COLOR");
+        command.env("TERM", "xterm-256color").env("NO_COLOR", no_color);
         let child = command.stdin(stdio()).stdout(stdio()).stderr(stdio()).spawn().unwrap();
         let screen = Arc::new(Mutex::new(vt100::Parser::new(some(rows), some(columns), 0)));
         let (mut reader, kept) = (terminal.try_clone().unwrap(), Arc::clone(&screen));
@@ -179,6 +183,28 @@ fn the_screen_shows_jobs_and_locks_and_obeys_keys() {
     assert_eq!(top.end().code(), Some(0));
     session.say("");
     assert_eq!(session.end().code, Some(0));
+}
+
+#[test]
+fn colours_are_left_out_where_they_are_not_wanted() {
+    let (session, _) = jobs("hear()");
+    let coloured = |no_color: &str| {
+        let mut top = Top::start_with(&session, 30, 120, no_color);
+        top.see("the whole table", |text| text.contains("waits for lock 7") && text.contains("q quit"));
+        let colours = {
+            let parser = top.screen.lock().unwrap();
+            let cells = (0..30).flat_map(|row| (0..120).map(move |column| (row, column)));
+            let cells = cells.filter_map(|(row, column)| parser.screen().cell(row, column));
+            cells.filter(|cell| cell.fgcolor() != vt100::Color::Default).count()
+        };
+        top.press("q");
+        assert_eq!(top.end().code(), Some(0));
+        colours
+    };
+    assert!(coloured("") > 0);
+    assert_eq!(coloured("1"), 0);
+    session.say("");
+    session.end();
 }
 
 #[test]

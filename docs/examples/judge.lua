@@ -27,7 +27,7 @@ end
 
 --- What runs in the sandbox: the program, with the number as its argument.
 local function run(_, _, text, name, n)
-  return assert(load(text, "=" .. name))(n)
+  return assert((loadstring or load)(text, "=" .. name))(n)
 end
 
 local function start(path, test)

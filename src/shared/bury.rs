@@ -22,9 +22,9 @@ pub fn bury(registrar: &Registrar, tree: &str, slot: Slot<'_>, owner: Owner) {
 fn bury_holdings(tree: &str, mailbox: Mailbox<'_>, owner: Owner) {
     let take_off = |id: u64, noted: bool| {
         with_header(tree, id, |header| {
-            // Of those that it did not note, one that it did not hold may be one that somebody else is creating,
-            // and nobody holds yet.
-            if clear_bit(header, owner) || noted {
+            // Of those that it did not note, one that is no object yet is being created by somebody else. Any other that
+            // nobody holds may be one whose end a supervisor had begun, which was killed meanwhile.
+            if clear_bit(header, owner) || noted || header.kind().is_some() {
                 release(tree, end_if_unused(tree, id, header));
             }
         });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::buffer::{self, View};
 use super::channel::{self, Popped, Pushed};
-use super::object::{Guard, Kind, Object, create};
+use super::object::{Guard, Kind, Object, create, name_of};
 use super::parcel::Parcel;
 use crate::shm::Payload;
 
@@ -140,6 +140,26 @@ fn handles_count_once_too_often_at_most_when_a_writer_stops() {
         }
         set(&guard, b"none");
     }
+}
+
+#[test]
+fn an_end_that_somebody_died_at_is_brought_to_its_end_by_the_next() {
+    let exists = |name: &str| std::path::Path::new("/dev/shm").join(name).exists();
+    let object = create(Kind::Mutex).unwrap();
+    let name = name_of(object.tree_name(), object.id());
+    let mut living = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    object.header().claim_end_for(living.id());
+    drop(object);
+    assert!(exists(&name), "it is for the other process to end it");
+
+    let object = create(Kind::Mutex).unwrap();
+    let other = name_of(object.tree_name(), object.id());
+    living.kill().unwrap();
+    living.wait().unwrap();
+    object.header().claim_end_for(living.id());
+    drop(object);
+    assert!(!exists(&other));
+    crate::shm::unlink_named(&name);
 }
 
 fn channel(items: &[Vec<u8>]) -> Arc<Object> {

@@ -44,4 +44,4 @@ pub use snapshot::{HeldNumber, PoolSeat, SessionView, SlotView, TreeView, sessio
 pub(crate) use stale::names;
 pub use stale::{SessionLock, claim, new_name, remove_session, sweep, tree_number};
 pub use tree::{Tree, TreeError, registrar};
-pub(crate) use tree::{open_named, unlink_named};
+pub(crate) use tree::{is_confined, open_named, unlink_named};

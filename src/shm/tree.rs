@@ -176,7 +176,7 @@ impl Tree {
 }
 
 /// Whether this process may open no more segments, and give back no pages of those that it has.
-pub(super) fn is_confined() -> bool {
+pub(crate) fn is_confined() -> bool {
     CURRENT.get().is_some_and(Tree::is_confined)
 }
 

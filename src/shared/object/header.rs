@@ -4,10 +4,10 @@
 //!
 //! | word | written by | meaning |
 //! |---|---|---|
-//! | `kind` | the creator, before anybody else knows the object | what stands in the segment |
+//! | `kind` | the creator, when it holds the object and before anybody else knows it | what stands in the segment |
 //! | `lock` | see `sync::word` | who may read and change the content |
 //! | `references` | whoever stores a handle in a message or another object, or takes it out | lower half: how many messages and objects contain a handle; upper half: how many ever did |
-//! | `dying` | the process that finds nobody left | 1 once; it removes the segment |
+//! | `dying` | the process that finds nobody left | its id; it removes the segment, or another does if it dies at that |
 //! | `live` | the lock's owner | where the content stands; `shared` says more |
 //! | `records`, `selected` | the lock's owner | the same for a channel |
 //! | `pushed`, `popped` | the lock's owner | futexes that count, for a channel's waiters |
@@ -95,6 +95,12 @@ impl Header {
             return None;
         }
         Some((self.kind()?, holder(self.lock.load(Ordering::Relaxed))))
+    }
+
+    /// Has it look as if that process were about to remove the segment.
+    #[cfg(test)]
+    pub(in crate::shared) fn claim_end_for(&self, pid: u32) {
+        self.dying.store(pid, Ordering::SeqCst);
     }
 
     /// What the object is, as its creator wrote.

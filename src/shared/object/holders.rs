@@ -15,8 +15,9 @@ use rustix::fs::fstat;
 use super::header::Header;
 use super::segment::{Object, attached_here, name_of};
 use crate::shared::contained;
-use crate::shm::{Mapping, PAGE, Tree, open_named, unlink_named};
+use crate::shm::{Mapping, PAGE, Tree, is_confined, open_named, unlink_named};
 use crate::sync::Owner;
+use crate::sys::process;
 
 /// In `references`: one handle.
 const ONE: u64 = 1;
@@ -140,6 +141,20 @@ pub(in crate::shared) fn with_header(tree: &str, id: u64, use_header: impl FnOnc
     }
 }
 
+/// Whether this process is the one that ends the object: the first that found nobody left, or one that comes when that
+/// one has died at it.
+fn claim_end(header: &Header) -> bool {
+    let me = std::process::id();
+    let claim = |from| header.dying.compare_exchange(from, me, Ordering::SeqCst, Ordering::SeqCst);
+    match claim(0) {
+        Ok(_) => true,
+        Err(other) => {
+            let ended = !is_confined() && i32::try_from(other).is_ok_and(process::has_ended);
+            ended && claim(other).is_ok()
+        }
+    }
+}
+
 /// Removes the object's segment if neither a process nor a message nor another object has a handle of it.
 /// Returns the handles that it contained then: they are to be [`release`]d.
 ///
@@ -155,7 +170,7 @@ pub(in crate::shared) fn end_if_unused(tree: &str, id: u64, header: &Header) -> 
             break;
         }
     }
-    if header.dying.swap(1, Ordering::SeqCst) != 0 {
+    if !claim_end(header) {
         return Vec::new();
     }
     let contained = contained::handles(tree, id, header);

@@ -124,6 +124,8 @@ pub fn create(kind: Kind) -> Result<Arc<Object>, ObjectError> {
             ftruncate(&file, allowed_length() as u64).map_err(failed)?;
             let object = map(tree, me, id, Some(kind), &file)?;
             object.header.reserve(0, PAGE)?;
+            // In this order: an object that is one has been held.
+            holders::hold(tree, id, object.header(), me);
             object.header().kind.store(kind as u32, Ordering::SeqCst);
             Ok::<_, ObjectError>(object)
         })();
@@ -135,7 +137,6 @@ pub fn create(kind: Kind) -> Result<Arc<Object>, ObjectError> {
                 return Err(error);
             }
         };
-        holders::hold(tree, id, object.header(), me);
         attached().get_or_insert_default().insert(id, Arc::downgrade(&object));
         return Ok(object);
     }

@@ -326,10 +326,19 @@ unsafe fn to_string_body(lua: *mut lua_State) -> Outcome {
     unsafe {
         let task = check(lua)?;
         let pid = task.job().ok().and_then(|job| job.pid());
-        let pid = pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
-        push_text(lua, &format!("llib.task: {} ({}{pid})", task.facts.name, word(task)));
+        push_title(lua, &task.facts.name, word(task), pid);
     }
     Ok(1)
+}
+
+/// Pushes what `tostring` gives for a task, also one of a pool.
+///
+/// # Safety
+/// `lua` is a valid state with a free stack slot.
+pub(super) unsafe fn push_title(lua: *mut lua_State, name: &str, status: &str, pid: Option<i32>) {
+    let pid = pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
+    // SAFETY: as demanded.
+    unsafe { push_text(lua, &format!("llib.task: {name} ({status}{pid})")) }
 }
 
 unsafe fn name_body(lua: *mut lua_State) -> Outcome {

@@ -11,7 +11,7 @@ use super::Shared;
 use crate::dispatch::pool::{Ended, PoolWait, Ticket};
 use crate::lua::api::await_call::{self, cleaned};
 use crate::lua::api::failure;
-use crate::lua::api::task::signal_argument;
+use crate::lua::api::task::{push_title, signal_argument};
 use crate::lua::call::{Outcome, Raise, milliseconds, push_text, set_functions, wrong_type};
 use crate::lua::convert::{DecodeOptions, Source, decode};
 use crate::lua::hooks;
@@ -448,8 +448,7 @@ unsafe fn to_string_body(lua: *mut lua_State) -> Outcome {
         let task = check(lua)?;
         let word = word(task);
         let pid = task.ticket.get().and_then(|ticket| task.shared.pool.borrow().pid(ticket));
-        let pid = pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
-        push_text(lua, &format!("llib.task: {} ({word}{pid})", task.name.borrow()));
+        push_title(lua, &task.name.borrow(), word, pid);
     }
     Ok(1)
 }

@@ -1,6 +1,7 @@
 -- llib as a peer among others, see README.md.
 
-local uv = require "luv"
+local peer = dofile((arg[0]:match("^(.*/)") or "./") .. "peer.lua")
+local each = peer.each
 local thread = require("llib").thread
 local size = tonumber(arg[1])
 
@@ -11,18 +12,6 @@ local pool
 local function workers()
   pool = pool or thread.pool { size = size }
   return pool
-end
-
--- Times of `count` calls, each after a pause in microseconds.
-local function each(count, pause, call)
-  local times = {}
-  for i = 1, count do
-    if pause > 0 then uv.sleep(pause // 1000) end
-    local begun = uv.hrtime()
-    call(i)
-    times[i] = uv.hrtime() - begun
-  end
-  return times
 end
 
 local commands = {}
@@ -61,11 +50,4 @@ function commands.carry(count, bytes)
   return each(count, 0, function() assert(#thread.async(echo, { args = { text } }):await() == bytes) end)
 end
 
-for line in io.lines() do
-  if line == "quit" then break end
-  local name, first, second = line:match("^(%l+) (%d+) ?(%d*)")
-  local command = commands[name]
-  print(command and table.concat(command(tonumber(first), tonumber(second) or 0), " ") or "")
-  io.stdout:flush()
-  collectgarbage()
-end
+peer.serve(commands)

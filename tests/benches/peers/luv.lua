@@ -1,21 +1,12 @@
 -- Threads of luv: one made for a job, and those of libuv's pool. See README.md.
 
 local uv = require "luv"
+local peer = dofile((arg[0]:match("^(.*/)") or "./") .. "peer.lua")
+local each = peer.each
 
 local function nothing() return 1 end
 local result
 local work = uv.new_work(function(value) return value end, function(value) result = value end)
-
-local function each(count, pause, call)
-  local times = {}
-  for i = 1, count do
-    if pause > 0 then uv.sleep(pause // 1000) end
-    local begun = uv.hrtime()
-    call(i)
-    times[i] = uv.hrtime() - begun
-  end
-  return times
-end
 
 local commands = {}
 
@@ -48,11 +39,4 @@ function commands.payload(count, bytes)
   end)
 end
 
-for line in io.lines() do
-  if line == "quit" then break end
-  local name, first, second = line:match("^(%l+) (%d+) ?(%d*)")
-  local command = commands[name]
-  print(command and table.concat(command(tonumber(first), tonumber(second) or 0), " ") or "")
-  io.stdout:flush()
-  collectgarbage()
-end
+peer.serve(commands)

@@ -61,11 +61,6 @@ impl Awaited {
 }
 
 impl Waiting {
-    /// Offset of the id, for who reads the memory without mapping it.
-    pub const ID_AT: usize = std::mem::offset_of!(Waiting, id);
-    /// Offset of the kind, likewise.
-    pub const KIND_AT: usize = std::mem::offset_of!(Waiting, kind);
-
     fn begin(&self, what: Awaited) {
         let (kind, id) = what.code();
         self.id.store(id, Ordering::Relaxed);

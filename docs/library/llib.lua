@@ -122,6 +122,7 @@ llib.crypto = crypto
 ---@field libs? string[] modules that it may `require`
 ---@field net? boolean TCP and UDP of the internet
 ---@field exec? boolean programs; a much weaker sandbox
+---@field jobs? integer jobs in the same sandbox that it may have at once, 0 to 64; 4 where nothing else is given
 ---@field best_effort? boolean runs it also where the kernel cannot enforce everything
 
 --- What is enforced of a sandbox.

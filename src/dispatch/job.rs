@@ -2,21 +2,20 @@
 
 use std::cell::Cell;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-
-use super::session::{Patience, SLICE, Session};
+use super::session::{Patience, SLICE};
+use super::supervisor::Supervisor;
 use super::traced::Traced;
 use crate::observe::{Awaited, log, trace, waiting_in};
 use crate::shm::{Mailbox, Region, RegionError, Slot, Spot, State, detached, handles};
 use crate::sys::futex::Woken;
-use crate::sys::process::{self, Usage};
+use crate::sys::process::Usage;
 use crate::sys::{clock, futex};
 use crate::wire::cause::Cause;
 use crate::wire::control::{Action, JobRef};
+use crate::wire::limits::Limits;
 use crate::wire::settings::Capture;
 
 /// How a job ended, or that it has.
@@ -74,7 +73,7 @@ enum Keeper {
 
 /// A job that was handed over. Dropping it detaches it: it runs on and is freed when it ends.
 pub struct Job {
-    session: Arc<Session>,
+    supervisor: Supervisor,
     at: JobRef,
     started: u64,
     released: bool,
@@ -84,8 +83,8 @@ pub struct Job {
 }
 
 impl Job {
-    pub(super) fn new(session: Arc<Session>, at: JobRef, started: u64, traced: Traced) -> Job {
-        Job { session, at, started, released: false, traced, told: Cell::new(false) }
+    pub(super) fn new(supervisor: Supervisor, at: JobRef, started: u64, traced: Traced) -> Job {
+        Job { supervisor, at, started, released: false, traced, told: Cell::new(false) }
     }
 
     /// Notes in timeline and log, if there are any, what became of it.
@@ -98,7 +97,7 @@ impl Job {
     }
 
     fn slot(&self) -> Slot<'_> {
-        self.session.segment.slot(self.at.slot)
+        self.supervisor.slot(self.at.slot)
     }
 
     fn mailbox(&self) -> Mailbox<'_> {
@@ -117,7 +116,7 @@ impl Job {
 
     /// Whether and how it has ended, without waiting.
     pub fn settled(&self) -> Option<Settled> {
-        self.look().or_else(|| (!self.session.is_ours()).then_some(Settled::Lost))
+        self.look().or_else(|| (!self.supervisor.is_ours()).then_some(Settled::Lost))
     }
 
     /// The same for the process that started the session, without a system call.
@@ -132,7 +131,7 @@ impl Job {
             let death = Death { cause: entry.cause(), status: entry.status.load(Ordering::SeqCst) };
             return reply().or(Some(Settled::Death(death)));
         }
-        if self.session.is_lost() {
+        if self.supervisor.is_lost() {
             return reply().or(Some(Settled::Lost));
         }
         None
@@ -140,13 +139,13 @@ impl Job {
 
     /// Waits until it has settled, at most until `limit` on the monotonic clock.
     pub fn wait(&self, limit: Option<u64>) -> Waited {
-        if !self.session.is_ours() {
+        if !self.supervisor.is_ours() {
             return Waited::Settled(Settled::Lost);
         }
         if let Some(settled) = self.look() {
             return Waited::Settled(settled);
         }
-        let place = &self.session.segment.header().waiting;
+        let place = self.supervisor.waiting();
         let wait = || self.wait_for(limit, || self.look()).map_or_else(|ended| ended, Waited::Settled);
         waiting_in(place, Awaited::Job(self.id()), wait)
     }
@@ -160,7 +159,7 @@ impl Job {
             (None, Some(settled @ (Settled::Death(_) | Settled::Lost))) => Err(Waited::Settled(settled)),
             (None, _) => {
                 futex::wait(&self.slot().entry.pid, 0, SLICE);
-                self.session.check();
+                self.supervisor.check();
                 self.pid().ok_or(Waited::Pause)
             }
         }
@@ -179,7 +178,7 @@ impl Job {
 
     /// Waits until its process and all it started are gone, or nobody is left to see to that.
     fn wait_until_gone(&self, patience: Patience<'_>) {
-        let gone = || (self.is_gone() || self.session.is_lost()).then_some(());
+        let gone = || (self.is_gone() || self.supervisor.is_lost()).then_some(());
         while self.wait_for(None, gone).is_err() && patience() {}
     }
 
@@ -207,7 +206,7 @@ impl Job {
                 Woken::Changed => {}
                 Woken::Interrupted => return Err(Waited::Pause),
                 Woken::TimedOut => {
-                    self.session.check();
+                    self.supervisor.check();
                     // A handler that ran just before the sleep began did not interrupt it.
                     return done().ok_or(Waited::Pause);
                 }
@@ -219,7 +218,7 @@ impl Job {
     pub fn reply_bytes(&self) -> Result<ReplyBytes, RegionError> {
         let claimed = usize::try_from(self.mailbox().length()).unwrap_or(usize::MAX);
         let carries = self.mailbox().handles().load(Ordering::SeqCst) == handles::REPLY;
-        if Spot::of(claimed) == Spot::Inline {
+        if self.mailbox().spot(claimed) == Spot::Inline {
             if claimed > Mailbox::READY {
                 // A worker that lies has not, and reading a page that cannot be had is a SIGBUS too.
                 self.mailbox().reserve(claimed)?;
@@ -227,8 +226,8 @@ impl Job {
             let start = self.mailbox().payload();
             return Ok(ReplyBytes { start, len: claimed, carries, _keeper: Keeper::Session });
         }
-        let name = self.session.segment.reply_name(self.at.slot, self.at.generation);
-        let region = Region::open(&name)?;
+        let session = self.supervisor.session().ok_or(RegionError::Full { bytes: claimed })?;
+        let region = Region::open(&session.segment.reply_name(self.at.slot, self.at.generation))?;
         let start = region.as_ptr();
         let len = claimed.min(region.len());
         Ok(ReplyBytes { start, len, carries, _keeper: Keeper::Region(region) })
@@ -238,10 +237,11 @@ impl Job {
     /// most `limit` bytes, since a page that it lacks and a full file system would be a SIGBUS in a mapping.
     pub fn hostile_reply_bytes(&self, limit: usize) -> Result<ReplyBytes, RegionError> {
         let claimed = usize::try_from(self.mailbox().length()).unwrap_or(usize::MAX);
-        if Spot::of(claimed) == Spot::Inline {
+        if self.mailbox().spot(claimed) == Spot::Inline {
             return self.reply_bytes();
         }
-        let name = self.session.segment.room_name(self.at.slot);
+        let session = self.supervisor.session().ok_or(RegionError::Full { bytes: claimed })?;
+        let name = session.segment.room_name(self.at.slot);
         // One byte more shows that it is too long.
         let copy = Region::read_out(&name, claimed.min(limit.saturating_add(1)))?;
         let carries = self.mailbox().handles().load(Ordering::SeqCst) == handles::REPLY;
@@ -255,16 +255,16 @@ impl Job {
 
     /// Whether nobody supervises it any more: then a reply may have gone with its segment.
     pub fn is_lost(&self) -> bool {
-        self.session.is_lost() || !self.session.is_ours()
+        self.supervisor.is_lost() || !self.supervisor.is_ours()
     }
 
     /// Sends a signal to its processes. After SIGKILL they are gone when this returns, and with them
     /// whatever they started. False if nobody is left who could send it.
     pub fn signal(&self, signal: i32, patience: Patience<'_>) -> bool {
-        if !self.session.is_ours() {
+        if !self.supervisor.is_ours() {
             return false;
         }
-        let sent = self.session.command(Action::Signal { job: self.at, signal }, patience);
+        let sent = self.supervisor.command(Action::Signal { job: self.at, signal }, patience);
         if sent && signal == libc::SIGKILL {
             self.wait_until_gone(patience);
         }
@@ -274,7 +274,7 @@ impl Job {
     /// Has it killed if it is still there after this time.
     pub fn kill_after(&self, grace: Duration, cause: Cause, patience: Patience<'_>) -> bool {
         let action = Action::KillAt { job: self.at, at: clock::after(grace), cause };
-        self.session.is_ours() && self.session.command(action, patience)
+        self.supervisor.is_ours() && self.supervisor.command(action, patience)
     }
 
     /// Asks it to end at its next chance, and has it killed if it is still there after `grace`, if there is one.
@@ -288,6 +288,14 @@ impl Job {
         let anywhere = mailbox.autoclose().load(Ordering::SeqCst) != 0;
         if let Some(time) = grace.or(anywhere.then_some(NOTICE)) {
             self.kill_after(time, Cause::Closed, patience);
+        }
+    }
+
+    /// The limits of a job that was started with these. A sandboxed job's own may have got less, which its zygote says.
+    pub fn limits(&self, asked: Limits) -> Limits {
+        match self.supervisor {
+            Supervisor::Session(_) => asked,
+            Supervisor::Broker(_) => asked.least(self.slot().entry.limits()),
         }
     }
 
@@ -315,32 +323,24 @@ impl Job {
                 max_rss: read(&entry.max_rss),
             };
         }
-        self.settled_pid().and_then(process::usage).unwrap_or_default()
+        self.settled_pid().and_then(|pid| self.supervisor.usage_of(pid)).unwrap_or_default()
     }
 
     /// A descriptor that becomes readable once the job has settled: the other end closes then. It closes
     /// as well if the zygote dies.
     pub fn watch(&self) -> std::io::Result<OwnedFd> {
-        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         self.mailbox().notify().store(1, Ordering::SeqCst);
-        // Where nobody is left to take it, `theirs` closes here, which is the right answer too.
-        if let Err(error) = self.session.ring.watch(self.at, std::os::fd::AsFd::as_fd(&theirs)) {
-            self.session.check();
-            if !self.session.is_lost() {
-                return Err(error);
-            }
-        }
-        Ok(ours)
+        self.supervisor.watch(self.at)
     }
 
     /// What was captured of its output so far.
     pub fn output(&self, patience: Patience<'_>) -> super::Output {
         let capture = Capture::from_word(self.slot().entry.capture.load(Ordering::SeqCst));
-        if capture.is_none() {
+        let Some(session) = self.supervisor.session().filter(|_| !capture.is_none()) else {
             return super::Output::default();
-        }
-        self.session.command(Action::Drain, patience);
-        super::output::read(&self.session.segment.output_name(self.at.slot, self.at.generation), capture)
+        };
+        session.command(Action::Drain, patience);
+        super::output::read(&session.segment.output_name(self.at.slot, self.at.generation), capture)
     }
 
     /// Frees everything of the job, killing it if it runs.
@@ -349,7 +349,7 @@ impl Job {
     }
 
     fn give_up(&mut self) {
-        if std::mem::replace(&mut self.released, true) || !self.session.is_ours() {
+        if std::mem::replace(&mut self.released, true) || !self.supervisor.is_ours() {
             return;
         }
         self.note_outcome(if self.settled().is_some() { "not awaited" } else { "cleaned" });
@@ -358,7 +358,7 @@ impl Job {
         // Until the state says `Released` nobody else can free the slot, and after that anybody may: all that
         // touches it comes before.
         if slot.entry.state() == State::Dead && !captured {
-            return self.session.free(slot);
+            return self.supervisor.free(slot);
         }
         let replied = slot.mailbox.reply() != 0;
         if replied {
@@ -367,16 +367,16 @@ impl Job {
         if slot.entry.swap(State::Released) == State::Busy && replied {
             // The worker goes by itself, which wakes the zygote. The mark makes the zygote kill it all the
             // same if it wakes and finds it there.
-            self.session.segment.header().attention.give(slot.index);
+            self.supervisor.attend_later(slot.index);
         } else {
-            self.session.attend(slot.index);
+            self.supervisor.attend(slot.index);
         }
     }
 }
 
 impl Drop for Job {
     fn drop(&mut self) {
-        if self.released || !self.session.is_ours() {
+        if self.released || !self.supervisor.is_ours() {
             return;
         }
         if self.settled().is_some() {
@@ -394,7 +394,7 @@ impl Drop for Job {
         if slot.entry.detached.swap(detached::BY_HOST, Ordering::SeqCst) == detached::BY_DEATH
             && slot.entry.change(State::Dead, State::Released)
         {
-            self.session.attend(slot.index);
+            self.supervisor.attend(slot.index);
         }
     }
 }

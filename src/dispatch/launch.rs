@@ -7,11 +7,15 @@ use std::time::Duration;
 
 use super::job::Job;
 use super::session::Session;
+use super::supervisor::Supervisor;
 use super::traced::Traced;
 use crate::shared::{Object, discard_undelivered, retain};
-use crate::shm::{Bitmap, Go, Mailbox, Payload, Region, RegionError, SLOTS, Slot, Spot, State, handles};
+use crate::shm::{
+    Bitmap, Go, INLINE, Mailbox, Payload, Region, RegionError, SLOTS, Slot, Spot, State, handles,
+};
 use crate::sys::{clock, futex};
 use crate::wire::control::JobRef;
+use crate::wire::limits::Limits;
 use crate::wire::settings::Capture;
 
 /// What the supervisors need to know of a job.
@@ -23,6 +27,8 @@ pub struct Launch {
     pub capture: Capture,
     /// Whether and how it runs in a sandbox.
     pub sandbox: Walls,
+    /// What a sandboxed job may use.
+    pub limits: Limits,
     /// See [`crate::shm::Entry::pool`].
     pub pool: u64,
 }
@@ -87,7 +93,7 @@ impl Session {
                 // For the next ones, where this is the first. The zygote sees it when it looks after the slot.
                 header.walled_wanted.store(1, Ordering::SeqCst);
                 // Behind walls nothing can be mapped.
-                let fits = Spot::of(payload.len()) == Spot::Inline && objects.is_empty();
+                let fits = payload.len() <= INLINE && objects.is_empty();
                 if fits && let Some(job) = self.give_to_spare(&order, &header.walled)? {
                     return Ok(job);
                 }
@@ -139,7 +145,7 @@ impl Session {
             if order.launch.timeout.is_some() || spares.is_empty() {
                 self.attend(index);
             }
-            return Ok(Some(Job::new(Arc::clone(self), job, order.started, traced)));
+            return Ok(Some(Job::new(Supervisor::Session(Arc::clone(self)), job, order.started, traced)));
         }
     }
 
@@ -170,7 +176,7 @@ impl Session {
         slot.mailbox.publish_job(job.generation, length);
         slot.entry.swap(State::Pending);
         self.attend(index);
-        Ok(Job::new(Arc::clone(self), job, order.started, traced))
+        Ok(Job::new(Supervisor::Session(Arc::clone(self)), job, order.started, traced))
     }
 
     /// Writes payload and launch data into a slot that nobody else uses.
@@ -181,6 +187,7 @@ impl Session {
         entry.capture.store(launch.capture.to_word(), Ordering::SeqCst);
         if launch.sandbox != Walls::None {
             entry.room.store(1, Ordering::SeqCst);
+            entry.set_limits(launch.limits);
         }
         entry.detached.store(0, Ordering::SeqCst);
         entry.pool.store(launch.pool, Ordering::SeqCst);
@@ -191,7 +198,7 @@ impl Session {
         if length > Mailbox::READY {
             slot.mailbox.large().store(1, Ordering::SeqCst);
         }
-        match Spot::of(length) {
+        match slot.mailbox.spot(length) {
             Spot::Inline => {
                 if length > Mailbox::READY {
                     self.segment.reserve(slot.index, length).map_err(DispatchError::Memory)?;
@@ -211,7 +218,7 @@ impl Session {
         }
         if !objects.is_empty() {
             objects.iter().for_each(|object| retain(object));
-            slot.mailbox.handles().store(handles::JOB, Ordering::SeqCst);
+            slot.mailbox.carry(handles::JOB, length);
         }
         Ok((JobRef { slot: slot.index, generation }, length))
     }

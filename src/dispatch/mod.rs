@@ -3,6 +3,7 @@
 //! Takes and gives bytes and wire types; knows no Lua. The page that explains it is
 //! `docs/architecture.md`.
 
+mod broker;
 mod job;
 mod launch;
 mod output;
@@ -10,8 +11,10 @@ pub mod pool;
 mod preload;
 mod session;
 mod start;
+mod supervisor;
 mod traced;
 
+pub use broker::{Broker, BrokerError, serve_in_sandbox};
 pub use job::{Death, Job, ReplyBytes, Settled, Waited};
 pub use launch::{DispatchError, Launch, Walls};
 pub use output::Output;

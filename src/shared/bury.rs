@@ -54,33 +54,50 @@ fn bury_holdings(tree: &str, mailbox: Mailbox<'_>, owner: Owner) {
 /// Drops the handles of a message in a slot's mailbox that nobody has taken: the job that never began, or the
 /// reply that nobody awaited.
 pub fn discard_undelivered(segment: &Segment, slot: Slot<'_>) {
-    let mailbox = slot.mailbox;
+    discard(slot.mailbox, &segment.tree_name(), |carried, len| {
+        let generation = slot.entry.generation.load(Ordering::SeqCst);
+        let name = if carried == handles::JOB {
+            segment.job_name(slot.index, generation)
+        } else if slot.entry.room.load(Ordering::SeqCst) != 0 {
+            segment.room_name(slot.index)
+        } else {
+            segment.reply_name(slot.index, generation)
+        };
+        let file = open_named(&name).ok()?;
+        parcel::split(len, |at, to| {
+            rustix::io::pread(&file, &mut *to, at as u64).is_ok_and(|count| count == to.len())
+        })
+    });
+}
+
+/// The same for a message that is in its mailbox for sure, of a job in this process's tree.
+pub fn discard_inline(mailbox: Mailbox<'_>) {
+    if let Some(tree) = shm::Tree::joined() {
+        discard_inline_of(tree.name(), mailbox);
+    }
+}
+
+/// The same for a zygote, which belongs to no tree.
+pub fn discard_inline_of(tree: &str, mailbox: Mailbox<'_>) {
+    discard(mailbox, tree, |_, _| None);
+}
+
+/// `apart` reads the end of a message that is not in the mailbox.
+fn discard(mailbox: Mailbox<'_>, tree: &str, apart: impl FnOnce(u32, usize) -> Option<(usize, Vec<u64>)>) {
     let carried = mailbox.handles().swap(handles::NONE, Ordering::SeqCst);
     if carried == handles::NONE {
         return;
     }
     let Ok(len) = usize::try_from(mailbox.length()) else { return };
-    let generation = slot.entry.generation.load(Ordering::SeqCst);
-    let ids = match Spot::of(len) {
+    let parts = match mailbox.spot(len) {
         // A worker may have claimed a length of pages that do not exist, and for which there is no room.
-        Spot::Inline if segment.reserve(slot.index, len).is_err() => None,
+        Spot::Inline if len > Mailbox::READY && mailbox.reserve(len).is_err() => None,
         // SAFETY: `len` bytes of payload lie in the mailbox, and exist.
         Spot::Inline => unsafe { parcel::split_in_memory(mailbox.payload(), len) },
-        Spot::Apart => {
-            let name = if carried == handles::JOB {
-                segment.job_name(slot.index, generation)
-            } else {
-                segment.reply_name(slot.index, generation)
-            };
-            open_named(&name).ok().and_then(|file| {
-                parcel::split(len, |at, to| {
-                    rustix::io::pread(&file, &mut *to, at as u64).is_ok_and(|count| count == to.len())
-                })
-            })
-        }
+        Spot::Apart => apart(carried, len),
     };
-    if let Some((_, ids)) = ids {
-        release(&segment.tree_name(), ids);
+    if let Some((_, ids)) = parts {
+        release(tree, ids);
     }
 }
 

@@ -28,6 +28,7 @@ use super::snapshot::AnyBits;
 use crate::observe::Waiting;
 use crate::sync::Owner;
 use crate::wire::cause::Cause;
+use crate::wire::limits::{Limits, WORDS};
 
 /// How many jobs a session can have at once.
 pub const SLOTS: usize = 4096;
@@ -107,7 +108,7 @@ pub struct Entry {
     pub pid: AtomicU32,
     /// [`Cause`] of the death; written by the zygote.
     cause: AtomicU32,
-    /// Wait status, or the error number of [`Cause::NotStarted`]; written by the zygote.
+    /// Wait status, or what [`Cause::NotStarted`] and [`Cause::Refused`] say of it; written by the zygote.
     pub status: AtomicI32,
     /// What to capture of its output, [`crate::wire::settings::Capture`] as a word. Written by the host.
     pub capture: AtomicU32,
@@ -136,6 +137,8 @@ pub struct Entry {
     pub pool: AtomicU64,
     /// When the host made the job, on the monotonic clock; 0 for a spare. Written by whoever took the slot.
     pub started: AtomicU64,
+    /// Some of a sandboxed job's [`Limits`], as words, for those that it starts. Written by the host.
+    limits: [AtomicU64; WORDS],
 }
 
 impl Entry {
@@ -167,6 +170,18 @@ impl Entry {
         self.owner.store(word, Ordering::SeqCst);
     }
 
+    /// What a sandboxed job may use.
+    pub fn limits(&self) -> Limits {
+        Limits::from_words(std::array::from_fn(|at| self.limits[at].load(Ordering::SeqCst)))
+    }
+
+    /// Notes what a sandboxed job may use.
+    pub fn set_limits(&self, limits: Limits) {
+        for (word, limit) in self.limits.iter().zip(limits.to_words()) {
+            word.store(limit, Ordering::SeqCst);
+        }
+    }
+
     /// What ended the worker; meaningful in [`State::Dead`].
     pub fn cause(&self) -> Cause {
         Cause::from_code(self.cause.load(Ordering::SeqCst))
@@ -191,6 +206,7 @@ unsafe impl AnyBits for Header {}
 // SAFETY: as above.
 unsafe impl AnyBits for Entry {}
 const _: () = assert!(size_of::<Header>() <= ENTRIES_AT && MAILBOXES_AT.is_multiple_of(PAGE));
+const _: () = assert!(size_of::<Entry>() == 128, "each 32 entries more take a page of every session");
 
 /// Length of a session's segment. Sparse: pages exist once reserved.
 pub(super) const LEN: usize = MAILBOXES_AT + SLOTS * Mailbox::LEN;
@@ -231,7 +247,7 @@ pub(super) fn mailbox(region: &Region, index: u32) -> Mailbox<'_> {
     assert_eq!(region.len(), LEN, "a session's segment has one length");
     // SAFETY: index < SLOTS and the region is LEN bytes long, so the mailbox lies inside, aligned because its
     // offset is a multiple of its size from a page boundary.
-    unsafe { Mailbox::new(region.as_ptr().add(mailbox_range(index).start)) }
+    unsafe { Mailbox::new(region.as_ptr().add(mailbox_range(index).start), Mailbox::LEN) }
 }
 
 /// Makes sure that the first `payload` bytes of a slot's payload can be written.

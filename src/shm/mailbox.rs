@@ -21,6 +21,7 @@
 //! | `spans` | worker, if there is a timeline | what has begun on its track there and not ended |
 //! | `length` | writer of the payload | bytes of job or reply; more than [`INLINE`] lie in a segment of their own |
 //! | `replied` | worker | when, on the monotonic clock |
+//! | `asks` | sandboxed worker; cleared by the zygote | something stands in its [`Nest`](super::Nest) for the zygote to see to |
 //!
 //! A worker may write anything here. What the host takes as true of a worker that lies: nothing but that
 //! this one job ended somehow.
@@ -53,6 +54,7 @@ pub(super) struct Words {
     waiting: Waiting,
     spans: AtomicU32,
     held: [AtomicU64; HELD],
+    asks: AtomicU32,
 }
 
 // SAFETY: it is made of atomic integers.
@@ -101,7 +103,7 @@ pub enum Go {
     Leave,
 }
 
-/// Bytes of job or reply that fit into the mailbox itself.
+/// Bytes of job or reply that fit into a slot's mailbox itself.
 pub const INLINE: usize = Mailbox::LEN - Mailbox::PAYLOAD_AT;
 
 /// Where a payload stands.
@@ -113,17 +115,11 @@ pub enum Spot {
     Apart,
 }
 
-impl Spot {
-    /// Where a payload of `len` bytes goes.
-    pub fn of(len: usize) -> Spot {
-        if len <= INLINE { Spot::Inline } else { Spot::Apart }
-    }
-}
-
 /// One slot's mailbox.
 #[derive(Clone, Copy)]
 pub struct Mailbox<'a> {
     base: *mut u8,
+    len: usize,
     region: PhantomData<&'a super::region::Region>,
 }
 
@@ -134,7 +130,7 @@ unsafe impl Send for Mailbox<'_> {}
 unsafe impl Sync for Mailbox<'_> {}
 
 impl<'a> Mailbox<'a> {
-    /// Bytes of a mailbox.
+    /// Bytes of a slot's mailbox.
     pub const LEN: usize = 64 << 10;
     /// Where the payload begins.
     pub const PAYLOAD_AT: usize = 384;
@@ -142,9 +138,19 @@ impl<'a> Mailbox<'a> {
     pub const READY: usize = 8192 - Self::PAYLOAD_AT;
 
     /// # Safety
-    /// `base` is 64-byte aligned and LEN bytes from there stay mapped, shared and writable for `'a`.
-    pub(super) unsafe fn new(base: *mut u8) -> Mailbox<'a> {
-        Mailbox { base, region: PhantomData }
+    /// `base` is 64-byte aligned and `len` bytes from there, two pages at least, stay mapped, shared and writable for `'a`.
+    pub(super) unsafe fn new(base: *mut u8, len: usize) -> Mailbox<'a> {
+        Mailbox { base, len, region: PhantomData }
+    }
+
+    /// Bytes of payload that it has room for.
+    pub fn capacity(&self) -> usize {
+        self.len - Self::PAYLOAD_AT
+    }
+
+    /// Where a payload of `len` bytes goes.
+    pub fn spot(&self, len: usize) -> Spot {
+        if len <= self.capacity() { Spot::Inline } else { Spot::Apart }
     }
 
     fn words(&self) -> &'a Words {
@@ -153,17 +159,17 @@ impl<'a> Mailbox<'a> {
         unsafe { &*self.base.cast::<Words>() }
     }
 
-    /// First byte of the payload area of [`INLINE`] bytes. Other processes may write there: read each byte
+    /// First byte of the payload area. Other processes may write there: read each byte
     /// once, by pointer.
     pub fn payload(&self) -> *mut u8 {
-        // SAFETY: PAYLOAD_AT < LEN.
+        // SAFETY: every mailbox has more bytes than that.
         unsafe { self.base.add(Self::PAYLOAD_AT) }
     }
 
     /// Lets `write` fill the first `len` bytes of the payload area, which have to be reserved. For the side
     /// whose turn it is: the host before `publish_job`, the worker between job and `publish_reply`.
     pub fn fill(&self, len: usize, write: impl FnOnce(&mut [u8])) {
-        assert!(len <= INLINE, "a longer payload lies apart");
+        assert!(len <= self.capacity(), "a longer payload lies apart");
         // SAFETY: the bytes lie in the mailbox, see `new`. Until the payload is published its writer is the
         // only one to touch them: the other side reads after the publishing store alone.
         write(unsafe { std::slice::from_raw_parts_mut(self.payload(), len) });
@@ -171,8 +177,8 @@ impl<'a> Mailbox<'a> {
 
     /// Makes sure that `payload` bytes can be written; [`Mailbox::READY`] of them always can.
     pub fn reserve(&self, payload: usize) -> Result<(), RegionError> {
-        // SAFETY: `new` promises LEN mapped bytes, and `fill` takes no more than INLINE after the words.
-        unsafe { super::region::populate(self.base, Self::PAYLOAD_AT + payload.min(INLINE)) }
+        // SAFETY: `new` promises the mapped bytes, and these are no more.
+        unsafe { super::region::populate(self.base, Self::PAYLOAD_AT + payload.min(self.capacity())) }
     }
 
     /// Makes the first pages present in this process too, so that a job finds them.
@@ -191,7 +197,8 @@ impl<'a> Mailbox<'a> {
         let words = self.words();
         let marks =
             [&words.closing, &words.autoclose, &words.detached, &words.notify, &words.large, &words.denied];
-        for word in marks.into_iter().chain([&words.go, &words.reply, &words.handles, &words.held_more]) {
+        let more = [&words.go, &words.reply, &words.handles, &words.held_more, &words.asks];
+        for word in marks.into_iter().chain(more) {
             word.store(0, Ordering::SeqCst);
         }
         for held in &words.held {
@@ -244,6 +251,13 @@ impl<'a> Mailbox<'a> {
         &self.words().handles
     }
 
+    /// Writer of a payload of `length` bytes, which is complete: its handles are the message's from now on, see [`handles`].
+    /// Whoever finds the mark knows where they stand, also if nothing was published.
+    pub fn carry(&self, mark: u32, length: usize) {
+        self.words().length.store(length as u64, Ordering::SeqCst);
+        self.handles().store(mark, Ordering::SeqCst);
+    }
+
     /// Ids of the objects that the worker holds, as it says; 0 is none.
     pub fn held(&self) -> &'a [AtomicU64] {
         &self.words().held
@@ -273,6 +287,11 @@ impl<'a> Mailbox<'a> {
         let len = u32::from_le_bytes(*prefix.first_chunk()?) as usize;
         let bytes = copy((PREFIX.saturating_add(len)).min(Self::READY));
         Some(Settings::from_bytes(&bytes)?.0.name)
+    }
+
+    /// Whether the zygote shall look into the worker's nest.
+    pub fn asks(&self) -> &'a AtomicU32 {
+        &self.words().asks
     }
 
     /// Whether it holds more than that.

@@ -16,10 +16,12 @@ mod layout;
 mod lock_table;
 mod mailbox;
 mod mapping;
+mod nest;
 mod owners;
 mod payload;
 mod pool;
 mod region;
+mod room;
 mod segment;
 mod snapshot;
 mod stale;
@@ -31,6 +33,7 @@ pub use layout::{Entry, Header, SLOTS, Slot, State, detached, job_id};
 pub use lock_table::{LOCKS, LockTable, LockTableError, Seeker};
 pub use mailbox::{Go, INLINE, Mailbox, Spot, handles};
 pub(crate) use mapping::{Mapping, PAGE};
+pub use nest::{Nest, Orders, Shape, Wish};
 pub use owners::{Owners, Registrar};
 pub use payload::{Joined, Payload};
 pub use pool::{
@@ -38,6 +41,7 @@ pub use pool::{
     is_large, pool_name, seat, slot_capacity, stage,
 };
 pub use region::{Region, RegionError, copy_out};
+pub use room::{Room, RoomFile};
 pub use segment::Segment;
 pub(crate) use snapshot::{AnyBits, Seen};
 pub use snapshot::{HeldNumber, PoolSeat, SessionView, SlotView, TreeView, sessions};

@@ -102,21 +102,6 @@ impl Region {
         let _ = rustix::shm::unlink(self.memory.get_os_id());
     }
 
-    /// Lets `write` fill the first `len` bytes, for a process that alone writes here and can open no files: their
-    /// pages are made to exist first, where the kernel has the call for that.
-    pub fn fill(&self, len: usize, write: impl FnOnce(&mut [u8])) -> Result<(), RegionError> {
-        if len > self.len() {
-            return Err(RegionError::Full { bytes: len });
-        }
-        // SAFETY: the first `len` bytes are mapped. Readers wait until they are told of them, so the slice is
-        // the only way to them meanwhile.
-        unsafe {
-            populate(self.as_ptr(), len)?;
-            write(std::slice::from_raw_parts_mut(self.as_ptr(), len));
-        }
-        Ok(())
-    }
-
     /// First byte of the mapping.
     pub fn as_ptr(&self) -> *mut u8 {
         self.memory.as_ptr()

@@ -18,6 +18,9 @@ pub struct Limits {
     pub result: Option<u64>,
 }
 
+/// How many limits stand in the slot table.
+pub const WORDS: usize = 3;
+
 /// What a sandboxed job gets where nothing else is given.
 pub const IN_SANDBOX: Limits = Limits {
     memory: Some(64 << 20),
@@ -42,6 +45,33 @@ impl Limits {
         }
     }
 
+    /// The smaller of each.
+    pub fn least(self, other: Limits) -> Limits {
+        let least = |one: Option<u64>, other: Option<u64>| match (one, other) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        Limits {
+            memory: least(self.memory, other.memory),
+            cpu: least(self.cpu, other.cpu),
+            files: least(self.files, other.files),
+            fsize: least(self.fsize, other.fsize),
+            result: least(self.result, other.result),
+        }
+    }
+
+    /// Those that a sandboxed job's own jobs draw on, as they stand in the slot table: `memory`, `cpu` and `result`, the
+    /// largest number for none.
+    pub fn to_words(self) -> [u64; WORDS] {
+        [self.memory, self.cpu, self.result].map(|limit| limit.unwrap_or(u64::MAX))
+    }
+
+    /// The inverse of [`Limits::to_words`]; the other limits are none.
+    pub fn from_words(words: [u64; WORDS]) -> Limits {
+        let [memory, cpu, result] = words.map(|word| Some(word).filter(|word| *word != u64::MAX));
+        Limits { memory, cpu, result, ..Limits::default() }
+    }
+
     /// Bytes of private memory that a process may get beyond what it had before its job, so that also what does
     /// not come from Lua's allocator has an end. Twice Lua's own limit: blocks that were freed serve blocks
     /// of their own size only. The rest is for llib, which copies results.
@@ -63,6 +93,15 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_come_back_from_words_and_the_least_of_two_holds() {
+        let some = Limits { cpu: Some(7), result: Some(0), ..Limits::default() };
+        assert_eq!(Limits::from_words(some.to_words()), some);
+        let other = Limits { cpu: Some(9), files: Some(3), ..Limits::default() };
+        assert_eq!(some.least(other), Limits { files: Some(3), ..some });
+        assert_eq!(other.least(some), some.least(other));
+    }
 
     #[test]
     fn a_death_is_the_cpu_limits_by_its_own_signal_or_by_sigkill_once_the_time_is_used() {

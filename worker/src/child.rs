@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use llib::lua::ffi::lua_State;
-use llib::shm::{Go, Mailbox, Segment, Stream, Tree};
+use llib::shm::{Go, Mailbox, RoomFile, Segment, Stream, Tree};
 use llib::sync::Owner;
 use llib::sys::futex;
 use nix::sys::signal::SigSet;
@@ -18,7 +18,7 @@ use rustix::process::{
     setpgid, setrlimit,
 };
 
-use crate::job::{self, Desk, Job};
+use crate::job::{self, Desk, Errand, Job};
 use crate::sandbox::limits;
 use crate::zygote::Ends;
 use crate::{lua, sys};
@@ -46,6 +46,8 @@ pub(crate) struct Seat<'a> {
     pub(crate) file_limit: Rlimit,
     /// Whether it shall wait for its job behind the walls of a sandbox without grants.
     pub(crate) walled: bool,
+    /// For a job that a sandboxed job starts: where that left it, and what it may have.
+    pub(crate) nested: Option<(&'a RoomFile, Errand)>,
 }
 
 /// Lives as a worker; the process ends here.
@@ -53,11 +55,18 @@ pub(crate) fn run(seat: Seat<'_>) -> ! {
     sys::heap::open_scratch();
     let session = seat.segment.name().to_owned();
     // The zygote keeps the segment from its children: a job that runs wild finds its own mailbox alone.
-    let Ok(mailbox) = seat.segment.adopt(seat.index, seat.segment_file) else { sys::exit_now(1) };
+    let Ok(journal) = seat.segment.adopt(seat.index, seat.segment_file) else { sys::exit_now(1) };
+    let (mailbox, errand) = match &seat.nested {
+        None => (journal, None),
+        Some((room, errand)) => match room.mailbox(errand.place as usize) {
+            Ok(mailbox) => (mailbox, Some(errand.clone())),
+            Err(_) => sys::exit_now(1),
+        },
+    };
     settle_in(&seat);
-    Tree::join(seat.tree, seat.owner, mailbox);
+    Tree::join(seat.tree, seat.owner, journal);
     lua::state::reseed(seat.lua);
-    let mut desk = Desk { session, slot: seat.index, doorbell: DOORBELL, walls: None };
+    let mut desk = Desk { session, slot: seat.index, journal, doorbell: DOORBELL, walls: None, errand };
     if mailbox.go().load(Ordering::SeqCst) != Go::Job as u32 {
         set_title("llib-worker", "");
         job::enter(Job::rehearse(mailbox, desk.clone(), seat.rehearsal));
@@ -65,7 +74,7 @@ pub(crate) fn run(seat: Seat<'_>) -> ! {
         job::leave();
         limits::prepare();
         if seat.walled {
-            desk.walls = Some(lua::confine::wall_in(seat.lua, mailbox, &desk));
+            desk.walls = Some(lua::confine::wall_in(seat.lua, &desk));
             // What the walls have changed is met once more before a job meets it.
             job::enter(Job::rehearse(mailbox, desk.clone(), seat.rehearsal));
             lua::state::rehearse(seat.lua);
@@ -74,7 +83,16 @@ pub(crate) fn run(seat: Seat<'_>) -> ! {
         wait_for_job(mailbox);
     }
     match Job::receive(mailbox, desk) {
-        Ok(job) => lua::job::run(seat.lua, job::enter(job)),
+        Ok(job) => {
+            if job.desk.errand.is_some() {
+                // For whoever looks on: the job's name, where that of any other stands.
+                let settings = job.settings.to_bytes();
+                if settings.len() <= Mailbox::READY {
+                    journal.fill(settings.len(), |bytes| bytes.copy_from_slice(&settings));
+                }
+            }
+            lua::job::run(seat.lua, job::enter(job))
+        }
         // The host wrote it, so this is a segment that vanished with its session.
         Err(_) => sys::exit_now(1),
     }

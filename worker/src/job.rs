@@ -4,8 +4,10 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use llib::shared::{ObjectError, attach_up_to, split_in_memory, take_over};
-use llib::shm::{Mailbox, Region, RegionError, Spot, handles};
+use llib::shared::{attach_up_to, split_in_memory, take_over};
+use llib::shm::{Mailbox, Region, RegionError, Room, Spot, handles, job_id};
+use llib::wire::charter::Charter;
+use llib::wire::limits::Limits;
 use llib::wire::settings::{PREFIX, Settings};
 
 /// A job as it stands in shared memory.
@@ -15,9 +17,11 @@ pub(crate) struct Job {
     pub(crate) desk: Desk,
     /// Whether this is only an exercise, whose reply nobody gets.
     pub(crate) rehearsal: bool,
+    /// Why it must not run.
+    pub(crate) refused: Option<String>,
     generation: u32,
     values: Mutex<Values>,
-    walls: OnceLock<Walls>,
+    walls: OnceLock<&'static Room>,
 }
 
 /// What a worker knows before it has a job.
@@ -26,31 +30,31 @@ pub(crate) struct Desk {
     /// Names of the session's segments start with this.
     pub(crate) session: String,
     pub(crate) slot: u32,
+    /// The mailbox of that slot. The job may come by another one, see [`Errand`].
+    pub(crate) journal: Mailbox<'static>,
     pub(crate) doorbell: RawFd,
     /// Of a worker that stands behind walls already.
-    pub(crate) walls: Option<Walls>,
+    pub(crate) walls: Option<&'static Room>,
+    /// Of a worker for a job that a sandboxed job starts.
+    pub(crate) errand: Option<Errand>,
 }
 
-/// What a sandboxed worker has for itself.
-#[derive(Clone, Copy)]
-pub(crate) struct Walls {
-    /// Where a reply goes that is too long for the mailbox.
-    pub(crate) room: Option<&'static Region>,
+/// What the zygote says of a job that a sandboxed job starts. Whatever that says itself is held to it.
+#[derive(Clone)]
+pub(crate) struct Errand {
+    /// What the job that starts it was given.
+    pub(crate) charter: Charter,
+    /// What there is for this one.
+    pub(crate) granted: Limits,
+    /// The place in its starter's nest where it came from.
+    pub(crate) place: u32,
 }
 
 impl Desk {
-    /// Maps a segment for a reply of at most `longest` bytes, which a worker behind walls could neither create nor
-    /// make longer.
-    pub(crate) fn open_room(&self, longest: u64) -> Result<Walls, RegionError> {
-        let longest = usize::try_from(longest).unwrap_or(usize::MAX);
-        if Spot::of(longest) == Spot::Inline {
-            return Ok(Walls { room: None });
-        }
+    /// Makes what a worker with this charter cannot make behind its walls.
+    pub(crate) fn open_room(&self, charter: &Charter) -> Result<&'static Room, RegionError> {
         let name = format!("{}.{}.room", self.session, self.slot);
-        let mut room = Region::create(&name, longest)?;
-        // Whoever frees the slot removes the name.
-        room.set_owner(false);
-        Ok(Walls { room: Some(Box::leak(Box::new(room))) })
+        Ok(Box::leak(Box::new(Room::create(&name, charter)?)))
     }
 }
 
@@ -100,7 +104,7 @@ impl Job {
     pub(crate) fn receive(mailbox: Mailbox<'static>, desk: Desk) -> Result<Job, RegionError> {
         let generation = mailbox.generation();
         let length = usize::try_from(mailbox.length()).unwrap_or(0);
-        let (start, apart) = match Spot::of(length) {
+        let (start, apart) = match mailbox.spot(length) {
             Spot::Inline => (mailbox.payload(), None),
             Spot::Apart => {
                 let mut region = Region::open(&format!("{}.{}.{generation}.job", desk.session, desk.slot))?;
@@ -128,7 +132,14 @@ impl Job {
         let count =
             copy(PREFIX).first_chunk::<PREFIX>().map_or(0, |prefix| u32::from_le_bytes(*prefix) as usize);
         let head = copy(PREFIX + count);
-        let (settings, used) = Settings::from_bytes(&head).unwrap_or_default();
+        let (claimed, used) = Settings::from_bytes(&head).unwrap_or_default();
+        let (settings, refused) = match &desk.errand {
+            None => (claimed, None),
+            Some(errand) => match errand.charter.narrow(claimed, errand.granted) {
+                Ok(settings) => (settings, None),
+                Err(reason) => (errand.charter.settings.clone(), Some(reason)),
+            },
+        };
         // SAFETY: as above.
         let split = if carries { unsafe { split_in_memory(start, length) } } else { None };
         let (end, ids) = split.unwrap_or((length, Vec::new()));
@@ -139,6 +150,7 @@ impl Job {
             settings,
             desk,
             rehearsal: false,
+            refused,
             generation,
             values: Mutex::new(values),
             walls: OnceLock::new(),
@@ -161,40 +173,48 @@ impl Job {
     }
 
     /// Maps the objects that the values name, while that is possible.
-    pub(crate) fn attach_objects(&self) -> Result<(), ObjectError> {
-        let ids = self.values.lock().map(|mut values| std::mem::take(&mut values.ids)).unwrap_or_default();
+    fn attach_objects(&self, ids: Vec<u64>) -> Result<(), String> {
         let most = self.settings.limits.memory.and_then(|bytes| usize::try_from(bytes).ok());
         for id in &ids {
             // Held until the process ends: decoding looks for it. Its mapping cannot grow behind walls, and what is
             // written there counts for no limit of memory but this one.
-            std::mem::forget(attach_up_to(*id, most.unwrap_or(usize::MAX))?);
+            let object = attach_up_to(*id, most.unwrap_or(usize::MAX)).map_err(|error| error.to_string())?;
+            std::mem::forget(object);
         }
         self.take_handles(ids);
         Ok(())
     }
 
     /// Does while files can be opened what a sandboxed job needs of them later: removes the name of its own
-    /// segment, and maps one for a reply as long as the limit allows, which it could neither create nor make
-    /// longer then.
-    pub(crate) fn open_segments(&self) -> Result<(), RegionError> {
-        if let Ok(mut values) = self.values.lock()
-            && let Some(apart) = &mut values.apart
-        {
-            apart.remove_name();
+    /// segment, maps the objects that its values name, and what it can make no more then.
+    pub(crate) fn open_segments(&self) -> Result<(), String> {
+        let ids = match self.values.lock() {
+            Ok(mut values) => {
+                if let Some(apart) = &mut values.apart {
+                    apart.remove_name();
+                }
+                std::mem::take(&mut values.ids)
+            }
+            Err(_) => Vec::new(),
+        };
+        if self.desk.errand.as_ref().is_some_and(|errand| !errand.charter.has_all(&ids)) {
+            return Err("it names an object that the sandbox was not given".to_owned());
         }
-        let walls = self.desk.open_room(self.settings.limits.result.unwrap_or(0))?;
-        let _ = self.walls.set(walls);
-        Ok(())
+        let charter = Charter { settings: self.settings.clone(), objects: ids.clone() };
+        let room = self.desk.open_room(&charter).map_err(|error| error.to_string())?;
+        let _ = self.walls.set(room);
+        self.attach_objects(ids)
     }
 
-    /// Where a sandboxed job's long reply goes.
-    pub(crate) fn room(&self) -> Option<&Region> {
-        self.desk.walls.as_ref().or(self.walls.get())?.room
+    /// What a sandboxed job has of its own in shared memory.
+    pub(crate) fn room(&self) -> Option<&'static Room> {
+        self.desk.walls.or(self.walls.get().copied())
     }
 
-    /// Number that no other job of the session has.
+    /// Number that no other job of whoever started it has.
     pub(crate) fn id(&self) -> u64 {
-        llib::shm::job_id(self.desk.slot, self.generation)
+        let slot = self.desk.errand.as_ref().map_or(self.desk.slot, |errand| errand.place);
+        job_id(slot, self.generation)
     }
 
     /// Name of the segment for a reply that is too long for the mailbox.

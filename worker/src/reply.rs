@@ -32,7 +32,7 @@ pub(crate) fn publish(
     if length > Mailbox::READY {
         job.mailbox.large().store(1, Ordering::SeqCst);
     }
-    match Spot::of(length) {
+    match job.mailbox.spot(length) {
         Spot::Inline => {
             if length > Mailbox::READY {
                 job.mailbox.reserve(length)?;
@@ -55,7 +55,7 @@ pub(crate) fn publish(
     }
     if !objects.is_empty() {
         objects.iter().for_each(|object| retain(object));
-        job.mailbox.handles().store(handles::REPLY, Ordering::SeqCst);
+        job.mailbox.carry(handles::REPLY, length);
     }
     if let Some(tree) = Tree::joined() {
         // This process lives on until the host frees the job: nobody should wait that long for what it holds.

@@ -4,49 +4,30 @@ use std::ffi::c_int;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::lua::ffi::*;
 
 use super::options::{self, Options};
 use super::task::{self, Facts, Sandboxed};
-use super::{module, sandbox, signature};
-use crate::dispatch::{self, Host, Job, Launch, Session, Walls};
+use super::{module, nested, sandbox, signature};
+use crate::dispatch::{self, Broker, Host, Job, Launch, Session, Walls};
 use crate::lua::call::{Outcome, Raise, bytes, is_absent, wrong_type};
 use crate::lua::convert::{EncodeOptions, Roots, encode};
 use crate::lua::types::{Objects, Sent};
 use crate::shm::Joined;
-use crate::wire::limits::IN_SANDBOX;
+use crate::wire::limits::{IN_SANDBOX, Limits};
 use crate::wire::sandbox::SandboxPolicy;
 use crate::wire::settings::{Settings, Stdio};
-
-/// Whether this process is a sandboxed worker.
-static FORBIDDEN: AtomicBool = AtomicBool::new(false);
-
-/// From now on `async` and all else that needs a session raises in this process.
-pub fn forbid_async() {
-    FORBIDDEN.store(true, Ordering::SeqCst);
-}
-
-fn check_allowed() -> Result<(), Raise> {
-    if FORBIDDEN.load(Ordering::SeqCst) {
-        let reason =
-            "a sandboxed job cannot start others: their supervisors are programs, and it may run none";
-        return Err(Raise::Message(reason.to_owned()));
-    }
-    Ok(())
-}
 
 /// # Safety
 /// Called by Lua.
 pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
-    check_allowed()?;
     // SAFETY: Lua's state. The stack is arranged as 1 the function, 2 the options, 3 the task, and from
     // there on what is sent.
     unsafe {
         let options = match lua_type(lua, 2) {
             LUA_TTABLE => options::read(lua, 2)?,
-            _ if is_absent(lua, 2) => Options::default(),
+            _ if is_absent(lua, 2) => options::complete(Options::default(), 2)?,
             _ => return Err(wrong_type(lua, 2, "table")),
         };
         if lua_type(lua, 1) != LUA_TFUNCTION && bytes(lua, 1).is_none() {
@@ -80,9 +61,21 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
         let task = task::push_empty(lua, facts);
         lua_pushvalue(lua, 1);
         let arguments = if options.has_args { push_arguments(lua)? } else { 0 };
-        let session = session(lua)?;
-        let settings = settings(lua, &options, name);
-        let job = send(lua, &session, 4, 1 + arguments, &options, &settings)?;
+        let choice = EncodeOptions {
+            roots: Roots::Job,
+            globals: options.globals,
+            extra_globals: &options.extra_globals,
+            ..EncodeOptions::default()
+        };
+        let count = 1 + arguments;
+        let job = match Broker::current() {
+            Some(broker) => nested::send(lua, broker, 4, count, &options, &choice, name)?,
+            None => {
+                let session = session(lua)?;
+                let settings = settings(lua, &options, name);
+                send(lua, &session, 4, count, &options, &choice, &settings)?
+            }
+        };
         task::fill(task, job);
         lua_settop(lua, 3);
     }
@@ -165,7 +158,11 @@ unsafe fn push_arguments(lua: *mut lua_State) -> Result<c_int, Raise> {
 /// # Safety
 /// `lua` is a valid state with free slots.
 pub(super) unsafe fn session(lua: *mut lua_State) -> Result<Arc<Session>, Raise> {
-    check_allowed()?;
+    if Broker::current().is_some() {
+        let reason =
+            "a sandboxed job has no pools and preloads nothing: its walls stand around one process each";
+        return Err(Raise::Message(reason.to_owned()));
+    }
     let host = || Host {
         program: dispatch::find_worker(module::file().as_deref()),
         // SAFETY: the caller's state, with free slots.
@@ -201,8 +198,11 @@ fn walls(options: &Options) -> Walls {
     let plain = *policy == SandboxPolicy { best_effort: policy.best_effort, ..SandboxPolicy::default() };
     // What else happens before walls are raised.
     let streams = options.stdout == Stdio::Inherit && options.stderr == Stdio::Inherit;
-    let room = options.limits.result.is_some_and(|result| Some(result) <= IN_SANDBOX.result);
-    if plain && streams && room && options.nice == 0 { Walls::Plain } else { Walls::Own }
+    let Limits { files, fsize, result, .. } = options.limits;
+    let room = result.is_some_and(|result| Some(result) <= IN_SANDBOX.result);
+    // What its own jobs may have of files is written down before the walls rise.
+    let files = (files, fsize) == (IN_SANDBOX.files, IN_SANDBOX.fsize);
+    if plain && streams && room && files && options.nice == 0 { Walls::Plain } else { Walls::Own }
 }
 
 /// A field of `package`, if it is a string.
@@ -234,21 +234,21 @@ unsafe fn send(
     first: c_int,
     count: c_int,
     options: &Options,
+    choice: &EncodeOptions<'_>,
     settings: &Settings,
 ) -> Result<Job, Raise> {
-    let launch =
-        Launch { timeout: options.timeout, capture: options.capture(), sandbox: walls(options), pool: 0 };
-    let choice = EncodeOptions {
-        roots: Roots::Job,
-        globals: options.globals,
-        extra_globals: &options.extra_globals,
-        ..EncodeOptions::default()
+    let launch = Launch {
+        timeout: options.timeout,
+        capture: options.capture(),
+        sandbox: walls(options),
+        limits: options.limits,
+        pool: 0,
     };
     let settings = settings.to_bytes();
     let sent = Sent::default();
     // SAFETY: the caller has `count` values from `first` on.
     let dispatched = unsafe {
-        encode(lua, first, count, &choice, &mut Objects(&sent), |values| {
+        encode(lua, first, count, choice, &mut Objects(&sent), |values| {
             sent.with(|objects, tail| {
                 // What such a job can write nobody takes for more than plain data from now on.
                 if options.sandbox.is_some() {

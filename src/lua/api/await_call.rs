@@ -16,7 +16,7 @@ use crate::observe::trace;
 use crate::shared::split_in_memory;
 use crate::sys::call_names::call_name;
 use crate::sys::{clock, signal};
-use crate::wire::cause::Cause;
+use crate::wire::cause::{Cause, Scarce};
 use crate::wire::kind::Kind;
 use crate::wire::limits::Limits;
 
@@ -113,7 +113,7 @@ unsafe fn decode_reply(lua: *mut lua_State, facts: &Facts, job: &Job) -> Result<
                 metatables: sandboxed.metatables,
                 max_len,
                 // The job held all of it in a heap of its limit; the decoder counts generously.
-                max_memory: limit(facts.limits.memory).saturating_mul(3).saturating_add(1 << 20),
+                max_memory: limit(job.limits(facts.limits).memory).saturating_mul(3).saturating_add(1 << 20),
                 ..DecodeOptions::INERT
             };
             (job.hostile_reply_bytes(max_len), options)
@@ -159,7 +159,7 @@ unsafe fn reported(lua: *mut lua_State, facts: &Facts, job: &Job, code: u32) {
     // SAFETY: the caller's state with the task at index 1 alone.
     unsafe {
         let decoded = decode_reply(lua, facts, job);
-        if let Err(damage) = report(lua, 2, &facts.limits, code, decoded) {
+        if let Err(damage) = report(lua, 2, &job.limits(facts.limits), code, decoded) {
             damaged(lua, job, &damage);
         }
     }
@@ -240,7 +240,8 @@ pub(super) unsafe fn tell_death(
     death: Death,
 ) -> Kind {
     let by_signal = libc::WIFSIGNALED(death.status).then(|| libc::WTERMSIG(death.status));
-    let Facts { timeout, limits, .. } = facts;
+    let timeout = &facts.timeout;
+    let limits = &job.map_or(facts.limits, |job| job.limits(facts.limits));
     let (kind, message) = match death.cause {
         Cause::Killed => {
             let name = by_signal.map(signal::name).unwrap_or_default();
@@ -255,6 +256,7 @@ pub(super) unsafe fn tell_death(
             let reason = std::io::Error::from_raw_os_error(death.status);
             (Kind::Lost, format!("no worker process could be started: {reason}"))
         }
+        Cause::Refused => (Kind::Denied, refused(Scarce::from_code(death.status)).to_owned()),
         Cause::Itself => match by_signal {
             Some(number) if limits.is_cpu_death(number, cpu_time) => {
                 let limit = limits.cpu.unwrap_or_default() as f64 / 1000.0;
@@ -275,7 +277,7 @@ pub(super) unsafe fn tell_death(
     unsafe {
         lua_pushnil(lua);
         failure::push(lua, kind, &message);
-        if death.cause == Cause::NotStarted {
+        if matches!(death.cause, Cause::NotStarted | Cause::Refused) {
             return kind;
         }
         match by_signal {
@@ -295,6 +297,17 @@ pub(super) unsafe fn tell_death(
         lua_pushnumber(lua, limit);
         lua_setfield(lua, -2, c"limit".as_ptr());
         kind
+    }
+}
+
+/// Why a sandboxed job's own job was not started.
+fn refused(scarce: Scarce) -> &'static str {
+    match scarce {
+        Scarce::Jobs => {
+            "not started: the sandbox has as many jobs as it may have at once, those of its jobs included"
+        }
+        Scarce::Memory => "not started: the sandbox has less memory left for jobs than this one asks for",
+        Scarce::Cpu => "not started: the sandbox has less CPU time left for jobs than this one asks for",
     }
 }
 

@@ -5,6 +5,7 @@ mod await_call;
 pub mod crypto;
 pub mod failure;
 mod module;
+mod nested;
 mod options;
 mod pool;
 mod preload;
@@ -13,7 +14,6 @@ mod signature;
 mod sleep;
 mod task;
 
-pub use async_call::forbid_async;
 pub use module::{open, set_self};
 pub use signature::bytecode;
 pub use task::TASK;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::lua::ffi::*;
 
-use super::sandbox;
+use super::{nested, sandbox};
+use crate::dispatch::Broker;
 use crate::lua::call::{Raise, bytes, duration, type_name};
 use crate::lua::convert::GlobalMode;
 use crate::wire::limits::{IN_SANDBOX, Limits, SANDBOX_TIMEOUT};
@@ -93,7 +94,14 @@ pub(super) unsafe fn read(lua: *mut lua_State, index: c_int) -> Result<Options, 
             Err(problem) => Err(problem),
         })?;
     }
-    if options.sandbox.is_some() {
+    complete(options, index)
+}
+
+/// Fills in what was not given, and what this process is held to.
+pub(super) fn complete(mut options: Options, index: c_int) -> Result<Options, Raise> {
+    if let Some(broker) = Broker::current() {
+        nested::inherit(&mut options, broker).map_err(|problem| invalid(index, problem))?;
+    } else if options.sandbox.is_some() {
         options.limits = options.limits.or(IN_SANDBOX);
         options.timeout.get_or_insert(Duration::from_millis(SANDBOX_TIMEOUT));
     }

@@ -6,11 +6,14 @@ use std::path::Path;
 
 use crate::lua::ffi::*;
 
+use super::nested::without_grants;
+use super::options::{expected, integer};
+use crate::dispatch::Broker;
 use crate::lua::call::{Outcome, bytes, push_text, type_name};
 use crate::sys::capabilities::{capabilities, kernel};
-use crate::wire::sandbox::{FEATURES, Feature, SandboxPolicy};
+use crate::wire::sandbox::{FEATURES, Feature, MOST_JOBS, SandboxPolicy};
 
-const KNOWN: [&str; 7] = ["read", "write", "net", "env", "libs", "exec", "best_effort"];
+const KNOWN: [&str; 8] = ["read", "write", "net", "env", "libs", "exec", "jobs", "best_effort"];
 
 /// Standard libraries that a sandbox has anyway, as far as it has them.
 const STANDARD: [&[u8]; 9] =
@@ -33,7 +36,7 @@ pub(super) unsafe fn read(lua: *mut lua_State) -> Result<Option<SandboxPolicy>, 
     // SAFETY: as demanded; the table is not changed while it is visited, and raw access alone is used.
     unsafe {
         match lua_type(lua, -1) {
-            LUA_TBOOLEAN => return Ok((lua_toboolean(lua, -1) != 0).then(SandboxPolicy::default)),
+            LUA_TBOOLEAN => return Ok((lua_toboolean(lua, -1) != 0).then(without_grants)),
             LUA_TTABLE => {}
             _ => {
                 return Err(format!(
@@ -42,7 +45,7 @@ pub(super) unsafe fn read(lua: *mut lua_State) -> Result<Option<SandboxPolicy>, 
                 ));
             }
         }
-        let mut policy = SandboxPolicy::default();
+        let mut policy = without_grants();
         lua_pushnil(lua);
         while lua_next(lua, -2) != 0 {
             let key = bytes(lua, -2).map(|key| String::from_utf8_lossy(key).into_owned());
@@ -66,6 +69,14 @@ unsafe fn set(lua: *mut lua_State, policy: &mut SandboxPolicy, key: &str) -> Res
             "write" => policy.write = paths(strings(lua, key, "paths")?, key)?,
             "env" => policy.env = strings(lua, key, "names")?.into_iter().filter_map(variable).collect(),
             "libs" => policy.libs = libraries(strings(lua, key, "names")?)?,
+            "jobs" => {
+                let jobs =
+                    integer(lua).and_then(|jobs| u32::try_from(jobs).ok()).filter(|jobs| *jobs <= MOST_JOBS);
+                let range = format!("an integer from 0 to {MOST_JOBS}");
+                policy.jobs = jobs.ok_or_else(|| {
+                    expected(lua, key, &range).replacen("option 'jobs'", "option 'sandbox': 'jobs'", 1)
+                })?;
+            }
             _ => {
                 if lua_type(lua, -1) != LUA_TBOOLEAN {
                     let got = type_name(lua, -1);
@@ -107,6 +118,16 @@ unsafe fn strings(lua: *mut lua_State, key: &str, what: &str) -> Result<Vec<Vec<
 
 /// Absolute, since the worker has a directory of its own. What is not there cannot be granted.
 fn paths(given: Vec<Vec<u8>>, key: &str) -> Result<Vec<Vec<u8>>, String> {
+    if Broker::current().is_some() {
+        // Here nothing can be asked of the file system; what a path may be is compared with the grants of this sandbox.
+        let relative = given.iter().find(|path| !path.starts_with(b"/"));
+        return match relative.map(|path| String::from_utf8_lossy(path)) {
+            Some(path) => {
+                Err(format!("option 'sandbox': '{key}' in a sandbox takes absolute paths, got '{path}'"))
+            }
+            None => Ok(given),
+        };
+    }
     let resolve = |path: Vec<u8>| {
         let path = std::ffi::OsString::from_vec(path);
         std::path::absolute(Path::new(&path))

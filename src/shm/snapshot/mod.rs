@@ -120,17 +120,13 @@ mod tests {
         segment.reserve(0..bytes).unwrap();
         for round in 0..20u64 {
             let mut state = round.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-            segment
-                .fill(bytes, |to| {
-                    to.fill_with(|| {
-                        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                        (state >> 56) as u8
-                    });
-                    if round == 0 {
-                        to.fill(0xff);
-                    }
-                })
-                .unwrap();
+            let mut noise = || {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                if round == 0 { 0xff } else { (state >> 56) as u8 }
+            };
+            let noise: Vec<u8> = std::iter::repeat_with(&mut noise).take(bytes).collect();
+            // SAFETY: so many bytes are mapped and reserved; this test is the only one to use them.
+            unsafe { segment.as_ptr().copy_from_nonoverlapping(noise.as_ptr(), bytes) };
             for view in sessions().filter(|view| view.name == name) {
                 assert!(view.slots.iter().all(|slot| (slot.index as usize) < crate::shm::SLOTS));
                 assert!(view.pool(u32::MAX).is_none() && TreeView::of(&view.tree).is_none());

@@ -1,4 +1,10 @@
--- Tries to start jobs of its own, without walls.
--- must: error "a sandboxed job cannot start others"
+-- Tries to start a job without walls.
+-- must: values contained
 
-return require "llib".thread.async("return 1", { sandbox = false })
+local task = require "llib".thread.async([[
+  for _, name in ipairs { "io", "dofile", "loadfile" } do if _G[name] then return name end end
+  for _, name in ipairs { "execute", "exit", "getenv", "remove" } do if os[name] then return "os." .. name end end
+  if debug.getinfo or package.loadlib or string.dump then return "debug" end
+  return "contained"
+]], { sandbox = false })
+return task:await()

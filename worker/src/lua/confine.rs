@@ -1,46 +1,60 @@
 //! Putting a worker into a sandbox, in the order that matters: what needs the outside comes first, then the walls,
 //! and values that somebody sent only after that.
 
-use llib::lua::api;
+use llib::dispatch::{Broker, serve_in_sandbox};
 use llib::lua::call::bytes;
 use llib::lua::ffi::*;
-use llib::shm::{Mailbox, Tree};
+use llib::shm::{Room, Tree};
+use llib::wire::charter::Charter;
+use llib::wire::limits::IN_SANDBOX;
 use llib::wire::sandbox::SandboxPolicy;
+use llib::wire::settings::Settings;
 
 use super::walls;
-use crate::job::{Desk, Job, Walls};
+use crate::job::{Desk, Job};
 use crate::{child, sandbox, sys};
 
 /// Puts this process into its job's sandbox, as far as it does not stand in it yet, and sets the job's limits.
 pub(super) fn enter(lua: *mut lua_State, job: &'static Job, policy: &SandboxPolicy) -> Result<(), String> {
     if job.desk.walls.is_some() {
         child::set_title("llib:", &job.settings.name);
-        let limited = sandbox::limit(&job.settings.limits);
-        sandbox::forget();
-        return limited;
+    } else {
+        // SAFETY: the worker's state, idle, and nothing of the job has run.
+        unsafe {
+            build(lua, policy, Some(job))?;
+        }
+        job.open_segments()?;
+        let outer = job.desk.errand.as_ref().and_then(|errand| errand.charter.settings.sandbox.as_ref());
+        sys::seccomp::note_denied_in(job.mailbox.denied());
+        raise(policy, outer, &job.desk)?;
     }
-    // SAFETY: the worker's state, idle, and nothing of the job has run.
-    unsafe {
-        build(lua, policy, Some(job))?;
-    }
-    job.open_segments().map_err(|error| error.to_string())?;
-    job.attach_objects().map_err(|error| error.to_string())?;
-    raise(policy, job.mailbox, &job.desk)?;
     let limited = sandbox::limit(&job.settings.limits);
     sandbox::forget();
+    let doorbell = job.desk.doorbell;
+    serve_in_sandbox(Broker {
+        nest: job.room().and_then(Room::nest),
+        mailbox: job.desk.journal,
+        ring: Box::new(move || sys::ring_doorbell(doorbell)),
+        policy: policy.clone(),
+        result: job.settings.limits.result,
+    });
     limited
 }
 
 /// Puts a spare into a sandbox without grants, to wait for its job there. It ends if that cannot be.
-pub(crate) fn wall_in(lua: *mut lua_State, mailbox: Mailbox<'static>, desk: &Desk) -> Walls {
+pub(crate) fn wall_in(lua: *mut lua_State, desk: &Desk) -> &'static Room {
     let policy = SandboxPolicy::default();
-    let longest = llib::wire::limits::IN_SANDBOX.result.unwrap_or(0);
+    let settings = Settings { limits: IN_SANDBOX, sandbox: Some(policy.clone()), ..Settings::default() };
+    sys::seccomp::note_denied_in(desk.journal.denied());
     // SAFETY: the worker's state, idle, and nothing of a job has run.
-    let walls = unsafe { build(lua, &policy, None) }
-        .and_then(|()| desk.open_room(longest).map_err(|error| error.to_string()))
-        .and_then(|walls| raise(&policy, mailbox, desk).map(|()| walls));
+    let room = unsafe { build(lua, &policy, None) }
+        .and_then(|()| {
+            let charter = Charter { settings, objects: Vec::new() };
+            desk.open_room(&charter).map_err(|error| error.to_string())
+        })
+        .and_then(|room| raise(&policy, None, desk).map(|()| room));
     sandbox::forget();
-    walls.unwrap_or_else(|_| sys::exit_now(1))
+    room.unwrap_or_else(|_| sys::exit_now(1))
 }
 
 /// Builds the walls of the language, with the search paths of a job that is there already.
@@ -60,12 +74,10 @@ unsafe fn build(lua: *mut lua_State, policy: &SandboxPolicy, job: Option<&Job>) 
     Ok(())
 }
 
-fn raise(policy: &SandboxPolicy, mailbox: Mailbox<'static>, desk: &Desk) -> Result<(), String> {
-    sys::seccomp::note_denied_in(mailbox.denied());
-    api::forbid_async();
+fn raise(policy: &SandboxPolicy, outer: Option<&SandboxPolicy>, desk: &Desk) -> Result<(), String> {
     llib::observe::hush();
     if let Some(tree) = Tree::joined() {
         tree.confine();
     }
-    sandbox::raise(policy, desk.doorbell)
+    sandbox::raise(policy, outer, desk.doorbell)
 }

@@ -27,6 +27,9 @@ use crate::{child, sys};
 pub(crate) fn run(lua: *mut lua_State, job: &'static Job) -> ! {
     sys::heap::on_exhaustion(heap_exhausted);
     llib::log!(Debug, "runs job {} '{}'", job.id(), job.settings.name);
+    if let Some(reason) = &job.refused {
+        tell(job, format!("the job was not started: {reason}").as_bytes(), code(Kind::Error));
+    }
     if job.desk.walls.is_none() {
         apply_settings(job);
     }

@@ -43,6 +43,14 @@ pub(super) fn enforce(policy: &SandboxPolicy, version: u32) -> Result<(), String
     Ok(())
 }
 
+/// A policy without the paths that are there no more, which grant nothing.
+pub(super) fn existing(policy: &SandboxPolicy) -> SandboxPolicy {
+    let existing = |paths: &[Vec<u8>]| {
+        paths.iter().filter(|path| Path::new(OsStr::from_bytes(path)).exists()).cloned().collect()
+    };
+    SandboxPolicy { read: existing(&policy.read), write: existing(&policy.write), ..policy.clone() }
+}
+
 /// The interface as of a version; of later ones nothing is used.
 fn abi(version: u32) -> Option<ABI> {
     let known = [ABI::V1, ABI::V2, ABI::V3, ABI::V4, ABI::V5, ABI::V6];

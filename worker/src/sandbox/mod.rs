@@ -31,10 +31,14 @@ pub(crate) fn prepare() {
     seccomp::prepare();
 }
 
-/// Raises the walls around this process, for good. What the job needs from outside has to be open by now. On
-/// error some of them stand, and no job must run.
+/// Raises the walls around this process, for good. What the job needs from outside has to be open by now. `outer` is the
+/// sandbox of the job that started this one, if that is in one. On error some of the walls stand, and no job must run.
 #[inline(never)]
-pub(crate) fn raise(policy: &SandboxPolicy, doorbell: RawFd) -> Result<(), String> {
+pub(crate) fn raise(
+    policy: &SandboxPolicy,
+    outer: Option<&SandboxPolicy>,
+    doorbell: RawFd,
+) -> Result<(), String> {
     let sentence = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
     let found = capabilities();
     let missing = found.missing(policy);
@@ -47,6 +51,10 @@ pub(crate) fn raise(policy: &SandboxPolicy, doorbell: RawFd) -> Result<(), Strin
     let key = limits::prepare_behind_walls();
     limits::deny_rest();
     privileges::enforce(policy).map_err(|error| sentence("privileges cannot be dropped", &error))?;
+    if let Some(outer) = outer.filter(|outer| *outer != policy) {
+        // The kernel holds the process to both: what a narrower path leads to may lie outside.
+        landlock::enforce(&landlock::existing(outer), found.landlock)?;
+    }
     landlock::enforce(policy, found.landlock)?;
     if found.seccomp {
         seccomp::enforce(policy, key).map_err(|error| sentence("the filter cannot be installed", &error))?;

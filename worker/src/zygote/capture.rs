@@ -1,10 +1,11 @@
 //! Reading what jobs print, for those whose output is captured.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use llib::shm::{CaptureSegment, Stream};
 use llib::wire::settings::Capture;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -34,6 +35,16 @@ impl Captured {
             }
         }
         Ok((captured, ends))
+    }
+
+    /// Writing ends once more, for a worker that prints where this one's does. They are opened by way of /proc/self/fd: kept,
+    /// they would keep a pipe from its end.
+    pub(super) fn more_ends(&self) -> io::Result<Ends> {
+        let open = |pipe: &OwnedFd| {
+            let name = format!("/proc/self/fd/{}", pipe.as_raw_fd());
+            rustix::fs::open(name, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        };
+        self.pipes.iter().map(|(stream, pipe)| Ok((*stream, open(pipe)?))).collect()
     }
 
     /// What to poll for.

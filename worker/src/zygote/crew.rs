@@ -49,8 +49,9 @@ impl Crew {
         Some(worker)
     }
 
-    pub(super) fn has(&self, pid: i32) -> bool {
-        self.by_pid.contains_key(&pid)
+    /// The slot of a worker.
+    pub(super) fn slot_of(&self, pid: i32) -> Option<u32> {
+        self.by_pid.get(&pid).map(|worker| worker.slot)
     }
 
     pub(super) fn len(&self) -> usize {

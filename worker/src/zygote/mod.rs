@@ -6,6 +6,7 @@
 mod capture;
 mod crew;
 mod deadlines;
+mod nests;
 mod pools;
 mod preload;
 mod reaper;
@@ -80,6 +81,7 @@ struct Zygote {
     /// Spares that died before they had a job, with walls or on the way to them.
     walls_failed: usize,
     pools: pools::Pools,
+    nests: nests::Nests,
     trials: preload::Trials,
 }
 
@@ -252,14 +254,8 @@ impl Zygote {
                 while self.pending.contains(&job.slot) {
                     self.start_pending();
                 }
-                let Some(pid) = self.worker_of(job) else { return };
-                if matches!(signal, libc::SIGSTOP | libc::SIGCONT) {
-                    // With everything in its process group, unless it has left that.
-                    if sys::kill(-pid, signal).is_err() {
-                        self.send(pid, signal, Cause::Killed);
-                    }
-                } else {
-                    self.send(pid, signal, Cause::Killed);
+                if let Some(pid) = self.worker_of(job) {
+                    self.signal(pid, signal);
                 }
             }
             Action::KillAt { job, at, cause } => self.deadlines.add(deadlines::Deadline { at, job, cause }),
@@ -268,6 +264,15 @@ impl Zygote {
             Action::LimitPool { pool, timeout } => self.limit_pool(pool, timeout),
             Action::Preload(preload) => self.try_preload(preload),
             Action::Drain => self.captures.values_mut().for_each(capture::Captured::drain),
+        }
+    }
+
+    /// Sends a worker a signal that somebody asked for.
+    fn signal(&mut self, pid: i32, signal: i32) {
+        // With everything in its process group, unless it has left that.
+        let to_all = matches!(signal, libc::SIGSTOP | libc::SIGCONT) && sys::kill(-pid, signal).is_ok();
+        if !to_all {
+            self.send(pid, signal, Cause::Killed);
         }
     }
 
@@ -355,6 +360,7 @@ impl Zygote {
             let _ = rustix::io::read(&self.rung_at, &mut [0; 4096]);
             self.tell_watchers();
             self.pools.hear();
+            self.hear_nests();
         }
         if said[5..].contains(&true) {
             self.captures.values_mut().for_each(capture::Captured::drain);

@@ -6,15 +6,24 @@ use llib::observe::{log, trace};
 use llib::shm::{State, detached};
 use llib::sys::clock;
 use llib::sys::process::Usage;
+use llib::wire::cause::Cause;
 
 use super::crew::Worker;
 use super::{Zygote, strays, timeline};
 use crate::sys;
 
-struct Death {
-    worker: Worker,
-    status: i32,
-    usage: Usage,
+/// A worker that is gone.
+pub(super) struct Death {
+    pub(super) worker: Worker,
+    pub(super) status: i32,
+    pub(super) usage: Usage,
+}
+
+impl Death {
+    /// What llib had to do with it.
+    pub(super) fn cause(&self) -> Cause {
+        self.worker.cause(libc::WIFSIGNALED(self.status).then(|| libc::WTERMSIG(self.status)))
+    }
 }
 
 impl Zygote {
@@ -28,7 +37,11 @@ impl Zygote {
             return;
         }
         self.refill = true;
-        self.kill_strays(&mut deaths);
+        // Workers that are found dead on the way may have started others.
+        let mut known = 0;
+        while std::mem::replace(&mut known, deaths.len()) < deaths.len() {
+            self.kill_strays(&mut deaths);
+        }
         for death in deaths {
             let pooled = self.segment.slot(death.worker.slot).entry.pool.load(Ordering::SeqCst);
             self.clear_pool_seat(pooled);
@@ -58,10 +71,12 @@ impl Zygote {
 
     fn kill_strays(&mut self, deaths: &mut Vec<Death>) {
         let mut reaped = Vec::new();
-        let found =
-            strays::kill(&|pid| self.crew.has(pid) || self.trials.has(pid), &mut |pid, status, usage| {
-                reaped.push((pid, status, usage));
-            });
+        let lives = |slot: u32, pid: i32| self.crew.at(slot) == Some(pid);
+        let wanted = |pid: i32| match self.crew.slot_of(pid) {
+            Some(slot) => !self.nests.is_orphan(slot, lives),
+            None => self.trials.has(pid),
+        };
+        let found = strays::kill(&wanted, &mut |pid, status, usage| reaped.push((pid, status, usage)));
         for (pid, status, usage) in reaped {
             self.note_death(deaths, pid, status, usage);
         }
@@ -78,12 +93,11 @@ impl Zygote {
         let slot = self.segment.slot(index);
         let entry = slot.entry;
         if trace::on() || log::on(log::Level::Info) {
-            let by_signal = libc::WIFSIGNALED(death.status).then(|| libc::WTERMSIG(death.status));
-            let how = timeline::ending(death.status, death.worker.cause(by_signal));
+            let how = timeline::ending(death.status, death.cause());
             let pid = entry.pid.load(Ordering::SeqCst).cast_signed();
             let cpu = death.usage.cpu() / 1000;
             // One that has replied is let go by its host, or killed once nobody wants it.
-            if slot.mailbox.reply() == 0 && entry.started.load(Ordering::SeqCst) != 0 {
+            if !self.replied(index) && entry.started.load(Ordering::SeqCst) != 0 {
                 llib::log!(Info, "worker {pid} is gone without a reply: {how}, {cpu} ms of CPU time");
             } else {
                 llib::log!(Debug, "worker {pid} is gone: {how}, {cpu} ms of CPU time");
@@ -95,8 +109,8 @@ impl Zygote {
             // Every writer is gone, so this is all there will be.
             captured.drain();
         }
-        let by_signal = libc::WIFSIGNALED(death.status).then(|| libc::WTERMSIG(death.status));
-        entry.set_cause(death.worker.cause(by_signal));
+        self.tell_nests(death);
+        entry.set_cause(death.cause());
         entry.status.store(death.status, Ordering::SeqCst);
         entry.ended.store(clock::now(), Ordering::SeqCst);
         entry.user.store(death.usage.user, Ordering::SeqCst);

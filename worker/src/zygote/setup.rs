@@ -13,7 +13,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
 use rustix::process::{getpid, set_child_subreaper};
 
-use super::{Zygote, crew, deadlines, pools, preload, spares};
+use super::{Zygote, crew, deadlines, nests, pools, preload, spares};
 use crate::{guard, lua, sys};
 
 /// Prepares everything and greets the host. On failure the host has its reason; the exit code is returned.
@@ -134,6 +134,7 @@ fn prepare(
         refill: true,
         walls_failed: 0,
         pools: pools::Pools::default(),
+        nests: nests::Nests::default(),
         trials: preload::Trials::default(),
     };
     Ok((zygote, sender))

@@ -1,10 +1,11 @@
 //! Forking workers: onto jobs that wait, and as spares.
 
 use std::io;
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use llib::observe::trace;
-use llib::shm::{Mailbox, State};
+use llib::shm::{Mailbox, RoomFile, State};
 use llib::sys::{clock, futex};
 use llib::wire::cause::Cause;
 use llib::wire::sandbox::SandboxPolicy;
@@ -16,11 +17,25 @@ use super::capture::{Captured, Ends};
 use super::spares::FEWEST;
 use super::{Zygote, timeline};
 use crate::child::{self, Seat};
+use crate::job::Errand;
 use crate::sandbox;
 use crate::sys::{self, Forked};
 
 /// Forks in a row before the loop looks at deaths and commands again.
 const BATCH: usize = 8;
+
+/// How a worker is started.
+#[derive(Default)]
+pub(super) struct Start {
+    /// What to capture of its output.
+    pub(super) capture: Capture,
+    /// Whether it shall wait for its job behind walls.
+    pub(super) walled: bool,
+    /// Ends of pipes where it prints to.
+    pub(super) ends: Ends,
+    /// For a job that a sandboxed job starts: where that left it, and what it may have.
+    pub(super) nested: Option<(Rc<RoomFile>, Errand)>,
+}
 
 impl Zygote {
     /// Starts workers that are needed, some at a time; whether more are.
@@ -85,7 +100,7 @@ impl Zygote {
         if capture.is_none() {
             self.spares.missed();
         }
-        match self.start(index, capture, false) {
+        match self.start(index, Start { capture, ..Start::default() }) {
             Ok(pid) => {
                 if !entry.change(State::Pending, State::Busy) {
                     // Given up meanwhile; reaping it frees the slot.
@@ -123,7 +138,7 @@ impl Zygote {
         slot.entry.pool.store(0, Ordering::SeqCst);
         slot.entry.started.store(0, Ordering::Relaxed);
         slot.entry.room.store(walled.into(), Ordering::SeqCst);
-        match self.start(index, Capture::default(), walled) {
+        match self.start(index, Start { walled, ..Start::default() }) {
             Ok(_) => {
                 slot.entry.swap(State::Spare);
                 if walled {
@@ -141,11 +156,12 @@ impl Zygote {
         }
     }
 
-    fn start(&mut self, index: u32, capture: Capture, walled: bool) -> io::Result<i32> {
+    pub(super) fn start(&mut self, index: u32, start: Start) -> io::Result<i32> {
+        let Start { capture, walled, ends, nested } = start;
         let segment = self.segment;
         let slot = segment.slot(index);
         let (captured, ends) = if capture.is_none() {
-            (None, Ends::new())
+            (None, ends)
         } else {
             let generation = slot.entry.generation.load(Ordering::SeqCst);
             let (captured, ends) = Captured::new(&segment.output_name(index, generation), capture)?;
@@ -174,6 +190,7 @@ impl Zygote {
                 zygote,
                 doorbell: &self.doorbell,
                 walled,
+                nested: nested.as_ref().map(|(room, errand)| (&**room, errand.clone())),
                 ends,
                 signals: &signals,
                 rehearsal: &self.rehearsal,

@@ -93,7 +93,7 @@ pub(super) fn cause_name(cause: Cause) -> &'static str {
         Cause::Killed => "task:kill",
         Cause::Deadline => "its deadline",
         Cause::Closed => "task:close",
-        Cause::NotStarted => "not started",
+        Cause::NotStarted | Cause::Refused => "not started",
     }
 }
 

@@ -1,0 +1,139 @@
+//! What a sandboxed job was given, written down where it cannot change it, for the jobs that it starts.
+//!
+//! Those ask for what they like; what they get is narrower than this, or nothing.
+
+use serde::{Deserialize, Serialize};
+
+use super::limits::Limits;
+use super::settings::{Settings, Stdio};
+
+/// See the module's header.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Charter {
+    /// Its settings. Those of a worker that raised its walls before it had a job are what all such jobs have in common.
+    pub settings: Settings,
+    /// The shared objects that it was given.
+    pub objects: Vec<u64>,
+}
+
+impl Charter {
+    /// As it stands in memory.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // Writing plain data into a vector cannot fail.
+        postcard::to_stdvec(self).unwrap_or_default()
+    }
+
+    /// The inverse.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Charter> {
+        postcard::from_bytes(bytes).ok()
+    }
+
+    /// The settings of a job that asks for those of `claim`, and whose supervisor grants it no more than `granted`. The
+    /// error names what it must not have.
+    pub fn narrow(&self, claim: Settings, granted: Limits) -> Result<Settings, String> {
+        let own = &self.settings;
+        let Some(outer) = &own.sandbox else { return Err("the job that asks is in no sandbox".to_owned()) };
+        let policy = match claim.sandbox {
+            Some(policy) => policy.within(outer)?,
+            None => outer.clone(),
+        };
+        // Where it prints, or nowhere.
+        let stream = |outer: Stdio, wanted: Stdio| if wanted == Stdio::Null { Stdio::Null } else { outer };
+        Ok(Settings {
+            name: claim.name,
+            path: own.path.clone(),
+            cpath: own.cpath.clone(),
+            directory: own.directory.clone(),
+            nice: own.nice.max(claim.nice).min(19),
+            stdout: stream(own.stdout, claim.stdout),
+            stderr: stream(own.stderr, claim.stderr),
+            limits: claim.limits.least(own.limits).least(granted),
+            sandbox: Some(policy),
+            pool: None,
+        })
+    }
+
+    /// Whether the job was given all of these objects.
+    pub fn has_all(&self, objects: &[u64]) -> bool {
+        objects.iter().all(|id| self.objects.contains(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sandbox::SandboxPolicy;
+    use super::super::settings::PoolPost;
+    use super::*;
+
+    fn charter() -> Charter {
+        let limits =
+            Limits { memory: Some(64 << 20), cpu: Some(10_000), files: Some(8), ..Limits::default() };
+        let settings = Settings {
+            path: Some(b"/lua/?.lua".to_vec()),
+            directory: Some(b"/srv".to_vec()),
+            nice: 3,
+            stdout: Stdio::Capture,
+            stderr: Stdio::Null,
+            limits,
+            sandbox: Some(SandboxPolicy { read: vec![b"/usr".to_vec()], ..SandboxPolicy::default() }),
+            ..Settings::default()
+        };
+        Charter { settings, objects: vec![1, 2] }
+    }
+
+    #[test]
+    fn whatever_a_job_claims_it_gets_no_more_than_its_starter_has() {
+        let charter = charter();
+        let granted =
+            Limits { memory: Some(16 << 20), cpu: Some(2_000), result: Some(1 << 20), ..Limits::default() };
+        let claim = Settings {
+            name: "inner".to_owned(),
+            path: Some(b"/evil/?.lua".to_vec()),
+            cpath: Some(b"/evil/?.so".to_vec()),
+            directory: Some(b"/".to_vec()),
+            nice: 0,
+            stdout: Stdio::Inherit,
+            stderr: Stdio::Inherit,
+            limits: Limits { memory: Some(1 << 40), cpu: None, files: Some(1000), ..Limits::default() },
+            sandbox: None,
+            pool: Some(PoolPost::default()),
+        };
+        let narrowed = charter.narrow(claim, granted).unwrap();
+        let own = charter.settings.clone();
+        assert_eq!(narrowed.limits, Limits { files: Some(8), ..granted });
+        assert_eq!(narrowed, Settings { name: "inner".to_owned(), limits: narrowed.limits, ..own });
+    }
+
+    #[test]
+    fn a_job_can_ask_for_less() {
+        let claim = Settings {
+            nice: 7,
+            stdout: Stdio::Null,
+            limits: Limits { memory: Some(1 << 20), ..Limits::default() },
+            sandbox: Some(SandboxPolicy { jobs: 0, ..SandboxPolicy::default() }),
+            ..Settings::default()
+        };
+        let narrowed = charter().narrow(claim.clone(), Limits::default()).unwrap();
+        assert_eq!((narrowed.nice, narrowed.stdout, narrowed.sandbox), (7, Stdio::Null, claim.sandbox));
+        assert_eq!(narrowed.limits.memory, Some(1 << 20));
+    }
+
+    #[test]
+    fn what_is_wider_or_comes_from_no_sandbox_is_refused() {
+        let wider = Settings {
+            sandbox: Some(SandboxPolicy { read: vec![b"/etc".to_vec()], ..SandboxPolicy::default() }),
+            ..Settings::default()
+        };
+        assert!(charter().narrow(wider, Limits::default()).is_err());
+        assert!(Charter::default().narrow(Settings::default(), Limits::default()).is_err());
+        assert!(charter().has_all(&[2, 1, 1]) && !charter().has_all(&[1, 3]));
+    }
+
+    #[test]
+    fn a_charter_comes_back_as_it_was_and_garbage_does_not() {
+        let bytes = charter().to_bytes();
+        assert_eq!(Charter::from_bytes(&bytes), Some(charter()));
+        assert_eq!(Charter::from_bytes(&bytes[..bytes.len() - 1]), None);
+        assert_eq!(Charter::from_bytes(&[255; 40]), None);
+    }
+}

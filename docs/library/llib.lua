@@ -227,7 +227,8 @@ function task:output() end
 ---@return llib.enforced?
 function task:sandbox() end
 
---- A descriptor that polls readable when `await(0)` would have an answer. `clean` closes it.
+--- A descriptor that polls readable when `await(0)` would have an answer. `clean` closes it. Of a pool's task it also does when
+--- the pool needs to be looked after: ask `status()`, and wait on if the task runs.
 ---@return integer
 function task:getfd() end
 
@@ -298,7 +299,7 @@ local pool = {}
 --- Hands a job to the next free worker and returns at once. It is called as `f(...)`.
 ---@param f fun(...: any): ... | string a function, or Lua source
 ---@param ... any
----@return llib.task task without `sandbox` and `getfd`
+---@return llib.task task
 function pool:submit(f, ...) end
 
 --- Calls `f(item, index)` for each item of a list, in the workers.

@@ -11,7 +11,7 @@ use super::session::{Patience, Session};
 use crate::observe::Waiting;
 use crate::shm::Slot;
 use crate::sys::process::{self, Usage};
-use crate::wire::control::{Action, JobRef};
+use crate::wire::control::{Action, JobRef, Watched};
 
 /// See the module's header.
 #[derive(Clone)]
@@ -116,7 +116,7 @@ impl Supervisor {
         };
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         // Where nobody is left to take it, `theirs` closes here, which is the right answer too.
-        if let Err(error) = session.ring.watch(job, theirs.as_fd()) {
+        if let Err(error) = session.ring.watch(Watched::Job(job), theirs.as_fd()) {
             session.check();
             if !session.is_lost() {
                 return Err(error);

@@ -37,8 +37,8 @@ pub use nest::{Nest, Orders, Shape, Wish};
 pub use owners::{Owners, Registrar};
 pub use payload::{Joined, Payload};
 pub use pool::{
-    ANY, LARGE_SLOTS, OVER, PoolMemory, PoolSlot, SEATS, SMALL_SLOTS, Seat, WHEN_EMPTY, Word, carries,
-    is_large, pool_name, seat, slot_capacity, stage,
+    ANY, LARGE_SLOTS, OVER, POLLED, PoolMemory, PoolSlot, SEATS, SMALL_SLOTS, Seat, WHEN_EMPTY, Word,
+    carries, is_large, pool_name, seat, slot_capacity, stage,
 };
 pub use region::{Region, RegionError, copy_out};
 pub use room::{Room, RoomFile};

@@ -13,7 +13,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 
-use crate::wire::control::JobRef;
+use crate::wire::control::{JobRef, PoolJobRef, Watched};
 
 /// One end.
 pub struct Ring {
@@ -25,8 +25,8 @@ pub struct Ring {
 pub enum Rung {
     /// Look at the slot table and the commands.
     Plain,
-    /// Make this descriptor readable once the job has settled.
-    Watch(JobRef, OwnedFd),
+    /// Make this descriptor readable once the job is over.
+    Watch(Watched, OwnedFd),
     /// The other side is gone, or is none of ours.
     Closed,
     /// Nothing more for now.
@@ -35,7 +35,42 @@ pub enum Rung {
 
 /// What a plain ring sends. Anything else comes from a program that is not ours.
 const BELL: u8 = 0xb3;
-const WATCH: usize = 8;
+/// Bytes that name a job with a process of its own: slot and generation.
+const JOB: usize = 8;
+/// Bytes that name one of a pool: pool, slot, number and deaths.
+const POOLED: usize = 20;
+
+fn to_bytes(job: Watched) -> ([u8; POOLED], usize) {
+    let mut bytes = [0; POOLED];
+    match job {
+        Watched::Job(job) => {
+            bytes[..4].copy_from_slice(&job.slot.to_ne_bytes());
+            bytes[4..JOB].copy_from_slice(&job.generation.to_ne_bytes());
+            (bytes, JOB)
+        }
+        Watched::Pooled(job, deaths) => {
+            bytes[..4].copy_from_slice(&job.pool.to_ne_bytes());
+            bytes[4..8].copy_from_slice(&job.slot.to_ne_bytes());
+            bytes[8..16].copy_from_slice(&job.number.to_ne_bytes());
+            bytes[16..].copy_from_slice(&deaths.to_ne_bytes());
+            (bytes, POOLED)
+        }
+    }
+}
+
+fn from_bytes(bytes: [u8; POOLED], len: usize) -> Option<Watched> {
+    let (words, _) = bytes.as_chunks::<4>();
+    let [first, second, _, _, deaths] =
+        words.try_into().ok().map(|words: [[u8; 4]; 5]| words.map(u32::from_ne_bytes))?;
+    match len {
+        JOB => Some(Watched::Job(JobRef { slot: first, generation: second })),
+        POOLED => {
+            let number = u64::from_ne_bytes(*bytes[8..].first_chunk()?);
+            Some(Watched::Pooled(PoolJobRef { pool: first, slot: second, number }, deaths))
+        }
+        _ => None,
+    }
+}
 
 impl Ring {
     /// Two connected ends; both close on exec.
@@ -65,42 +100,37 @@ impl Ring {
         let _ = rustix::net::send(&self.socket, &[BELL], SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
     }
 
-    /// Sends a descriptor that shall become readable once `job` has settled.
-    pub fn watch(&self, job: JobRef, file: BorrowedFd<'_>) -> io::Result<()> {
-        let mut bytes = [0; WATCH];
-        bytes[..4].copy_from_slice(&job.slot.to_ne_bytes());
-        bytes[4..].copy_from_slice(&job.generation.to_ne_bytes());
+    /// Sends a descriptor that shall become readable once `job` is over.
+    pub fn watch(&self, job: Watched, file: BorrowedFd<'_>) -> io::Result<()> {
+        let (bytes, len) = to_bytes(job);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         let files = [file];
         assert!(control.push(SendAncillaryMessage::ScmRights(&files)), "the space is made for one");
-        sendmsg(&self.socket, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)?;
+        sendmsg(&self.socket, &[IoSlice::new(&bytes[..len])], &mut control, SendFlags::NOSIGNAL)?;
         Ok(())
     }
 
     /// What came, without waiting.
     pub fn receive(&self) -> Rung {
-        let mut bytes = [0; WATCH];
+        let mut bytes = [0; POOLED];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-        match recvmsg(&self.socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags) {
-            Ok(message) if message.bytes == 0 => Rung::Closed,
-            Ok(message) if message.bytes == WATCH => {
-                let word =
-                    |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-                let job = JobRef { slot: word(0), generation: word(4) };
-                let file = control.drain().find_map(|message| match message {
-                    RecvAncillaryMessage::ScmRights(mut files) => files.next(),
-                    _ => None,
-                });
-                file.map_or(Rung::Plain, |file| Rung::Watch(job, file))
-            }
-            Ok(message) if message.bytes == 1 && bytes[0] == BELL => Rung::Plain,
-            Ok(_) => Rung::Closed,
-            Err(Errno::AGAIN | Errno::INTR) => Rung::Empty,
-            Err(_) => Rung::Closed,
+        let len = match recvmsg(&self.socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags) {
+            Ok(message) => message.bytes,
+            Err(Errno::AGAIN | Errno::INTR) => return Rung::Empty,
+            Err(_) => return Rung::Closed,
+        };
+        if len == 1 && bytes[0] == BELL {
+            return Rung::Plain;
         }
+        let Some(job) = from_bytes(bytes, len) else { return Rung::Closed };
+        let file = control.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut files) => files.next(),
+            _ => None,
+        });
+        file.map_or(Rung::Plain, |file| Rung::Watch(job, file))
     }
 
     /// Waits until the other side has rung or is gone; false when the time is over.
@@ -132,11 +162,16 @@ mod tests {
         let (ours, theirs) = Ring::pair().unwrap();
         assert!(matches!(theirs.receive(), Rung::Empty));
         ours.ring();
-        let job = JobRef { slot: 70, generation: 9 };
-        ours.watch(job, ours.as_fd()).unwrap();
+        let jobs = [
+            Watched::Job(JobRef { slot: 70, generation: 9 }),
+            Watched::Pooled(PoolJobRef { pool: 3, slot: 1000, number: u64::MAX - 5 }, 77),
+        ];
+        jobs.iter().for_each(|job| ours.watch(*job, ours.as_fd()).unwrap());
         assert!(theirs.wait(Duration::from_secs(5)));
         assert!(matches!(theirs.receive(), Rung::Plain));
-        assert!(matches!(theirs.receive(), Rung::Watch(got, _) if got == job));
+        for job in jobs {
+            assert!(matches!(theirs.receive(), Rung::Watch(got, _) if got == job));
+        }
         drop(ours);
         assert!(theirs.wait(Duration::from_secs(5)));
         assert!(matches!(theirs.receive(), Rung::Closed));

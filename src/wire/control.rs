@@ -69,6 +69,18 @@ pub struct PoolJobRef {
     pub number: u64,
 }
 
+/// In [`PoolJobRef::slot`]: the job has none yet.
+pub const NO_SLOT: u32 = u32::MAX;
+
+/// A job for whose end somebody polls a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watched {
+    /// One with a process of its own.
+    Job(JobRef),
+    /// One of a pool, and how many deaths of the pool's workers its host has seen.
+    Pooled(PoolJobRef, u32),
+}
+
 /// What the host asks of the zygote. Each carries a number that the zygote publishes once the command has
 /// been carried out.
 #[derive(Debug, Serialize, Deserialize)]

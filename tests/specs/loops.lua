@@ -170,6 +170,22 @@ claim(TIMED, "a result in time is given, and kept if that is asked for", functio
   end)
 end)
 
+claim(ALL, "tasks of a pool are awaited, also when a worker dies before their turn", function(await, go, tick)
+  local pool = thread.pool { size = 1 }
+  local ticks, ended = thread.channel(), 0
+  tick(function()
+    ticks:push(true)
+    return ended == 12
+  end)
+  for i = 1, 12 do
+    go(function()
+      local value, problem = await(pool:submit(function(ticks, i) ticks:pop() if i == 5 then os.exit(7) end return i end, ticks, i))
+      ended = ended + 1
+      if i == 5 then equal(problem.kind, "exit", "the failure") else equal(value, i, "the value (" .. tostring(problem) .. ")") end
+    end)
+  end
+end)
+
 spec("luv: await outside of a coroutine raises", function()
   loops.luv()
   local await = dofile(here .. "../../docs/examples/loops/luv.lua")

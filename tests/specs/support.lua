@@ -384,6 +384,28 @@ function T.script(source, ...)
 end
 
 -- Blocks a job until it is killed; it can be interrupted everywhere.
+-- Lua cannot poll, so another program does: it takes a copy of a descriptor of this process.
+local poller = [[
+import ctypes, os, select, sys
+pid, fd, time = (int(word) for word in sys.argv[1:])
+copy = ctypes.CDLL(None).syscall(438, os.pidfd_open(pid), fd, 0)
+assert copy >= 0
+poll = select.poll()
+poll.register(copy, select.POLLIN)
+print("readable" if any(event & select.POLLIN for _, event in poll.poll(time)) else "silent")
+]]
+local own
+
+-- Whether a descriptor of this process polls readable within some milliseconds.
+function T.readable(fd, time)
+  own = own or T.integer(T.shell("echo $PPID"))
+  local answer = T.shell(("python3 -c '%s' %d %d %d 2>/dev/null"):format(poller, own, fd, time or 0))
+  if answer ~= "readable" and answer ~= "silent" then
+    T.skip("there is no python3 that may copy this process's descriptors (pidfd_getfd)")
+  end
+  return answer == "readable"
+end
+
 function T.forever() require "llib".thread.sleep(600000) end
 
 -- A task that never ends by itself, and has begun to run.

@@ -535,26 +535,7 @@ end)
 
 -- ---------------------------------------------------------------- getfd
 
--- Lua cannot poll, so another program does: it takes a copy of a descriptor of this process.
-local poller = [[
-import ctypes, os, select, sys
-pid, fd, time = (int(word) for word in sys.argv[1:])
-copy = ctypes.CDLL(None).syscall(438, os.pidfd_open(pid), fd, 0)
-assert copy >= 0
-poll = select.poll()
-poll.register(copy, select.POLLIN)
-print("readable" if any(event & select.POLLIN for _, event in poll.poll(time)) else "silent")
-]]
-local own = T.integer(T.shell("echo $PPID"))
-
--- Whether a descriptor of this process polls readable within some milliseconds.
-local function readable(fd, time)
-  local answer = T.shell(("python3 -c '%s' %d %d %d 2>/dev/null"):format(poller, own, fd, time or 0))
-  if answer ~= "readable" and answer ~= "silent" then
-    T.skip("there is no python3 that may copy this process's descriptors (pidfd_getfd)")
-  end
-  return answer == "readable"
-end
+local readable = T.readable
 
 spec("getfd is readable when await(0) would not time out, and not before", function()
   local path = T.path()

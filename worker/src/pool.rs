@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use llib::shared::{Object, release, retain, split_in_memory};
 use llib::shm::{
-    Payload, PoolMemory, PoolSlot, Region, RegionError, Seat, Tree, WHEN_EMPTY, Word, carries, seat, stage,
+    POLLED, Payload, PoolMemory, PoolSlot, Region, RegionError, Seat, Tree, WHEN_EMPTY, Word, carries, seat,
+    stage,
 };
 use llib::sync::spin;
 use llib::sys::{clock, cores, futex};
@@ -153,8 +154,13 @@ impl Post {
                 self.leave();
                 return None;
             }
-            if self.memory.hungry().swap(0, Ordering::SeqCst) != 0 {
-                self.memory.ring();
+            match self.memory.hungry().swap(0, Ordering::SeqCst) {
+                0 => {}
+                POLLED => {
+                    self.memory.ring();
+                    sys::ring_doorbell(self.doorbell);
+                }
+                _ => self.memory.ring(),
             }
             // Of those who look out one core is left for the rest of the world.
             if !calm && (self.memory.spinners() as usize) < cores::count().saturating_sub(1).max(1) {

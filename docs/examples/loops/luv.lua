@@ -11,11 +11,13 @@ local uv = require "luv"
 return function(task, ms, keep)
   local waiting, is_main = coroutine.running()
   assert(waiting and not is_main, "await is for coroutines")
-  -- Readable from the moment on that await(0) does not wait.
+  -- Readable from the moment on that await(0) does not wait; and for a pool's task whenever the pool wants to be looked after.
   local poll = assert(uv.new_poll(task:getfd()))
-  local timer = ms and uv.new_timer()
+  local timer, late = ms and uv.new_timer(), false
 
   local function wake()
+    local status = task:status()
+    if not late and (status == "running" or status == "paused") then return end
     poll:stop()
     poll:close()
     if timer then
@@ -26,7 +28,11 @@ return function(task, ms, keep)
   end
 
   poll:start("r", wake)
-  if timer then timer:start(math.ceil(ms), 0, wake) end
+  local function expire()
+    late = true
+    wake()
+  end
+  if timer then timer:start(math.ceil(ms), 0, expire) end
   coroutine.yield()
   return task:await(0, keep)
 end

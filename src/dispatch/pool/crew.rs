@@ -39,7 +39,7 @@ const BAD_STARTS: u32 = 3;
 pub(super) struct Crew {
     /// By seat.
     workers: Vec<Option<Rc<Job>>>,
-    deaths_seen: u32,
+    pub(super) deaths_seen: u32,
     bad_starts: u32,
     pub(super) stopped: Option<(Rc<Job>, Settled)>,
 }
@@ -85,6 +85,7 @@ impl Pool {
             next: 0,
             open: true,
             long_results: 0,
+            polled: false,
             counts: Counts::default(),
         };
         pool.crew.workers.resize_with(seats, || None);

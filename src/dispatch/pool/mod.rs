@@ -10,8 +10,10 @@ mod crew;
 mod ending;
 mod line;
 mod wait;
+mod watch;
 
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -96,6 +98,8 @@ struct Record {
     detached: bool,
     /// Whether it has a line in the timeline that has not ended.
     traced: bool,
+    /// What polls readable once it is over, if somebody asked for that.
+    watch: Option<OwnedFd>,
 }
 
 /// See the module's header.
@@ -118,6 +122,8 @@ pub struct Pool {
     open: bool,
     /// Whether results have been longer than small slots.
     long_results: u32,
+    /// Whether somebody polls, or did, for a job that had no slot.
+    polled: bool,
     counts: Counts,
 }
 
@@ -222,6 +228,7 @@ impl Pool {
             pid: 0,
             detached: false,
             traced: false,
+            watch: None,
         };
         match self.vacant.pop() {
             Some(ticket) => {
@@ -286,6 +293,9 @@ impl Pool {
     fn enqueue(&mut self, ticket: Ticket, index: u32) {
         self.by_slot[index as usize] = Some(ticket);
         self.note_order(index);
+        if self.records[ticket].watch.is_some() {
+            self.slot(index).notify().store(1, Ordering::SeqCst);
+        }
         let record = &mut self.records[ticket];
         record.stage = Stage::Slot(index);
         // There are more entries than slots, and what was given up is passed over by the first who looks.
@@ -302,6 +312,18 @@ impl Pool {
         if self.backlog.is_empty() && self.free.iter().all(|free| !free.is_empty()) {
             return;
         }
+        self.place_backlog();
+        if self.polled && !self.backlog.is_empty() {
+            self.ask_for_visits();
+            // Workers that had nothing to do before they could see that do not ring.
+            if self.memory.waiting() == 0 {
+                self.place_backlog();
+            }
+        }
+    }
+
+    /// Puts jobs that wait here into slots, as far as there are some.
+    fn place_backlog(&mut self) {
         self.harvest();
         while let Some(&ticket) = self.backlog.front() {
             let Stage::Backlog(bytes) = &mut self.records[ticket].stage else {
@@ -408,6 +430,7 @@ impl Pool {
             let at = ended.clamp(record.submitted, clock::now().max(record.submitted));
             self.end_line(ticket, if code == VALUES { "values" } else { "failure" }, at);
             // The next ones get large slots, for some time.
+            self.conclude_watch(ticket);
             self.long_results = if long { 64 } else { self.long_results.saturating_sub(1) };
         }
     }
@@ -467,12 +490,14 @@ impl Pool {
         if self.ended(ticket).is_some() {
             return self.forget(ticket);
         }
-        self.records[ticket].detached = true;
+        let record = &mut self.records[ticket];
+        (record.detached, record.watch) = (true, None);
     }
 
     /// Drops the record of a job that is over, or never began.
     pub fn forget(&mut self, ticket: Ticket) {
         self.end_line(ticket, "not awaited", clock::now());
+        self.records[ticket].watch = None;
         let stage = std::mem::replace(&mut self.records[ticket].stage, Stage::Vacant);
         match stage {
             Stage::Slot(index) => {
@@ -513,6 +538,7 @@ impl Pool {
         (record.ended, record.pid) = (clock::now(), pid);
         let at = record.ended;
         self.end_line(ticket, outcome(&ended), at);
+        self.conclude_watch(ticket);
         let record = &mut self.records[ticket];
         let before = std::mem::replace(&mut record.stage, Stage::Over(ended, None));
         let ids = std::mem::take(&mut record.ids);

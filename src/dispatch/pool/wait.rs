@@ -30,6 +30,9 @@ impl Pool {
         if self.ended(ticket).is_some() {
             return PoolWait::Ready;
         }
+        if self.records[ticket].watch.is_some() {
+            self.look_after(ticket);
+        }
         if let Stage::Slot(index) = self.records[ticket].stage
             && self.backlog.is_empty()
         {
@@ -82,7 +85,7 @@ impl Pool {
             self.memory.awaited().store(awaited, Ordering::SeqCst);
             self.attend();
             if !self.backlog.is_empty() {
-                self.memory.hungry().store(1, Ordering::SeqCst);
+                let _ = self.memory.hungry().compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst);
                 if self.memory.waiting() == 0 {
                     self.attend();
                 }

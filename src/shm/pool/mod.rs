@@ -11,7 +11,7 @@
 //! | `leave` | host | 1: workers shall go once the queue is empty; 2: the pool is over |
 //! | `bell` | workers, zygote | a futex that counts; the host sleeps here |
 //! | `awaited` | host; cleared by the worker that rings | number of the job that the sleeping host wants; [`ANY`] is each, 0 none |
-//! | `hungry` | host; cleared by the worker that rings | the host has more jobs than slots: ring when the queue is empty |
+//! | `hungry` | host; cleared by the worker that rings | the host has more jobs than slots: ring when the queue is empty; [`POLLED`]: the zygote too |
 //! | `deaths` | zygote | counts the pool's workers that have died |
 //! | `watched` | worker 0 → 1, zygote 1 → 0 | the zygote looks after the limits of time of running jobs |
 //! | `head`, `tail` | see [`queue`] | |
@@ -52,6 +52,9 @@ const RING: usize = 2048;
 
 /// In `awaited`: any job.
 pub const ANY: u64 = u64::MAX;
+
+/// In `hungry`: the host sleeps, if it does, in a loop of its own, so ring its zygote as well.
+pub const POLLED: u32 = 2;
 
 /// In `leave`: once the queue is empty.
 pub const WHEN_EMPTY: u32 = 1;

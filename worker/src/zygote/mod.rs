@@ -29,7 +29,7 @@ use llib::shm::{Registrar, SLOTS, Segment, SessionLock, State};
 use llib::sys::ring::{Ring, Rung};
 use llib::sys::{clock, futex};
 use llib::wire::cause::Cause;
-use llib::wire::control::{Action, Command, JobRef};
+use llib::wire::control::{Action, Command, JobRef, Watched};
 use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Rlimit;
@@ -372,13 +372,14 @@ impl Zygote {
         loop {
             match self.ring.receive() {
                 Rung::Plain => self.rung = true,
-                Rung::Watch(job, file) => {
+                Rung::Watch(Watched::Job(job), file) => {
                     let current = self.segment.slot(job.slot).entry.generation.load(Ordering::SeqCst);
                     if current == job.generation {
                         self.watchers.entry(job.slot).or_default().push((job, file));
                     }
                     self.tell_watchers();
                 }
+                Rung::Watch(Watched::Pooled(job, deaths), file) => self.watch_pooled(job, deaths, file),
                 Rung::Closed => return Some(Ending::Over),
                 Rung::Empty => return None,
             }

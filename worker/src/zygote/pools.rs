@@ -9,12 +9,15 @@
 //! rings.
 
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
 use llib::shm::{PoolMemory, Word, pool_name, stage};
 use llib::sys::clock;
 use llib::wire::cause::Cause;
 use llib::wire::control::PoolJobRef;
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
 
 use super::Zygote;
 use crate::sys;
@@ -25,6 +28,8 @@ struct Pool {
     timeout: u64,
     /// When to look at its workers.
     next: Option<u64>,
+    /// Who polls for the ends of jobs: slot and number, and where to tell it.
+    watchers: Vec<(u32, u64, OwnedFd)>,
 }
 
 struct Appointment {
@@ -58,6 +63,7 @@ impl Pools {
             if pool.timeout != 0 && pool.next.is_none() && pool.memory.watched().load(Ordering::SeqCst) != 0 {
                 pool.next = Some(0);
             }
+            pool.tell_watchers();
         }
     }
 }
@@ -76,7 +82,7 @@ impl Zygote {
             std::collections::hash_map::Entry::Vacant(entry) => {
                 // Gone where the host has dropped the pool.
                 let memory = PoolMemory::open(&name).ok()?;
-                Some(entry.insert(Pool { memory, timeout: 0, next: None }))
+                Some(entry.insert(Pool { memory, timeout: 0, next: None, watchers: Vec::new() }))
             }
         }
     }
@@ -95,15 +101,27 @@ impl Zygote {
         let Some((number, _)) = place(pooled) else { return };
         if let Some(pool) = self.pool(number) {
             pool.memory.announce_death();
+            pool.watchers.retain(|(.., file)| nudge(file));
         }
         // Opened again if more is to be done; kept, it would keep the memory of a pool that is over.
         let segment = self.segment;
         let belongs =
             |slot: u32| segment.slot(slot).entry.pool.load(Ordering::SeqCst) >> 16 == u64::from(number);
         let last = !self.crew.members().any(|(_, slot)| belongs(slot));
-        if last && self.pools.open.get(&number).is_some_and(|pool| pool.timeout == 0 || pool.memory.is_over())
-        {
+        let is_done = |pool: &Pool| (pool.timeout == 0 && pool.watchers.is_empty()) || pool.memory.is_over();
+        if last && self.pools.open.get(&number).is_some_and(is_done) {
             self.pools.open.remove(&number);
+        }
+    }
+
+    /// Somebody polls for the end of a job, who has seen so many deaths.
+    pub(super) fn watch_pooled(&mut self, job: PoolJobRef, deaths: u32, file: OwnedFd) {
+        if let Some(pool) = self.pool(job.pool) {
+            if pool.memory.deaths().load(Ordering::SeqCst) != deaths {
+                nudge(&file);
+            }
+            pool.watchers.push((job.slot, job.number, file));
+            pool.tell_watchers();
         }
     }
 
@@ -183,7 +201,27 @@ impl Zygote {
     }
 }
 
+/// Makes a descriptor readable, until its owner has looked after its pool. False if it is gone.
+fn nudge(file: &OwnedFd) -> bool {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    // One that is full is readable.
+    !matches!(send(file, &[1], flags), Err(Errno::PIPE | Errno::CONNRESET))
+}
+
 impl Pool {
+    /// Makes the descriptors readable whose jobs are over; those of jobs that had no slot, when anything happens.
+    fn tell_watchers(&mut self) {
+        let memory = &self.memory;
+        self.watchers.retain(|(index, number, file)| match memory.slot(*index) {
+            // Closing our end is what makes theirs readable.
+            Some(slot) => {
+                let word = slot.word();
+                word.number == *number && matches!(word.stage, stage::QUEUED | stage::RUNNING | stage::HELD)
+            }
+            None => nudge(file),
+        });
+    }
+
     /// Finds the jobs that are past their time, and when to look again.
     fn look(&mut self) -> Vec<(u32, Word)> {
         if self.memory.is_over() {

@@ -150,10 +150,11 @@ unsafe fn check<'a>(lua: *mut lua_State) -> Result<&'a Task, Raise> {
 /// # Safety
 /// `lua` is a valid state with five free stack slots, in a protected call.
 pub(super) unsafe fn register(lua: *mut lua_State) {
-    let methods: [(&CStr, lua_CFunction); 12] = [
+    let methods: [(&CStr, lua_CFunction); 14] = [
         (c"await", await_entry),
         (c"clean", clean),
         (c"close", close),
+        (c"getfd", getfd),
         (c"id", id),
         (c"kill", kill_entry),
         (c"name", name),
@@ -161,6 +162,7 @@ pub(super) unsafe fn register(lua: *mut lua_State) {
         (c"pause", pause),
         (c"pid", pid),
         (c"resume", resume),
+        (c"sandbox", sandbox),
         (c"status", status),
         (c"usage", usage),
     ];
@@ -186,6 +188,7 @@ lua_function!(await_entry => await_body);
 lua_function!(clean => clean_body);
 lua_function!(collect => collect_body);
 lua_function!(close => close_body);
+lua_function!(getfd => getfd_body);
 lua_function!(id => id_body);
 lua_function!(kill_entry => kill_body);
 lua_function!(name => name_body);
@@ -193,6 +196,7 @@ lua_function!(output => output_body);
 lua_function!(pause => pause_body);
 lua_function!(pid => pid_body);
 lua_function!(resume => resume_body);
+lua_function!(sandbox => sandbox_body);
 lua_function!(status => status_body);
 lua_function!(to_string => to_string_body);
 lua_function!(usage => usage_body);
@@ -421,9 +425,23 @@ unsafe fn resume_body(lua: *mut lua_State) -> Outcome {
     Ok(0)
 }
 
+unsafe fn getfd_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above.
+    unsafe {
+        let task = check(lua)?;
+        let watch = task.shared.pool.borrow_mut().watch(task.ticket()?);
+        let number =
+            watch.map_err(|error| Raise::Message(format!("failed to make a descriptor: {error}")))?;
+        lua_pushinteger(lua, i64::from(number));
+    }
+    Ok(1)
+}
+
 /// `running`, `paused`, `done`, `failed` or `cleaned`.
 fn word(task: &Task) -> &'static str {
-    task.shared.pool.borrow_mut().attend();
+    if let Some(ticket) = task.ticket.get() {
+        task.shared.pool.borrow_mut().look_after(ticket);
+    }
     match task.ended() {
         Err(_) => "cleaned",
         Ok(Some(Ended::Reply(VALUES))) => "done",
@@ -496,6 +514,16 @@ unsafe fn usage_body(lua: *mut lua_State) -> Outcome {
         let task = check(lua)?;
         let wall = task.shared.pool.borrow_mut().wall(task.ticket()?);
         push_usage(lua, wall);
+    }
+    Ok(1)
+}
+
+/// There is none around a pool's jobs.
+unsafe fn sandbox_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: see above.
+    unsafe {
+        check(lua)?;
+        lua_pushnil(lua);
     }
     Ok(1)
 }

@@ -214,6 +214,8 @@ fn write(
     if bytes > most {
         return Err(BrokerError::Long { bytes, most });
     }
+    // What its last job left there, or never got.
+    discard_inline(slot.mailbox);
     slot.mailbox.reset();
     slot.mailbox.reserve(bytes).map_err(BrokerError::Memory)?;
     slot.mailbox.fill(bytes, |place| payload.write_to(place));

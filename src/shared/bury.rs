@@ -73,13 +73,34 @@ pub fn discard_undelivered(segment: &Segment, slot: Slot<'_>) {
 /// The same for a message that is in its mailbox for sure, of a job in this process's tree.
 pub fn discard_inline(mailbox: Mailbox<'_>) {
     if let Some(tree) = shm::Tree::joined() {
-        discard_inline_of(tree.name(), mailbox);
+        discard(mailbox, tree.name(), |_, _| None);
     }
 }
 
-/// The same for a zygote, which belongs to no tree.
-pub fn discard_inline_of(tree: &str, mailbox: Mailbox<'_>) {
-    discard(mailbox, tree, |_, _| None);
+/// The same for a zygote, where nobody who could write there is trusted: `known` are the objects that can be among the
+/// handles, in order, and no more than some of these are looked at.
+pub fn discard_known(tree: &str, mailbox: Mailbox<'_>, known: &[u64]) {
+    /// Bytes at the end of a message that are looked at: some thousand handles.
+    const END: usize = 8 << 10;
+    if known.is_empty() || mailbox.handles().swap(handles::NONE, Ordering::SeqCst) == handles::NONE {
+        return;
+    }
+    let len = usize::try_from(mailbox.length()).unwrap_or(usize::MAX);
+    let first = len.saturating_sub(END);
+    if mailbox.spot(len) == Spot::Apart || mailbox.reserve_from(first, len).is_err() {
+        return;
+    }
+    let ids = parcel::split(len, |at, to| {
+        let inside = at >= first && at.checked_add(to.len()).is_some_and(|end| end <= len);
+        if inside {
+            // SAFETY: these bytes lie in the mailbox and exist; `to` is private.
+            unsafe { mailbox.payload().add(at).copy_to_nonoverlapping(to.as_mut_ptr(), to.len()) };
+        }
+        inside
+    });
+    let mut ids = ids.map(|(_, ids)| ids).unwrap_or_default();
+    ids.retain(|id| known.binary_search(id).is_ok());
+    release(tree, ids);
 }
 
 /// `apart` reads the end of a message that is not in the mailbox.

@@ -20,7 +20,7 @@ mod snapshot;
 mod stops;
 mod unreadable;
 
-pub use bury::{bury, bury_session, discard_inline, discard_inline_of, discard_undelivered, sweep};
+pub use bury::{bury, bury_session, discard_inline, discard_known, discard_undelivered, sweep};
 pub use delivery::take_over;
 pub use object::{
     Change, Guard, Header, Kind, LockError, Object, ObjectError, attach, create, release, retain,

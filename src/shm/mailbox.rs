@@ -29,6 +29,7 @@
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::mapping::PAGE;
 use super::region::RegionError;
 use super::snapshot::AnyBits;
 use crate::observe::{Awaited, Waiting};
@@ -179,6 +180,14 @@ impl<'a> Mailbox<'a> {
     pub fn reserve(&self, payload: usize) -> Result<(), RegionError> {
         // SAFETY: `new` promises the mapped bytes, and these are no more.
         unsafe { super::region::populate(self.base, Self::PAYLOAD_AT + payload.min(self.capacity())) }
+    }
+
+    /// Makes sure that the payload's bytes from `start` to `end` exist, which is no more than it has room for.
+    pub fn reserve_from(&self, start: usize, end: usize) -> Result<(), RegionError> {
+        assert!(start <= end && end <= self.capacity(), "the range lies in the payload");
+        let (first, last) = ((Self::PAYLOAD_AT + start) / PAGE * PAGE, Self::PAYLOAD_AT + end);
+        // SAFETY: `new` promises the mapped bytes, and these are among them; the mailbox begins with a page.
+        unsafe { super::region::populate(self.base.add(first), last - first) }
     }
 
     /// Makes the first pages present in this process too, so that a job finds them.

@@ -29,6 +29,12 @@ use super::region::RegionError;
 use crate::sys::futex;
 use crate::wire::sandbox::MOST_JOBS;
 
+/// Bytes of the smallest mailbox: what is ready in any.
+const LEAST: usize = Mailbox::PAYLOAD_AT + Mailbox::READY;
+/// Bytes of the largest, so that all of them have addresses.
+const LONGEST: usize = 1 << 40;
+const _: () = assert!(LEAST.is_multiple_of(PAGE));
+
 /// How many slots a nest has, and how much room each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
@@ -43,7 +49,7 @@ impl Shape {
     pub fn new(jobs: u32, result: u64) -> Option<Shape> {
         let places = jobs.min(MOST_JOBS) as usize;
         let share = usize::try_from(result).unwrap_or(usize::MAX).checked_div(places)?;
-        Some(Shape { places, mailbox: (share / PAGE * PAGE).max(Mailbox::LEN) })
+        Some(Shape { places, mailbox: (share.min(LONGEST) / PAGE * PAGE).max(LEAST) })
     }
 
     /// The longest payload, of a job or of its result.
@@ -223,7 +229,7 @@ mod tests {
         assert_eq!((shape.places, shape.mailbox), (4, 16 << 20));
         assert_eq!(shape.len(), shape.controls() + (64 << 20));
         let small = Shape::new(3, 10).unwrap();
-        assert_eq!(small.mailbox, Mailbox::LEN);
+        assert_eq!(small.mailbox, LEAST);
         assert_eq!(shape.longest_of(Some(4 << 20)), (1 << 20) - Mailbox::PAYLOAD_AT as u64);
         assert_eq!(
             (shape.longest_of(None), shape.longest_of(Some(u64::MAX))),

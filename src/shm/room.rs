@@ -26,7 +26,7 @@ use crate::wire::charter::Charter;
 /// Bytes at the end of the file: the length of the charter before them.
 const TRAILER: usize = 8;
 
-/// The longest charter that is believed to be one.
+/// The longest charter that is taken for one.
 const LONGEST: u64 = 16 << 20;
 
 /// A worker's own.
@@ -46,7 +46,9 @@ impl Plan {
     fn of(charter: &Charter) -> Plan {
         let result = charter.settings.limits.result.unwrap_or(0);
         let longest = usize::try_from(result).unwrap_or(usize::MAX);
-        let reply = if longest <= INLINE { 0 } else { longest.div_ceil(PAGE).saturating_mul(PAGE) };
+        // A nested worker's reply goes into its starter's nest.
+        let reply =
+            if longest <= INLINE || charter.nested { 0 } else { longest.div_ceil(PAGE).saturating_mul(PAGE) };
         let nest = charter.settings.sandbox.as_ref().and_then(|policy| Shape::new(policy.jobs, result));
         Plan { reply, nest }
     }
@@ -116,10 +118,18 @@ pub struct RoomFile {
 }
 
 impl RoomFile {
-    /// Opens a room that has a nest.
-    pub fn open(name: &str) -> Option<RoomFile> {
-        let file = stale::open(name).ok()?;
-        let end = u64::try_from(fstat(&file).ok()?.st_size).ok()?.checked_sub(TRAILER as u64)?;
+    /// Opens a room; none if it has no nest.
+    pub fn open(name: &str) -> io::Result<Option<RoomFile>> {
+        let file = match stale::open(name) {
+            Err(Errno::NOENT) => return Ok(None),
+            file => file?,
+        };
+        let length = fstat(&file)?.st_size;
+        Ok(RoomFile::read(file, u64::try_from(length).unwrap_or(0)))
+    }
+
+    fn read(file: OwnedFd, length: u64) -> Option<RoomFile> {
+        let end = length.checked_sub(TRAILER as u64)?;
         let read = |at: u64, to: &mut [u8]| pread(&file, &mut *to, at).is_ok_and(|count| count == to.len());
         let mut trailer = [0; TRAILER];
         let len =
@@ -128,7 +138,7 @@ impl RoomFile {
         let charter = Charter::from_bytes(read(end.checked_sub(len)?, &mut bytes).then_some(&bytes)?)?;
         let plan = Plan::of(&charter);
         // The parts are where both sides expect them.
-        let shape = plan.nest.filter(|_| plan.charter_at() as u64 + len == end)?;
+        let shape = plan.nest.filter(|_| (plan.charter_at() as u64).checked_add(len) == Some(end))?;
         Some(RoomFile { file, reply: plan.reply, shape, charter })
     }
 
@@ -161,7 +171,7 @@ mod tests {
             sandbox: Some(SandboxPolicy { jobs, ..SandboxPolicy::default() }),
             ..Settings::default()
         };
-        Charter { settings, objects: vec![3] }
+        Charter { settings, objects: vec![3], ..Charter::default() }
     }
 
     fn with_room(charter: &Charter, test: impl FnOnce(&str, &Room)) {
@@ -175,7 +185,7 @@ mod tests {
     fn a_zygote_reads_the_charter_that_the_worker_has_no_way_to() {
         let charter = charter(4, 1 << 20);
         with_room(&charter, |name, room| {
-            let found = RoomFile::open(name).unwrap();
+            let found = RoomFile::open(name).unwrap().unwrap();
             assert_eq!(found.charter, charter);
             let (own, seen) = (room.nest().unwrap(), found.nest().unwrap());
             assert_eq!((own.places(), own.shape()), (4, seen.shape()));
@@ -184,7 +194,7 @@ mod tests {
             assert_eq!(seen.slot(2).mailbox.generation(), 11);
             assert_eq!(found.mailbox(2).unwrap().generation(), 11);
             room.fill(1 << 20, |bytes| bytes.fill(255)).unwrap();
-            assert_eq!(RoomFile::open(name).unwrap().charter, charter);
+            assert_eq!(RoomFile::open(name).unwrap().unwrap().charter, charter);
             assert!(room.fill((1 << 20) + 1, |_| ()).is_err());
         });
     }
@@ -192,7 +202,7 @@ mod tests {
     #[test]
     fn what_is_not_needed_is_not_there() {
         with_room(&charter(0, 1 << 20), |name, room| {
-            assert!(room.nest().is_none() && RoomFile::open(name).is_none());
+            assert!(room.nest().is_none() && RoomFile::open(name).unwrap().is_none());
             room.fill(70_000, |bytes| bytes.fill(1)).unwrap();
         });
         with_room(&charter(0, 100), |name, room| {
@@ -200,7 +210,10 @@ mod tests {
         });
         with_room(&charter(1, 100), |name, room| {
             assert!(room.nest().is_some() && room.fill(1, |_| ()).is_err());
-            assert_eq!(RoomFile::open(name).unwrap().shape().longest() as usize, INLINE);
+            assert_eq!(RoomFile::open(name).unwrap().unwrap().shape().longest() as usize, Mailbox::READY);
+        });
+        with_room(&Charter { nested: true, ..charter(2, 1 << 20) }, |_, room| {
+            assert!(room.nest().is_some() && room.fill(70_000, |_| ()).is_err());
         });
     }
 }

@@ -1,11 +1,63 @@
 //! What a sandboxed job was given, written down where it cannot change it, for the jobs that it starts.
 //!
-//! Those ask for what they like; what they get is narrower than this, or nothing.
+//! Those ask for what they like; what they get is narrower than this, or nothing. Names are not enough for that: where a job
+//! may write, it can put something else in the place of what a name led to. So files are held to what they were.
 
 use serde::{Deserialize, Serialize};
 
 use super::limits::Limits;
 use super::settings::{Settings, Stdio};
+
+/// Which file it is, whatever its name leads to later. A number of an inode is used again, but not with the same time of
+/// birth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Number of the file system, its two parts.
+    pub device: (u32, u32),
+    /// Number of the file there.
+    pub inode: u64,
+    /// When it was made, in seconds and nanoseconds; zeros where nobody knows.
+    pub born: (i64, u32),
+}
+
+/// A path that was granted, and what stood there then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pinned {
+    /// As it was granted.
+    pub path: Vec<u8>,
+    /// Whether it may be written.
+    pub write: bool,
+    /// What it led to.
+    pub identity: Identity,
+}
+
+/// What a granted module was found to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ModuleKind {
+    /// Source text.
+    Text,
+    /// A C library of its own.
+    Library,
+    /// A C library with others: that of the name's first part.
+    Bundle,
+}
+
+/// A granted module as it was loaded. One that is replaced or changed since is not that any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Module {
+    /// What `require` calls it.
+    pub name: Vec<u8>,
+    /// The file's name.
+    pub file: Vec<u8>,
+    /// What is in it.
+    pub kind: ModuleKind,
+    /// Which file it is.
+    pub identity: Identity,
+    /// When it was last changed, in whatever way; a process without privileges cannot set that.
+    pub changed: (i64, u32),
+    /// Its length in bytes.
+    pub size: u64,
+}
 
 /// See the module's header.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +66,12 @@ pub struct Charter {
     pub settings: Settings,
     /// The shared objects that it was given.
     pub objects: Vec<u64>,
+    /// The paths of its policy.
+    pub paths: Vec<Pinned>,
+    /// The modules of its policy.
+    pub modules: Vec<Module>,
+    /// Whether a sandboxed job started it.
+    pub nested: bool,
 }
 
 impl Charter {
@@ -33,10 +91,12 @@ impl Charter {
     pub fn narrow(&self, claim: Settings, granted: Limits) -> Result<Settings, String> {
         let own = &self.settings;
         let Some(outer) = &own.sandbox else { return Err("the job that asks is in no sandbox".to_owned()) };
-        let policy = match claim.sandbox {
+        let mut policy = match claim.sandbox {
             Some(policy) => policy.within(outer)?,
             None => outer.clone(),
         };
+        // It is one of them itself.
+        policy.jobs = policy.jobs.min(outer.jobs.saturating_sub(1));
         // Where it prints, or nowhere.
         let stream = |outer: Stdio, wanted: Stdio| if wanted == Stdio::Null { Stdio::Null } else { outer };
         Ok(Settings {
@@ -78,7 +138,7 @@ mod tests {
             sandbox: Some(SandboxPolicy { read: vec![b"/usr".to_vec()], ..SandboxPolicy::default() }),
             ..Settings::default()
         };
-        Charter { settings, objects: vec![1, 2] }
+        Charter { settings, objects: vec![1, 2], ..Charter::default() }
     }
 
     #[test]
@@ -99,7 +159,8 @@ mod tests {
             pool: Some(PoolPost::default()),
         };
         let narrowed = charter.narrow(claim, granted).unwrap();
-        let own = charter.settings.clone();
+        let mut own = charter.settings.clone();
+        own.sandbox.as_mut().unwrap().jobs -= 1;
         assert_eq!(narrowed.limits, Limits { files: Some(8), ..granted });
         assert_eq!(narrowed, Settings { name: "inner".to_owned(), limits: narrowed.limits, ..own });
     }

@@ -121,16 +121,74 @@ spec("a job's own jobs have what it was granted, and no more", function()
   T.contains(problem, "option 'sandbox': 'read' cannot grant '/etc', which this job's own sandbox does not", "the error")
 end)
 
-spec("a narrower path that leads out of the sandbox opens nothing", function()
+spec("a narrower path that leads out of the sandbox is refused", function()
   local folder, secret = T.path(), T.path()
   T.shell("mkdir -p " .. folder .. " " .. secret)
   T.write(secret .. "/text", "swordfish")
   T.shell("ln -s " .. secret .. " " .. folder .. "/door")
-  local got = values([[
-    return thread.async("local file, problem = io.open(select(3, ...)) return file and file:read('*a') or problem",
-      { sandbox = { read = { a .. "/door" } }, args = { a .. "/door/text" } }):await()
+  local direct, narrower, twice = values([[
+    local source = "local file, problem = io.open(select(3, ...)) return file and file:read('*a') or problem"
+    local options = { sandbox = { read = { a .. "/door" } }, args = { a .. "/door/text" } }
+    local _, narrower = thread.async(source, options):await()
+    local _, twice = thread.async(function(_, _, source, options)
+      return require "llib".thread.async(source, options):await()
+    end, { args = { source, options } }):await()
+    return select(2, io.open(a .. "/door/text")), tostring(narrower), tostring(twice)
   ]], { sandbox = { read = { folder } } }, folder)
+  T.contains(direct, "Permission denied", "the job itself")
+  T.contains(narrower, "cannot grant '" .. folder .. "/door': it leads through a symbolic link", "its job")
+  T.contains(twice, "it leads through a symbolic link", "its job's job")
+end)
+
+spec("what is put in the place of a granted path is not granted", function()
+  local folder, secret = T.path(), T.path()
+  T.shell("mkdir -p " .. folder .. "/data " .. secret)
+  T.write(secret .. "/text", "swordfish")
+  T.shell("ln -s " .. secret .. " " .. folder .. "/door")
+  local got = values([[
+    assert(os.rename(a .. "/data", a .. "/away"))
+    assert(os.rename(a .. "/door", a .. "/data"))
+    return thread.async("local file, problem = io.open(select(3, ...)) return file and file:read('*a') or problem",
+      { args = { a .. "/data/text" } }):await()
+  ]], { sandbox = { write = { folder }, read = { folder .. "/data" } } }, folder)
   T.contains(got, "Permission denied", "what it could read")
+end)
+
+spec("granted modules go on as the very files that they were", function()
+  local folder = T.path()
+  T.shell("mkdir -p " .. folder)
+  T.write(folder .. "/words.lua", "#!/usr/bin/lua\nreturn { word = 'first', where = debug.traceback('', 1):match('words.lua:%d') }")
+  local source = ("package.path = %q .. '/?.lua;' .. package.path\n"):format(folder) .. [[
+    local thread = require "llib".thread
+    local sandbox = { libs = { "words" }, write = { %q } }
+    print(thread.async(function(_, _, folder)
+      local thread = require "llib".thread
+      local source = "local words = require 'words' return words.word, words.where"
+      local word, where = thread.async(source):await()
+      local file = io.open(folder .. "/words.lua", "w")
+      file:write("return { word = 'second' }")
+      file:close()
+      local _, changed = thread.async(source):await()
+      local none = thread.async("return pcall(require, 'words')", { sandbox = {} }):await()
+      return word, where, tostring(changed), tostring(none)
+    end, { sandbox = sandbox, args = { %q } }):await())
+  ]]
+  local word, where, changed, none = T.script(source:format(folder, folder)):match("^(.-)\t(.-)\t(.-)\t(.-)\n$")
+  equal(word, "first", "the module's value")
+  equal(where, "words.lua:2", "where it is")
+  T.contains(changed, "the module 'words', which 'libs' grants, has been changed since the job began", "once it was changed")
+  equal(none, "false", "in a narrower sandbox")
+end)
+
+spec("granted C libraries go on", function()
+  T.optional "cjson"
+  local text, other = values([[
+    local source = "return require 'cjson'.encode({ 1, 2 })"
+    local inner = thread.async(function(_, _, source) return require "llib".thread.async(source):await() end, { args = { source } }):await()
+    return thread.async(source):await(), inner
+  ]], { sandbox = { libs = { "cjson" } } })
+  equal(text, "[1,2]", "in a job")
+  equal(other, "[1,2]", "in a job's job")
 end)
 
 spec("variables and modules go on as they were granted", function()
@@ -221,6 +279,24 @@ spec("CPU time that jobs have used is gone for those that follow", function()
   T.yes(count > 4, count .. " jobs")
 end)
 
+spec("a job that waits for what another leaves can be killed and closed", function()
+  local kinds = values([[
+    local kinds = {}
+    for _, how in ipairs { "kill", "close", "run" } do
+      -- A process that takes some time to go.
+      local big = thread.async("t = {} for i = 1, 40 do t[i] = ('x'):rep(1e6) .. i end return 1", { memory = "60M" })
+      big:await(20000)
+      local task = thread.async("local clock = os.clock() while select(3, ...) ~= 'run' and os.clock() - clock < 5 do end return 'value'",
+        { memory = "50M", cpu = 4000, args = { how } })
+      if how == "kill" then task:kill() elseif how == "close" then task:close(1) end
+      local value, err = task:await(20000)
+      kinds[#kinds + 1] = value or err.kind
+    end
+    return table.concat(kinds, " ")
+  ]], { memory = "64M", sandbox = { jobs = 2 } })
+  equal(kinds, "killed closed value", "how they ended")
+end)
+
 spec("jobs of jobs count for the first one", function()
   local problem = values([[
     local ready = b
@@ -296,6 +372,15 @@ spec("what jobs print goes where their starter prints", function()
   local task = T.scoped(thread.async("local thread = require 'llib'.thread " .. source, { sandbox = true, stdout = "capture" }))
   task:await(10000, true)
   equal((task:output()), "inner\nouter\n", "what was captured")
+  equal(T.script [[
+    local thread = require "llib".thread
+    local task = thread.async([=[
+      io.stdout:close()
+      require "llib".thread.sleep(50)
+      return require "llib".thread.async("print('inner') return 'done'"):await(10000)
+    ]=], { sandbox = { read = { "/usr" } }, stdout = "capture" })
+    print(task:await(10000))
+  ]], "done\n", "what the host prints when a job has closed what is captured")
   local printed = T.script(([[
     local thread = require "llib".thread
     for _, stdout in ipairs { "inherit", "null" } do

@@ -11,6 +11,7 @@ use llib::lua::ffi::lua_State;
 use llib::shm::{Go, Mailbox, RoomFile, Segment, Stream, Tree};
 use llib::sync::Owner;
 use llib::sys::futex;
+use llib::wire::limits::Limits;
 use nix::sys::signal::SigSet;
 use rustix::io::DupFlags;
 use rustix::process::{
@@ -47,7 +48,15 @@ pub(crate) struct Seat<'a> {
     /// Whether it shall wait for its job behind the walls of a sandbox without grants.
     pub(crate) walled: bool,
     /// For a job that a sandboxed job starts: where that left it, and what it may have.
-    pub(crate) nested: Option<(&'a RoomFile, Errand)>,
+    pub(crate) nested: Option<Nested<'a>>,
+}
+
+/// See [`Seat::nested`].
+#[derive(Clone, Copy)]
+pub(crate) struct Nested<'a> {
+    pub(crate) room: &'a RoomFile,
+    pub(crate) place: u32,
+    pub(crate) granted: Limits,
 }
 
 /// Lives as a worker; the process ends here.
@@ -56,18 +65,31 @@ pub(crate) fn run(seat: Seat<'_>) -> ! {
     let session = seat.segment.name().to_owned();
     // The zygote keeps the segment from its children: a job that runs wild finds its own mailbox alone.
     let Ok(journal) = seat.segment.adopt(seat.index, seat.segment_file) else { sys::exit_now(1) };
-    let (mailbox, errand) = match &seat.nested {
-        None => (journal, None),
-        Some((room, errand)) => match room.mailbox(errand.place as usize) {
-            Ok(mailbox) => (mailbox, Some(errand.clone())),
+    let mailbox = match seat.nested {
+        None => journal,
+        Some(nested) => match nested.room.mailbox(nested.place as usize) {
+            Ok(mailbox) => mailbox,
             Err(_) => sys::exit_now(1),
         },
     };
+    let errand = seat.nested.map(|nested| {
+        let errand = Errand::new(nested);
+        // Before a byte is read that its starter wrote, and which may be made to keep it busy.
+        if limits::begin(&errand.granted, errand.spare).is_err() {
+            sys::exit_now(1);
+        }
+        errand
+    });
     settle_in(&seat);
     Tree::join(seat.tree, seat.owner, journal);
     lua::state::reseed(seat.lua);
     let mut desk = Desk { session, slot: seat.index, journal, doorbell: DOORBELL, walls: None, errand };
-    if mailbox.go().load(Ordering::SeqCst) != Go::Job as u32 {
+    let is_there = || mailbox.go().load(Ordering::SeqCst) == Go::Job as u32;
+    if desk.errand.is_some() && !is_there() {
+        // Its starter has thought better of it.
+        sys::exit_now(1);
+    }
+    if !is_there() {
         set_title("llib-worker", "");
         job::enter(Job::rehearse(mailbox, desk.clone(), seat.rehearsal));
         lua::state::rehearse(seat.lua);

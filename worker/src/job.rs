@@ -6,9 +6,11 @@ use std::sync::{Mutex, OnceLock};
 
 use llib::shared::{attach_up_to, split_in_memory, take_over};
 use llib::shm::{Mailbox, Region, RegionError, Room, Spot, handles, job_id};
-use llib::wire::charter::Charter;
+use llib::wire::charter::{Charter, Module, Pinned};
 use llib::wire::limits::Limits;
 use llib::wire::settings::{PREFIX, Settings};
+
+use crate::child::Nested;
 
 /// A job as it stands in shared memory.
 pub(crate) struct Job {
@@ -46,8 +48,22 @@ pub(crate) struct Errand {
     pub(crate) charter: Charter,
     /// What there is for this one.
     pub(crate) granted: Limits,
+    /// Bytes of private memory beside twice those of Lua's heap.
+    pub(crate) spare: u64,
     /// The place in its starter's nest where it came from.
     pub(crate) place: u32,
+}
+
+impl Errand {
+    pub(crate) fn new(nested: Nested<'_>) -> Errand {
+        /// What any job has beside twice its limit of memory, which these share; and what each needs at least.
+        const TOGETHER: u64 = 16 << 20;
+        const LEAST: u64 = 2 << 20;
+        let charter = nested.room.charter.clone();
+        let jobs = charter.settings.sandbox.as_ref().map_or(1, |policy| policy.jobs.max(1));
+        let spare = (TOGETHER / u64::from(jobs)).max(LEAST);
+        Errand { charter, granted: nested.granted, spare, place: nested.place }
+    }
 }
 
 impl Desk {
@@ -105,6 +121,8 @@ impl Job {
         let generation = mailbox.generation();
         let length = usize::try_from(mailbox.length()).unwrap_or(0);
         let (start, apart) = match mailbox.spot(length) {
+            // An honest one is in its mailbox.
+            Spot::Apart if desk.errand.is_some() => return Err(RegionError::Full { bytes: length }),
             Spot::Inline => (mailbox.payload(), None),
             Spot::Apart => {
                 let mut region = Region::open(&format!("{}.{}.{generation}.job", desk.session, desk.slot))?;
@@ -131,7 +149,9 @@ impl Job {
         let copy = |len: usize| unsafe { llib::shm::copy_out(start, len.min(length)) };
         let count =
             copy(PREFIX).first_chunk::<PREFIX>().map_or(0, |prefix| u32::from_le_bytes(*prefix) as usize);
-        let head = copy(PREFIX + count);
+        // Those of a job that nobody trusts are few.
+        let most = if desk.errand.is_some() { Mailbox::READY } else { usize::MAX };
+        let head = copy(PREFIX.saturating_add(count).min(most));
         let (claimed, used) = Settings::from_bytes(&head).unwrap_or_default();
         let (settings, refused) = match &desk.errand {
             None => (claimed, None),
@@ -187,7 +207,7 @@ impl Job {
 
     /// Does while files can be opened what a sandboxed job needs of them later: removes the name of its own
     /// segment, maps the objects that its values name, and what it can make no more then.
-    pub(crate) fn open_segments(&self) -> Result<(), String> {
+    pub(crate) fn open_segments(&self, paths: Vec<Pinned>, modules: Vec<Module>) -> Result<(), String> {
         let ids = match self.values.lock() {
             Ok(mut values) => {
                 if let Some(apart) = &mut values.apart {
@@ -200,7 +220,11 @@ impl Job {
         if self.desk.errand.as_ref().is_some_and(|errand| !errand.charter.has_all(&ids)) {
             return Err("it names an object that the sandbox was not given".to_owned());
         }
-        let charter = Charter { settings: self.settings.clone(), objects: ids.clone() };
+        let (settings, nested) = (self.settings.clone(), self.desk.errand.is_some());
+        let mut objects = ids.clone();
+        objects.sort_unstable();
+        objects.dedup();
+        let charter = Charter { settings, objects, paths, modules, nested };
         let room = self.desk.open_room(&charter).map_err(|error| error.to_string())?;
         let _ = self.walls.set(room);
         self.attach_objects(ids)

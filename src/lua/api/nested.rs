@@ -11,7 +11,7 @@ use crate::lua::hooks;
 use crate::lua::types::{Objects, Sent};
 use crate::lua::version::collector;
 use crate::shared::Object;
-use crate::shm::Joined;
+use crate::shm::{Joined, Mailbox};
 use crate::wire::sandbox::{JOBS, SandboxPolicy};
 use crate::wire::settings::{Settings, Stdio};
 
@@ -67,6 +67,11 @@ pub(super) unsafe fn send(
         ..Settings::default()
     }
     .to_bytes();
+    if settings.len() > Mailbox::READY {
+        let (len, most) = (settings.len(), Mailbox::READY);
+        let problem = format!("a job's name and grants take up {len} bytes, in a sandbox {most} at most");
+        return Err(Raise::Message(problem));
+    }
     let sent = Sent::default();
     // SAFETY: the caller has these values.
     let encoded = unsafe {

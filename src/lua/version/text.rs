@@ -1,6 +1,6 @@
 //! Loading source text, and never precompiled code: Lua 5.1 has no mode by which its loaders could be told so.
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{CStr, c_char, c_int};
 
 use super::ffi::*;
 
@@ -23,6 +23,29 @@ pub unsafe fn load_file(lua: *mut lua_State, file: *const c_char) -> c_int {
     // SAFETY: as demanded.
     unsafe {
         oldest::load_file(lua, file)
+    }
+}
+
+/// Loads source text that is in memory, as if it were a file's: pushes the function, or a message.
+///
+/// # Safety
+/// As for [`load_file`], but there may be destructors: nothing is raised.
+pub unsafe fn load_source(lua: *mut lua_State, text: &[u8], name: &CStr) -> c_int {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let mut rest = text;
+    if rest.first() == Some(&b'#') {
+        // A line for the shell. The end of it stays, for the sake of the numbers of lines.
+        rest = &rest[rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len())..];
+    }
+    // What stands behind such a line may be precompiled too.
+    let code = rest.strip_prefix(b"\n").unwrap_or(rest);
+    // SAFETY: as demanded; the block is as long as is said. Loading from memory raises nothing, and a message is short.
+    unsafe {
+        if [rest, code].iter().any(|bytes| bytes.first() == LUA_SIGNATURE.first()) {
+            lua_pushstring(lua, c"attempt to load a binary chunk (mode is 't')".as_ptr());
+            return LUA_ERRSYNTAX;
+        }
+        luaL_loadbuffer(lua, rest.as_ptr().cast(), rest.len(), name.as_ptr())
     }
 }
 
@@ -53,25 +76,19 @@ mod oldest {
                 lua_remove(lua, name);
                 return LUA_ERRFILE;
             }
-            let status = load(lua, stream, lua_tostring(lua, name));
+            let status = load(lua, stream, CStr::from_ptr(lua_tostring(lua, name)));
             if !file.is_null() {
                 libc::fclose(stream);
             }
-            if status == BINARY {
-                lua_pushstring(lua, c"attempt to load a binary chunk (mode is 't')".as_ptr());
-            }
             lua_remove(lua, name);
-            if status == BINARY { LUA_ERRSYNTAX } else { status }
+            status
         }
     }
 
-    /// No status of Lua's.
-    const BINARY: c_int = -1;
-
-    /// Loads what is left of a stream; pushes nothing if that is precompiled.
-    unsafe fn load(lua: *mut lua_State, stream: *mut libc::FILE, name: *const c_char) -> c_int {
+    /// Loads what is left of a stream.
+    unsafe fn load(lua: *mut lua_State, stream: *mut libc::FILE, name: &CStr) -> c_int {
         let mut text = Vec::new();
-        // SAFETY: an open stream; the block is as long as is said. Loading from memory raises nothing.
+        // SAFETY: an open stream; the block is as long as is said.
         unsafe {
             loop {
                 let mut block = [0u8; 4096];
@@ -81,17 +98,7 @@ mod oldest {
                 }
                 text.extend_from_slice(&block[..len]);
             }
-            let mut rest = &text[..];
-            if rest.first() == Some(&b'#') {
-                // A line for the shell. The end of it stays, for the sake of the numbers of lines.
-                rest = &rest[rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len())..];
-            }
-            // What stands behind such a line may be precompiled too.
-            let code = rest.strip_prefix(b"\n").unwrap_or(rest);
-            if [rest, code].iter().any(|bytes| bytes.first() == LUA_SIGNATURE.first()) {
-                return BINARY;
-            }
-            luaL_loadbuffer(lua, rest.as_ptr().cast(), rest.len(), name)
+            load_source(lua, &text, name)
         }
     }
 }

@@ -116,9 +116,15 @@ pub(super) fn references(header: &Header) -> u64 {
 pub fn release(tree: &str, ids: Vec<u64>) {
     // What ends may contain handles in turn, and so on: a list instead of recursion.
     let mut left = ids;
+    left.sort_unstable();
     while let Some(id) = left.pop() {
+        // Those of the same object lie together.
+        let more = left.iter().rev().take_while(|other| **other == id).count();
+        left.truncate(left.len() - more);
         with_header(tree, id, |header| {
-            let _ = header.references.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+            for _ in 0..=more {
+                let _ = header.references.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+            }
             left.extend(end_if_unused(tree, id, header));
         });
     }

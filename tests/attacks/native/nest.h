@@ -33,6 +33,39 @@ static void ask(void) {
     if (write(3, &ring, 8) < 0) return;
 }
 
+/* The nest in use, see open_nest. */
+static char *nest;
+static size_t share;
+
+/* False: this process cannot find its nest. */
+static int open_nest(void) {
+    size_t length;
+    nest = find_nest(&length);
+    if (!nest || !mailbox()) return 0;
+    share = (length - CONTROLS) / PLACES;
+    return 1;
+}
+
+static char *control(size_t place) { return nest + place * CONTROL; }
+static char *box(size_t place) { return nest + CONTROLS + place * share; }
+
+/* Asks for a job in a place: an empty message, and words as given. */
+static void place_job(size_t place, uint64_t memory, uint64_t cpu, uint32_t go) {
+    memset(box(place), 0, 384);
+    *word(box(place), 0) = go;
+    *long_word(control(place), LIMIT(0)) = memory;
+    *long_word(control(place), LIMIT(1)) = cpu;
+    *long_word(control(place), LIMIT(2)) = (uint64_t)-1;
+    *word(control(place), 0) = 2;
+}
+
+/* Microseconds of CPU time of a place's worker. */
+static uint64_t used(size_t place) {
+    struct timespec time = { 0 };
+    clock_gettime((clockid_t)((~*word(control(place), 8) << 3) | 2), &time);
+    return time.tv_sec * 1000000ull + time.tv_nsec / 1000;
+}
+
 static uint64_t noise = 88172645463325252u;
 static uint64_t next(void) {
     noise ^= noise << 13;

@@ -3,9 +3,7 @@
 #include "nest.h"
 
 ATTACK(nest_flooded) {
-    size_t length;
-    char *nest = find_nest(&length);
-    if (!nest || !mailbox()) return "no mailbox";
+    if (!open_nest()) return "no mailbox";
     for (;;) {
         for (size_t place = 0; place < PLACES; place++) {
             *word(nest, place * CONTROL) = 5;

@@ -3,9 +3,7 @@
 #include "nest.h"
 
 ATTACK(nest_scribbled) {
-    size_t length;
-    char *nest = find_nest(&length);
-    if (!nest || !mailbox()) return "no mailbox";
+    if (!open_nest()) return "no mailbox";
     for (int round = 0; round < 3000; round++) {
         for (size_t at = 0; at < PLACES * CONTROL; at += 8) *long_word(nest, at) = round % 3 ? next() : (uint64_t)(next() % 8);
         ask();

@@ -26,25 +26,23 @@ static size_t settings(unsigned char *to, const char *folder) {
 }
 
 ATTACK(nest_wider) {
-    size_t length;
-    char *nest = find_nest(&length);
-    if (!nest || !mailbox()) return "no mailbox";
-    char *box = nest + CONTROLS, folder[4096];
+    if (!open_nest()) return "no mailbox";
+    char *message = box(0), folder[4096];
     strncpy(folder, world->secret, sizeof folder - 1);
     *strrchr(folder, '/') = 0;
     if (strlen(folder) > 100) return CONTAINED;
-    for (size_t at = 0; at < 384; at++) box[at] = 0;
-    size_t used = settings((unsigned char *)box + 384, folder);
-    *long_word(box, 48) = used;
-    *word(box, 28) = 1;
-    *word(box, 0) = 2;
+    for (size_t at = 0; at < 384; at++) message[at] = 0;
+    size_t used = settings((unsigned char *)message + 384, folder);
+    *long_word(message, 48) = used;
+    *word(message, 28) = 1;
+    *word(message, 0) = 2;
     for (int limit = 0; limit < 3; limit++) *long_word(nest, LIMIT(limit)) = (uint64_t)-1;
     *word(nest, 0) = 2;
     ask();
     /* It is told why, in words. */
-    for (int i = 0; i < 3000 && *word(box, 4) == 0 && *word(nest, 0) != 4; i++) usleep(1000);
-    if (*word(box, 4) != 2) return "the job was not refused in words";
+    for (int i = 0; i < 3000 && *word(message, 4) == 0 && *word(nest, 0) != 4; i++) usleep(1000);
+    if (*word(message, 4) != 2) return "the job was not refused in words";
     for (size_t at = 384; at < 3000; at++)
-        if (!memcmp(box + at, "cannot grant", 12)) return CONTAINED;
+        if (!memcmp(message + at, "cannot grant", 12)) return CONTAINED;
     return "the job was not refused for what it asks";
 }

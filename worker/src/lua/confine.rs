@@ -5,28 +5,28 @@ use llib::dispatch::{Broker, serve_in_sandbox};
 use llib::lua::call::bytes;
 use llib::lua::ffi::*;
 use llib::shm::{Room, Tree};
-use llib::wire::charter::Charter;
+use llib::wire::charter::{Charter, Module};
 use llib::wire::limits::IN_SANDBOX;
 use llib::wire::sandbox::SandboxPolicy;
 use llib::wire::settings::Settings;
 
-use super::walls;
+use super::walls::{self, Plan};
 use crate::job::{Desk, Job};
-use crate::{child, sandbox, sys};
+use crate::sandbox::{self, Grants};
+use crate::{child, sys};
 
 /// Puts this process into its job's sandbox, as far as it does not stand in it yet, and sets the job's limits.
 pub(super) fn enter(lua: *mut lua_State, job: &'static Job, policy: &SandboxPolicy) -> Result<(), String> {
     if job.desk.walls.is_some() {
         child::set_title("llib:", &job.settings.name);
     } else {
+        let starter = job.desk.errand.as_ref().map(|errand| &errand.charter);
+        let grants = Grants::open(policy, starter)?;
         // SAFETY: the worker's state, idle, and nothing of the job has run.
-        unsafe {
-            build(lua, policy, Some(job))?;
-        }
-        job.open_segments()?;
-        let outer = job.desk.errand.as_ref().and_then(|errand| errand.charter.settings.sandbox.as_ref());
+        let modules = unsafe { build(lua, policy, Some(job))? };
+        job.open_segments(grants.pins(), modules)?;
         sys::seccomp::note_denied_in(job.mailbox.denied());
-        raise(policy, outer, &job.desk)?;
+        raise(policy, grants, &job.desk)?;
     }
     let limited = sandbox::limit(&job.settings.limits);
     sandbox::forget();
@@ -48,36 +48,39 @@ pub(crate) fn wall_in(lua: *mut lua_State, desk: &Desk) -> &'static Room {
     sys::seccomp::note_denied_in(desk.journal.denied());
     // SAFETY: the worker's state, idle, and nothing of a job has run.
     let room = unsafe { build(lua, &policy, None) }
-        .and_then(|()| {
-            let charter = Charter { settings, objects: Vec::new() };
+        .and_then(|_| {
+            let charter = Charter { settings, ..Charter::default() };
             desk.open_room(&charter).map_err(|error| error.to_string())
         })
-        .and_then(|room| raise(&policy, None, desk).map(|()| room));
+        .and_then(|room| raise(&policy, Grants::default(), desk).map(|()| room));
     sandbox::forget();
     room.unwrap_or_else(|_| sys::exit_now(1))
 }
 
-/// Builds the walls of the language, with the search paths of a job that is there already.
-unsafe fn build(lua: *mut lua_State, policy: &SandboxPolicy, job: Option<&Job>) -> Result<(), String> {
-    // SAFETY: the caller's state; the call is protected, and policy and job live meanwhile.
+/// Builds the walls of the language, with the search paths of a job that is there already; returns what modules it has.
+unsafe fn build(
+    lua: *mut lua_State,
+    policy: &SandboxPolicy,
+    job: Option<&Job>,
+) -> Result<Vec<Module>, String> {
+    let mut plan = Plan { policy, job, modules: Vec::new() };
+    // SAFETY: the caller's state; the call is protected, and the plan is the call's alone meanwhile.
     unsafe {
         lua_settop(lua, 0);
         lua_pushcfunction(lua, walls::build);
-        lua_pushlightuserdata(lua, std::ptr::from_ref(policy).cast_mut().cast());
-        let job = job.map_or(std::ptr::null(), std::ptr::from_ref);
-        lua_pushlightuserdata(lua, job.cast_mut().cast());
-        if lua_pcall(lua, 2, 0, 0) != LUA_OK {
+        lua_pushlightuserdata(lua, (&raw mut plan).cast());
+        if lua_pcall(lua, 1, 0, 0) != LUA_OK {
             let reason = bytes(lua, -1).unwrap_or_default();
             return Err(String::from_utf8_lossy(reason).into_owned());
         }
     }
-    Ok(())
+    Ok(plan.modules)
 }
 
-fn raise(policy: &SandboxPolicy, outer: Option<&SandboxPolicy>, desk: &Desk) -> Result<(), String> {
+fn raise(policy: &SandboxPolicy, grants: Grants, desk: &Desk) -> Result<(), String> {
     llib::observe::hush();
     if let Some(tree) = Tree::joined() {
         tree.confine();
     }
-    sandbox::raise(policy, outer, desk.doorbell)
+    sandbox::raise(policy, grants, desk.doorbell)
 }

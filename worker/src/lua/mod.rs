@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod confine;
+mod granted;
 pub(crate) mod job;
 mod loaders;
 mod memory;

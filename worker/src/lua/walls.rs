@@ -7,27 +7,34 @@ use std::ffi::{CString, c_int};
 
 use llib::lua::call::{Outcome, Raise, bytes, push_bytes, push_text};
 use llib::lua::ffi::*;
-use llib::lua::version::{self, jit, text};
+use llib::lua::version::jit;
 use llib::lua_function;
+use llib::wire::charter::Module;
 use llib::wire::sandbox::SandboxPolicy;
 
+use super::granted;
 use super::job::set_search_paths;
-use super::loaders::{push_searchpath, replace_loaders, replace_searchers};
+use super::loaders::{replace_loaders, replace_searchers};
 use crate::job::Job;
 use crate::sandbox::language::{LIBRARIES, Library};
 
 lua_function!(pub(super) build => build_body);
 
-/// Builds the walls of a policy, for a job if there is one: the arguments.
+/// What walls are built of, and what was found on the way.
+pub(super) struct Plan<'a> {
+    pub(super) policy: &'a SandboxPolicy,
+    /// The job, if there is one already.
+    pub(super) job: Option<&'a Job>,
+    /// The modules that the policy grants.
+    pub(super) modules: Vec<Module>,
+}
+
+/// Builds the walls of a plan: the argument.
 unsafe fn build_body(lua: *mut lua_State) -> Outcome {
-    // SAFETY: `confine::build` passes both and holds them until this returns; the job may be null.
-    let (policy, job) = unsafe {
-        (
-            lua_touserdata(lua, 1).cast::<SandboxPolicy>().as_ref(),
-            lua_touserdata(lua, 2).cast::<Job>().as_ref(),
-        )
-    };
-    let Some(policy) = policy else { return Ok(0) };
+    // SAFETY: `confine::build` passes it, nobody else uses it until this returns.
+    let Some(plan) = (unsafe { lua_touserdata(lua, 1).cast::<Plan<'_>>().as_mut() }) else { return Ok(0) };
+    let (policy, job) = (plan.policy, plan.job);
+    let starter = job.and_then(|job| job.desk.errand.as_ref());
     // SAFETY: Lua's state below lua_pcall, with the standard libraries as Lua made them: nothing of a job has run.
     unsafe {
         luaL_checkstack(lua, 20, c"the sandbox".as_ptr());
@@ -41,7 +48,16 @@ unsafe fn build_body(lua: *mut lua_State) -> Outcome {
         lua_getfield(lua, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
         clear_preload(lua);
         for name in &policy.libs {
-            preload(lua, name)?;
+            let Some(errand) = starter else {
+                granted::find(lua, name, &mut plan.modules)?;
+                continue;
+            };
+            // The policies were compared before, so it is there.
+            let known = errand.charter.modules.iter().find(|module| module.name == *name);
+            if let Some(module) = known {
+                plan.modules.push(module.clone());
+                granted::load_again(lua, module)?;
+            }
             lua_settop(lua, 1);
         }
         replace_loaders(lua, policy);
@@ -102,55 +118,6 @@ unsafe fn clear_preload(lua: *mut lua_State) {
         }
         lua_settop(lua, 1);
     }
-}
-
-/// Finds a granted module and puts its loader into `package.preload`: its text, compiled and not run, or
-/// the entry of a C library. Both run inside the walls when the job requires the module.
-unsafe fn preload(lua: *mut lua_State, module: &[u8]) -> Result<(), Raise> {
-    // SAFETY: the caller's state with `package.loaded` at index 1; `package` is the library.
-    unsafe {
-        lua_getfield(lua, 1, c"package".as_ptr());
-        let package = lua_gettop(lua);
-        lua_getfield(lua, package, c"preload".as_ptr());
-        let preload = lua_gettop(lua);
-        push_bytes(lua, module);
-        let module_at = lua_gettop(lua);
-        push_searchpath(lua, package);
-        lua_pushvalue(lua, module_at);
-        lua_getfield(lua, package, c"path".as_ptr());
-        lua_call(lua, 2, 2);
-        if lua_type(lua, -2) == LUA_TSTRING {
-            let file = lua_tolstring(lua, -2, std::ptr::null_mut());
-            if text::load_file(lua, file) != LUA_OK {
-                return Err(Raise::Object);
-            }
-        } else {
-            lua_getfield(lua, package, version::SEARCHERS.as_ptr());
-            let searchers = lua_gettop(lua);
-            let mut found = false;
-            // The one for C libraries, and the one for C libraries that hold several modules.
-            for searcher in [3, 4] {
-                lua_settop(lua, searchers);
-                lua_rawgeti(lua, searchers, searcher);
-                lua_pushvalue(lua, module_at);
-                lua_call(lua, 1, 1);
-                if lua_type(lua, -1) == LUA_TFUNCTION {
-                    found = true;
-                    break;
-                }
-            }
-            if !found {
-                let module = String::from_utf8_lossy(module);
-                return Err(Raise::Message(format!(
-                    "the module '{module}', which 'libs' grants, is not found"
-                )));
-            }
-        }
-        lua_pushvalue(lua, module_at);
-        lua_rotate(lua, -2, 1);
-        lua_rawset(lua, preload);
-    }
-    Ok(())
 }
 
 /// Makes the metatable that all strings share read-only: scripts get a stand-in to read from.

@@ -4,8 +4,12 @@ use std::os::fd::RawFd;
 
 use crate::sys;
 
-/// Closes everything else. `doorbell` is the highest number that stays.
-pub(super) fn enforce(doorbell: RawFd) {
+/// Takes away what there is to read. While files can be opened.
+pub(super) fn silence() {
     sys::silence(libc::STDIN_FILENO);
+}
+
+/// Closes everything else. `doorbell` is the highest number that stays.
+pub(super) fn close(doorbell: RawFd) {
     sys::close_from(doorbell + 1);
 }

@@ -54,6 +54,26 @@ pub(super) fn prepare_behind_walls() -> u32 {
     key
 }
 
+/// Whether a worker was held to its job's memory and CPU time before it read anything of the job.
+static BEGUN: OnceLock<()> = OnceLock::new();
+
+/// Holds a worker to what its job may use, before it reads what somebody wrote whom nobody trusts: [`apply`] can make that
+/// tighter. `spare` is what it may have of private memory beside twice that of Lua.
+pub(crate) fn begin(limits: &Limits, spare: u64) -> io::Result<()> {
+    prepare();
+    if let Some(memory) = limits.memory {
+        let bytes =
+            BEFORE.get_or_init(private_memory).saturating_add(memory.saturating_mul(2)).saturating_add(spare);
+        set(Resource::Data, bytes, bytes);
+    }
+    if let Some(micros) = limits.cpu {
+        // No grace: what one job takes beyond its time another lacks.
+        limit_cpu(Duration::from_micros(micros), Duration::from_millis(1))?;
+    }
+    let _ = BEGUN.set(());
+    Ok(())
+}
+
 /// Whether llib itself may pass the limits of files later, see [`lift_file_limits`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lid {
@@ -77,24 +97,27 @@ pub(crate) fn apply(limits: &Limits, lid: Lid) -> io::Result<()> {
         sys::set_signal(libc::SIGXFSZ, true);
         set(Resource::Fsize, bytes, loosely(u64::MAX, bytes));
     }
-    if let Some(micros) = limits.cpu {
-        let time = Duration::from_micros(micros);
-        // In whole seconds, and for whatever the job starts: the timers are this process's alone. Some time was used
-        // before the job began.
-        let seconds = time.as_secs().saturating_add(2);
-        set(Resource::Cpu, seconds, seconds);
-        arm(time).map_err(|error| io::Error::other(format!("its CPU time cannot be limited: {error}")))?;
+    if let Some(micros) = limits.cpu.filter(|_| BEGUN.get().is_none()) {
+        limit_cpu(Duration::from_micros(micros), GRACE)?;
     }
     KEY.store(0, Ordering::SeqCst);
     Ok(())
 }
 
+fn limit_cpu(time: Duration, grace: Duration) -> io::Result<()> {
+    // In whole seconds, and for whatever the job starts: the timers are this process's alone. Some time was used
+    // before the job began.
+    let seconds = time.as_secs().saturating_add(2);
+    set(Resource::Cpu, seconds, seconds);
+    arm(time, grace).map_err(|error| io::Error::other(format!("its CPU time cannot be limited: {error}")))
+}
+
 /// Has SIGXCPU sent once this process has used `time` more of the CPU, user and system, and SIGKILL a little later.
 /// They come also in the middle of a long call of a C function, where no hook of Lua runs.
-fn arm(time: Duration) -> io::Result<()> {
+fn arm(time: Duration, grace: Duration) -> io::Result<()> {
     let [signal, kill] = timers().map_err(io::Error::from_raw_os_error)?;
     let key = KEY.load(Ordering::SeqCst);
-    kill.arm(time.saturating_add(GRACE), key)?;
+    kill.arm(time.saturating_add(grace), key)?;
     signal.arm(time, key)
 }
 

@@ -7,6 +7,7 @@
 mod bpf;
 mod descriptors;
 mod environment;
+pub(crate) mod grants;
 mod landlock;
 pub(crate) mod language;
 pub(crate) mod limits;
@@ -20,6 +21,7 @@ use llib::sys::capabilities::{capabilities, kernel};
 use llib::wire::limits::Limits;
 use llib::wire::sandbox::SandboxPolicy;
 
+pub(crate) use grants::Grants;
 pub(crate) use rules::LAST_CALL;
 
 /// Does ahead, in the zygote, what every sandbox would do.
@@ -31,14 +33,10 @@ pub(crate) fn prepare() {
     seccomp::prepare();
 }
 
-/// Raises the walls around this process, for good. What the job needs from outside has to be open by now. `outer` is the
-/// sandbox of the job that started this one, if that is in one. On error some of the walls stand, and no job must run.
+/// Raises the walls around this process, for good. What the job needs from outside has to be open by now, `grants` are its
+/// policy's files. On error some of the walls stand, and no job must run.
 #[inline(never)]
-pub(crate) fn raise(
-    policy: &SandboxPolicy,
-    outer: Option<&SandboxPolicy>,
-    doorbell: RawFd,
-) -> Result<(), String> {
+pub(crate) fn raise(policy: &SandboxPolicy, grants: Grants, doorbell: RawFd) -> Result<(), String> {
     let sentence = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
     let found = capabilities();
     let missing = found.missing(policy);
@@ -46,16 +44,17 @@ pub(crate) fn raise(
         // The host has looked already; this is for the case that the two do not see the same kernel.
         return Err(format!("this kernel lacks {}", missing[0].words));
     }
-    descriptors::enforce(doorbell);
+    descriptors::silence();
     environment::enforce(policy);
     let key = limits::prepare_behind_walls();
     limits::deny_rest();
     privileges::enforce(policy).map_err(|error| sentence("privileges cannot be dropped", &error))?;
-    if let Some(outer) = outer.filter(|outer| *outer != policy) {
-        // The kernel holds the process to both: what a narrower path leads to may lie outside.
-        landlock::enforce(&landlock::existing(outer), found.landlock)?;
+    if let Some(outer) = &grants.outer {
+        landlock::enforce(policy, outer, found.landlock)?;
     }
-    landlock::enforce(policy, found.landlock)?;
+    landlock::enforce(policy, &grants.own, found.landlock)?;
+    drop(grants);
+    descriptors::close(doorbell);
     if found.seccomp {
         seccomp::enforce(policy, key).map_err(|error| sentence("the filter cannot be installed", &error))?;
     }

@@ -37,14 +37,13 @@ impl Captured {
         Ok((captured, ends))
     }
 
-    /// Writing ends once more, for a worker that prints where this one's does. They are opened by way of /proc/self/fd: kept,
-    /// they would keep a pipe from its end.
-    pub(super) fn more_ends(&self) -> io::Result<Ends> {
-        let open = |pipe: &OwnedFd| {
-            let name = format!("/proc/self/fd/{}", pipe.as_raw_fd());
-            rustix::fs::open(name, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-        };
-        self.pipes.iter().map(|(stream, pipe)| Ok((*stream, open(pipe)?))).collect()
+    /// Another writing end of a stream's pipe, for a worker that prints where this one's does; none if all are closed. It is
+    /// opened by way of /proc/self/fd: one that is kept would keep the pipe from its end.
+    pub(super) fn another_end(&self, stream: Stream) -> Option<io::Result<OwnedFd>> {
+        let (_, pipe) = self.pipes.iter().find(|(found, _)| *found == stream)?;
+        let name = format!("/proc/self/fd/{}", pipe.as_raw_fd());
+        let opened = rustix::fs::open(name, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+        Some(opened.map_err(io::Error::from))
     }
 
     /// What to poll for.

@@ -76,7 +76,7 @@ impl Crew {
     pub(super) fn note(&mut self, pid: i32, signal: i32, cause: Cause) {
         // The first reason for a signal is the one that counts: more of the same changes nothing.
         if let Some(worker) =
-            self.by_pid.get_mut(&pid).filter(|worker| worker.cause(Some(signal)) == Cause::Itself)
+            self.by_pid.get_mut(&pid).filter(|worker| worker.sent.iter().all(|(sent, _)| *sent != signal))
         {
             worker.sent.push((signal, cause));
         }

@@ -150,6 +150,7 @@ impl Zygote {
             }
             self.reap();
             self.keep_deadlines();
+            self.hear_again();
             let busy = self.start_some();
             self.segment.header().zygote_asleep.store(1, Ordering::SeqCst);
             let idle = !busy && self.segment.header().attention.is_empty();

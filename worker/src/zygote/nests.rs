@@ -3,29 +3,36 @@
 //! Whatever stands in a nest is a wish of code that nobody trusts. What a job was given is read from its charter, which
 //! it cannot write; who its workers are, and what there is left for them, is kept here.
 //!
-//! **Accounts.** The jobs of a sandboxed job, their jobs, and so on, have together once more what the first of them has:
-//! memory, CPU time, and as many at once as its sandbox grants. What a job may use is set aside when it starts, and what
-//! it has not used is there again when it has ended.
+//! **Lines.** A sandboxed job, its jobs, their jobs, and so on, are a line. All but the first have together once more
+//! what that has: memory, CPU time, and as many at once as its sandbox grants. What a job may use is set aside when it
+//! starts, and what it has not used is there again when it has ended.
+//!
+//! **Numbers.** Slots and process ids are used again, and a worker can outlive its starter for a moment. So a nest has a number that no
+//! other gets, and whatever refers to one names both.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
-use llib::shared::discard_inline_of;
-use llib::shm::{Mailbox, Nest, RoomFile, State, Wish, detached};
-use llib::sys::{clock, futex};
+use llib::shared::discard_known;
+use llib::shm::{Mailbox, Nest, RoomFile, Slot, State, Stream, Wish, detached};
+use llib::sys::{clock, futex, signal};
 use llib::wire::cause::{Cause, Scarce};
-use llib::wire::charter::Charter;
 use llib::wire::control::JobRef;
 use llib::wire::limits::Limits;
+use llib::wire::settings::Stdio;
+use rustix::fs::{Mode, OFlags};
 
+use super::capture::Ends;
 use super::reaper::Death;
-use super::starter::Start;
+use super::starter::{Start, StartNested};
 use super::{Zygote, deadlines};
-use crate::job::Errand;
 
-/// CPU time that each job costs its account beside its own, in microseconds: what the zygote needs for it.
-const FEE: u64 = 500;
+/// CPU time that each job costs its line beside its own, in microseconds: what the zygote needs for it, and what it can use
+/// before its limit stops it.
+const FEE: u64 = 1000;
 
 /// Appointments of one job to be killed. More than any needs; the zygote's memory is not for it to fill.
 const APPOINTMENTS: usize = 64;
@@ -37,27 +44,41 @@ pub(super) struct Nests {
     open: BTreeMap<u32, Open>,
     /// Workers of jobs that came from a nest, by their slots.
     nested: BTreeMap<u32, Nested>,
-    /// By the slot of the first job of each line.
-    accounts: BTreeMap<u32, Account>,
+    /// By the number of the line.
+    accounts: BTreeMap<u64, Account>,
+    /// The last number that was given.
+    number: u64,
+    /// Lines that have something again for which others wait.
+    stirred: Vec<u64>,
+    /// Whether somebody asks whose nest could not be opened, for want of something that may be there later.
+    unheard: bool,
 }
 
 struct Open {
+    number: u64,
+    /// That of the first of its line.
+    line: u64,
     nest: Nest,
     room: Rc<RoomFile>,
-    charter: Charter,
     /// The process whose nest it is.
     pid: i32,
-    /// Slot of the first job of the line.
-    first: u32,
-    /// Slots of the workers, by their place in the nest.
-    workers: Vec<Option<u32>>,
+    places: Vec<Place>,
+}
+
+/// What the zygote knows of a slot of a nest.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    /// Slot of the worker that has the job.
+    worker: Option<u32>,
+    /// When to kill one that waits to be started.
+    appointed: Option<(u64, Cause)>,
 }
 
 /// Where a worker's job came from, and what was set aside for it.
 struct Nested {
-    starter: u32,
-    starter_pid: i32,
-    first: u32,
+    /// Slot of its starter, and the number of that one's nest.
+    starter: (u32, u64),
+    line: u64,
     place: usize,
     granted: Limits,
     appointments: usize,
@@ -65,6 +86,8 @@ struct Nested {
 
 /// What is left for the jobs of one line. `None` is without limit.
 struct Account {
+    /// Slot of the line's first job.
+    first: u32,
     jobs: u32,
     memory: Option<u64>,
     cpu: Option<u64>,
@@ -73,84 +96,150 @@ struct Account {
 }
 
 impl Account {
-    fn new(limits: Limits, jobs: u32) -> Account {
+    fn new(first: u32, limits: Limits, jobs: u32) -> Account {
         let share = |limit: Option<u64>| limit.map(|limit| limit / u64::from(jobs.max(1)));
         let share = Limits { memory: share(limits.memory), cpu: share(limits.cpu), ..Limits::default() };
-        Account { jobs, memory: limits.memory, cpu: limits.cpu, share }
+        Account { first, jobs, memory: limits.memory, cpu: limits.cpu, share }
     }
 
     /// Sets aside what a job asks for, or its share of it, or what is left of that.
     fn set_aside(&mut self, asked: Limits) -> Result<Limits, Scarce> {
-        let part = |asked: Option<u64>, share: Option<u64>, left: Option<u64>, scarce: Scarce| {
-            let Some(left) = left else { return Ok(asked) };
-            let part = asked.unwrap_or(share.unwrap_or(left).min(left));
-            let enough = part <= left && (part > 0 || asked == Some(0));
-            if enough { Ok(Some(part)) } else { Err(scarce) }
+        let part = |asked: Option<u64>, share: Option<u64>, left: u64| {
+            asked.unwrap_or(share.unwrap_or(left).min(left))
         };
         if self.jobs == 0 {
             return Err(Scarce::Jobs);
         }
-        let cpu_left = self.cpu.map(|left| left.saturating_sub(FEE));
-        let memory = part(asked.memory, self.share.memory, self.memory, Scarce::Memory)?;
-        let cpu = part(asked.cpu, self.share.cpu, cpu_left, Scarce::Cpu)?;
+        let memory = match self.memory {
+            None => asked.memory,
+            Some(left) => {
+                let part = part(asked.memory, self.share.memory, left);
+                Some(part).filter(|part| *part <= left && *part > 0).ok_or(Scarce::Memory)?.into()
+            }
+        };
+        let cpu = match self.cpu {
+            None => asked.cpu,
+            Some(left) => {
+                let left = left.checked_sub(FEE).ok_or(Scarce::Cpu)?;
+                let part = part(asked.cpu, self.share.cpu, left);
+                Some(part).filter(|part| *part <= left && *part > 0).ok_or(Scarce::Cpu)?.into()
+            }
+        };
         self.jobs -= 1;
-        self.memory = self.memory.zip(memory).map(|(left, memory)| left - memory);
-        self.cpu = self.cpu.zip(cpu).map(|(left, cpu)| left - cpu - FEE);
+        self.memory = self.memory.zip(memory).map(|(left, memory)| left.saturating_sub(memory));
+        self.cpu = self.cpu.zip(cpu).map(|(left, cpu)| left.saturating_sub(cpu.saturating_add(FEE)));
         Ok(Limits { memory, cpu, ..Limits::default() })
     }
 
-    /// A job is gone that was granted this and used so much CPU time, in microseconds. More than it was granted is what it
-    /// used before it was stopped.
+    /// A job is gone that was granted this and used so much CPU time, in microseconds. It may be more than it was granted.
     fn settle(&mut self, granted: Limits, used: u64) {
         self.jobs += 1;
-        self.memory = self.memory.zip(granted.memory).map(|(left, memory)| left + memory);
-        self.cpu = self.cpu.zip(granted.cpu).map(|(left, cpu)| (left + cpu).saturating_sub(used));
+        self.memory = self.memory.zip(granted.memory).map(|(left, memory)| left.saturating_add(memory));
+        self.cpu = self.cpu.zip(granted.cpu).map(|(left, cpu)| left.saturating_add(cpu).saturating_sub(used));
+    }
+}
+
+impl Open {
+    /// A slot of the nest as both sides see it.
+    fn slot(&self, place: usize) -> Slot<'_> {
+        self.nest.slot(place)
+    }
+
+    /// Whether the worker of a place is about to go, so that what it has will be there again.
+    fn leaves(&self, place: usize) -> bool {
+        let slot = self.slot(place);
+        let forgotten = slot.entry.detached.load(Ordering::SeqCst) == detached::BY_HOST;
+        slot.entry.state() == State::Released || (forgotten && slot.mailbox.reply() != 0)
     }
 }
 
 impl Nests {
+    fn opened(&self, (slot, number): (u32, u64)) -> Option<&Open> {
+        self.open.get(&slot).filter(|open| open.number == number)
+    }
+
+    fn opened_mut(&mut self, (slot, number): (u32, u64)) -> Option<&mut Open> {
+        self.open.get_mut(&slot).filter(|open| open.number == number)
+    }
+
     /// Whether somebody up the line of a worker is gone, who was the reason for it to live.
     pub(super) fn is_orphan(&self, slot: u32, lives: impl Fn(u32, i32) -> bool) -> bool {
         let mut at = slot;
         while let Some(nested) = self.nested.get(&at) {
-            if !lives(nested.starter, nested.starter_pid) {
-                return true;
+            match self.opened(nested.starter) {
+                Some(open) if lives(nested.starter.0, open.pid) => at = nested.starter.0,
+                _ => return true,
             }
-            at = nested.starter;
         }
         false
     }
 
     /// Whether a worker of a line is being let go.
-    fn anybody_leaves(&self, first: u32) -> bool {
-        let leaves = |nested: &Nested| {
-            let open = self.open.get(&nested.starter);
-            open.is_some_and(|open| open.nest.slot(nested.place).entry.state() == State::Released)
-        };
-        self.nested.values().any(|nested| nested.first == first && leaves(nested))
+    fn anybody_leaves(&self, line: u64) -> bool {
+        let leaves =
+            |nested: &Nested| self.opened(nested.starter).is_some_and(|open| open.leaves(nested.place));
+        self.nested.values().any(|nested| nested.line == line && leaves(nested))
     }
 
-    /// The places of a line whose jobs wait to be started.
-    fn waiting(&self, first: u32) -> Vec<(u32, usize)> {
-        let open = self.open.iter().filter(|(_, open)| open.first == first);
+    /// The places of lines that have something again, whose jobs wait to be started.
+    fn waiting(&mut self) -> Vec<(u32, usize)> {
+        let stirred = std::mem::take(&mut self.stirred);
+        let open = self.open.iter().filter(|(_, open)| stirred.contains(&open.line));
         let waits = |open: &Open, place: &usize| {
-            open.workers[*place].is_none() && open.nest.slot(*place).entry.state() == State::Pending
+            open.places[*place].worker.is_none() && open.slot(*place).entry.state() == State::Pending
         };
-        open.flat_map(|(slot, open)| {
-            (0..open.workers.len()).filter(move |place| waits(open, place)).map(|place| (*slot, place))
-        })
-        .collect()
+        let all = open.flat_map(|(slot, open)| {
+            (0..open.places.len()).filter(move |place| waits(open, place)).map(|place| (*slot, place))
+        });
+        all.collect()
     }
 
-    /// Slot of the first job of a worker's line; its own if it is the first.
-    fn first(&self, slot: u32) -> u32 {
-        self.nested.get(&slot).map_or(slot, |nested| nested.first)
+    /// Tells the worker whose nest it is that nothing is left of a place's job. What was on its way to that or from it stays
+    /// with the place, see [`llib::shared::discard_inline`].
+    fn free_place(&mut self, slot: u32, place: usize) {
+        if let Some(open) = self.open.get_mut(&slot) {
+            open.places[place] = Place::default();
+            let view = open.slot(place);
+            view.entry.swap(State::Free);
+            view.mailbox.ring();
+        }
     }
+
+    /// After the record of an end was written: the place is dead, or free if nobody wants to know.
+    fn settle_place(&mut self, slot: u32, place: usize) {
+        let Some(open) = self.open.get_mut(&slot) else { return };
+        open.places[place] = Place::default();
+        let view = open.slot(place);
+        let told =
+            view.entry.change(State::Busy, State::Dead) || view.entry.change(State::Pending, State::Dead);
+        let before = view.entry.detached.swap(detached::BY_DEATH, Ordering::SeqCst);
+        if !told || before == detached::BY_HOST {
+            return self.free_place(slot, place);
+        }
+        view.mailbox.ring();
+    }
+}
+
+/// Writes into a place's entry how its job ended.
+fn record(view: Slot<'_>, cause: Cause, status: i32) {
+    view.entry.set_cause(cause);
+    view.entry.status.store(status, Ordering::SeqCst);
+    view.entry.ended.store(clock::now(), Ordering::SeqCst);
+    view.entry.user.store(0, Ordering::SeqCst);
+    view.entry.system.store(0, Ordering::SeqCst);
+    view.entry.max_rss.store(0, Ordering::SeqCst);
+}
+
+/// Whether a job that has not begun is over with this signal.
+fn ends(number: i32) -> bool {
+    let harmless = [libc::SIGSTOP, libc::SIGCONT, libc::SIGCHLD, libc::SIGURG, libc::SIGWINCH];
+    signal::exists(number) && !harmless.contains(&number)
 }
 
 impl Zygote {
     /// The doorbell rang: a sandboxed job may want something.
     pub(super) fn hear_nests(&mut self) {
+        self.nests.unheard = false;
         let segment = self.segment;
         let asks = |slot: u32| {
             let slot = segment.slot(slot);
@@ -158,49 +247,61 @@ impl Zygote {
         };
         let asking: Vec<(i32, u32)> = self.crew.members().filter(|(_, slot)| asks(*slot)).collect();
         for (pid, slot) in asking {
-            if self.open_nest(slot, pid).is_none() {
-                llib::log!(Warn, "worker {pid} asks for a job, and has no nest to be looked into");
-                continue;
+            match self.open_nest(slot, pid) {
+                Ok(places) => (0..places).for_each(|place| self.look_into(slot, place)),
+                Err(error) => {
+                    llib::log!(Debug, "the nest of worker {pid} cannot be looked into: {error}");
+                    segment.slot(slot).mailbox.asks().store(1, Ordering::SeqCst);
+                    self.nests.unheard = true;
+                }
             }
-            let places = self.nests.open.get(&slot).map_or(0, |open| open.workers.len());
-            (0..places).for_each(|place| self.look_into(slot, place));
         }
     }
 
-    fn open_nest(&mut self, slot: u32, pid: i32) -> Option<()> {
-        if self.nests.open.contains_key(&slot) {
-            return Some(());
+    /// Looks again at nests that could not be opened. The loop comes by here once a second at least.
+    pub(super) fn hear_again(&mut self) {
+        if self.nests.unheard {
+            self.hear_nests();
         }
-        let room = RoomFile::open(&self.segment.room_name(slot))?;
-        let nest = room.nest().ok()?;
+    }
+
+    /// Opens a worker's nest, if it has one; returns how many places that has.
+    fn open_nest(&mut self, slot: u32, pid: i32) -> io::Result<usize> {
+        if let Some(open) = self.nests.open.get(&slot) {
+            return Ok(open.places.len());
+        }
+        let Some(mut room) = RoomFile::open(&self.segment.room_name(slot))? else { return Ok(0) };
+        let nest = room.nest()?;
         // Pages that cannot be had would be a SIGBUS. An honest worker has made sure of them before it asked.
-        nest.reserve().ok()?;
-        nest.keep_from_children().ok()?;
-        let first = self.nests.first(slot);
-        let mut charter = room.charter.clone();
+        nest.reserve().map_err(io::Error::other)?;
+        nest.keep_from_children()?;
+        self.nests.number += 1;
+        let number = self.nests.number;
+        let line = self.nests.nested.get(&slot).map_or(number, |nested| nested.line);
         // A worker may have raised its walls before its limits were known.
-        let limits = self.segment.slot(slot).entry.limits();
-        let own = charter.settings.limits;
-        charter.settings.limits = if first == slot {
-            Limits { files: own.files, fsize: own.fsize, ..limits }
+        let known = self.segment.slot(slot).entry.limits();
+        let own = room.charter.settings.limits;
+        room.charter.settings.limits = if line == number {
+            Limits { files: own.files, fsize: own.fsize, ..known }
         } else {
-            own.least(limits)
+            own.least(known)
         };
-        if first == slot {
-            let jobs = charter.settings.sandbox.as_ref().map_or(0, |policy| policy.jobs);
-            self.nests.accounts.insert(slot, Account::new(limits, jobs));
+        if line == number {
+            let jobs = room.charter.settings.sandbox.as_ref().map_or(0, |policy| policy.jobs);
+            self.nests.accounts.insert(line, Account::new(slot, known, jobs));
         }
-        let workers = vec![None; nest.places()];
-        self.nests.open.insert(slot, Open { nest, room: Rc::new(room), charter, pid, first, workers });
-        Some(())
+        let places = vec![Place::default(); nest.places()];
+        let count = places.len();
+        self.nests.open.insert(slot, Open { number, line, nest, room: Rc::new(room), pid, places });
+        Ok(count)
     }
 
     fn look_into(&mut self, slot: u32, place: usize) {
         let Some(open) = self.nests.open.get(&slot) else { return };
-        let (state, worker) = (open.nest.slot(place).entry.state(), open.workers[place]);
+        let (state, worker) = (open.slot(place).entry.state(), open.places[place].worker);
         match (state, worker) {
             (State::Pending, None) => self.start_nested(slot, place),
-            (State::Released, None) => self.free_place(slot, place),
+            (State::Released, None) => self.nests.free_place(slot, place),
             (State::Released, Some(worker)) => {
                 if let Some(pid) = self.crew.at(worker) {
                     self.send(pid, libc::SIGKILL, Cause::Itself);
@@ -217,84 +318,101 @@ impl Zygote {
         }
     }
 
-    /// Lets the worker whose nest it is have a place again, of whose job nothing is left.
-    fn free_place(&self, slot: u32, place: usize) {
-        if let Some(open) = self.nests.open.get(&slot) {
-            let view = open.nest.slot(place);
-            discard_inline_of(&self.tree, view.mailbox);
-            view.entry.swap(State::Free);
-            view.mailbox.ring();
-        }
-    }
-
+    /// Starts the job of a place, or tells why not; or leaves it for later, if what it lacks is about to be there.
     fn start_nested(&mut self, slot: u32, place: usize) {
-        match self.try_to_start(slot, place) {
-            Ok(()) => {}
-            Err((cause, status)) => {
-                llib::log!(Info, "a job of the sandboxed job in slot {slot} is not started: {cause:?}");
-                let Some(open) = self.nests.open.get(&slot) else { return };
-                let view = open.nest.slot(place);
-                view.entry.set_cause(cause);
-                view.entry.status.store(status, Ordering::SeqCst);
-                view.entry.ended.store(clock::now(), Ordering::SeqCst);
-                self.settle_place(slot, place);
+        if let Err((cause, status)) = self.try_to_start(slot, place) {
+            llib::log!(Debug, "a job of the sandboxed job in slot {slot} is not started: {cause:?}");
+            if let Some(open) = self.nests.open.get(&slot) {
+                record(open.slot(place), cause, status);
+                self.nests.settle_place(slot, place);
             }
         }
     }
 
     fn try_to_start(&mut self, slot: u32, place: usize) -> Result<(), (Cause, i32)> {
-        let not_started = |error: i32| (Cause::NotStarted, error);
         let Some(open) = self.nests.open.get(&slot) else { return Ok(()) };
-        let asked = open.nest.slot(place).entry.limits();
-        let (first, starter_pid) = (open.first, open.pid);
-        let (room, charter) = (Rc::clone(&open.room), open.charter.clone());
-        let account = self.nests.accounts.get_mut(&first).ok_or(not_started(libc::ESRCH))?;
+        if self.crew.at(slot) != Some(open.pid) {
+            // It is dead, and this will be too.
+            return Ok(());
+        }
+        let (line, starter) = (open.line, (slot, open.number));
+        let entry = open.slot(place).entry;
+        let (asked, deadline) = (entry.limits(), entry.deadline.load(Ordering::SeqCst));
+        let room = Rc::clone(&open.room);
+        let not_started =
+            |error: io::Error| (Cause::NotStarted, error.raw_os_error().unwrap_or(libc::EAGAIN));
+        let account = self.nests.accounts.get_mut(&line);
+        let account = account.ok_or_else(|| not_started(io::Error::from_raw_os_error(libc::ESRCH)))?;
+        let first = account.first;
         let granted = match account.set_aside(asked) {
             Ok(granted) => granted,
-            // What others of the line had is there again as soon as they are gone.
-            Err(_) if self.nests.anybody_leaves(first) => return Ok(()),
+            // What others of the line have is there again as soon as they are gone.
+            Err(_) if self.nests.anybody_leaves(line) => return Ok(()),
             Err(scarce) => return Err((Cause::Refused, scarce.code())),
         };
-        let longest = room.shape().longest_of(charter.settings.limits.result);
-        let limits = Limits { result: Some(longest), ..granted };
-        let errand = Errand { charter, granted: limits, place: place as u32 };
-        let started = self.take_slot(limits.least(errand.charter.settings.limits)).and_then(|index| {
-            let ends = self.captures.get(&first).map(|captured| captured.more_ends()).transpose()?;
-            let order =
-                Start { ends: ends.unwrap_or_default(), nested: Some((room, errand)), ..Start::default() };
-            let pid = self.start(index, order).inspect_err(|_| self.segment.header().free.give(index))?;
-            Ok((index, pid))
-        });
-        let (index, pid) = started.map_err(|error: std::io::Error| {
-            if let Some(account) = self.nests.accounts.get_mut(&first) {
+        let (index, pid) = self.fork_nested(first, room, place, granted).map_err(|error| {
+            if let Some(account) = self.nests.accounts.get_mut(&line) {
                 account.settle(granted, 0);
             }
-            not_started(error.raw_os_error().unwrap_or(libc::EAGAIN))
+            not_started(error)
         })?;
         self.segment.slot(index).entry.swap(State::Busy);
-        let nested = Nested { starter: slot, starter_pid, first, place, granted, appointments: 0 };
-        self.nests.nested.insert(index, nested);
+        self.nests.nested.insert(index, Nested { starter, line, place, granted, appointments: 0 });
         let Some(open) = self.nests.open.get_mut(&slot) else { return Ok(()) };
-        open.workers[place] = Some(index);
-        let entry = open.nest.slot(place).entry;
+        open.places[place].worker = Some(index);
+        let appointed = open.places[place].appointed.take();
+        let entry = open.slot(place).entry;
         entry.set_limits(granted);
         entry.pid.store(pid.cast_unsigned(), Ordering::SeqCst);
-        let deadline = entry.deadline.load(Ordering::SeqCst);
-        if !entry.change(State::Pending, State::Busy) {
+        if entry.change(State::Pending, State::Busy) {
+            futex::wake_all(&entry.pid);
+        } else {
             // Given up meanwhile.
             self.send(pid, libc::SIGKILL, Cause::Itself);
-        } else {
-            futex::wake_all(&entry.pid);
         }
         if deadline != 0 {
             self.appoint(index, deadline, Cause::Deadline);
         }
+        if let Some((at, cause)) = appointed {
+            self.appoint(index, at, cause);
+        }
         Ok(())
     }
 
+    /// Forks a worker for the job of a place; returns its slot and process id.
+    fn fork_nested(
+        &mut self,
+        first: u32,
+        room: Rc<RoomFile>,
+        place: usize,
+        granted: Limits,
+    ) -> io::Result<(u32, i32)> {
+        let outer = room.charter.settings.limits;
+        let granted = Limits { result: Some(room.shape().longest_of(outer.result)), ..granted };
+        let ends = self.ends_for(first, &room)?;
+        let index = self.take_slot(granted.least(outer))?;
+        let nested = Some(StartNested { room, place: place as u32, granted });
+        let forked = self.start(index, Start { ends, nested, ..Start::default() });
+        forked.map(|pid| (index, pid)).inspect_err(|_| self.segment.header().free.give(index))
+    }
+
+    /// Where the jobs of a line print whose first one's output is captured: there too, or nowhere if it has closed its own.
+    fn ends_for(&self, first: u32, room: &RoomFile) -> io::Result<Ends> {
+        let settings = &room.charter.settings;
+        let captured = self.captures.get(&first);
+        let mut ends = Ends::new();
+        for (stream, stdio) in [(Stream::Output, settings.stdout), (Stream::Error, settings.stderr)] {
+            if stdio == Stdio::Capture {
+                let end = captured.and_then(|captured| captured.another_end(stream)).transpose()?;
+                ends.push((stream, end.map_or_else(nowhere, Ok)?));
+            }
+        }
+        Ok(ends)
+    }
+
     /// A slot of the session for a worker that no host waits for.
-    fn take_slot(&self, limits: Limits) -> std::io::Result<u32> {
-        let none = |error: i32| std::io::Error::from_raw_os_error(error);
+    fn take_slot(&self, limits: Limits) -> io::Result<u32> {
+        let none = |error: i32| io::Error::from_raw_os_error(error);
         let header = self.segment.header();
         let index = header.free.take_first(|_| true).ok_or_else(|| none(libc::EAGAIN))?;
         if self.segment.reserve(index, Mailbox::READY).is_err() {
@@ -323,68 +441,76 @@ impl Zygote {
         }
     }
 
-    /// Does to the worker of a place what its starter wants.
+    /// Does to the job of a place what its starter wants.
     fn fulfil(&mut self, slot: u32, place: usize, wish: Wish) {
-        let worker = self.nests.open.get(&slot).and_then(|open| open.workers[place]);
-        let Some(worker) = worker else { return };
-        if let Some(pid) = self.crew.at(worker).filter(|_| llib::sys::signal::exists(wish.signal)) {
+        let closed = Cause::from_code(wish.cause) == Cause::Closed;
+        let cause = if closed { Cause::Closed } else { Cause::Killed };
+        let Some(open) = self.nests.open.get_mut(&slot) else { return };
+        let Some(worker) = open.places[place].worker else {
+            // It waits to be started, or is over.
+            if ends(wish.signal) {
+                record(open.slot(place), Cause::Killed, wish.signal);
+                self.nests.settle_place(slot, place);
+            } else if wish.kill_at != 0 {
+                open.places[place].appointed = Some((wish.kill_at, cause));
+            }
+            return;
+        };
+        if let Some(pid) = self.crew.at(worker).filter(|_| signal::exists(wish.signal)) {
             self.signal(pid, wish.signal);
         }
         if wish.kill_at != 0 {
-            let closed = Cause::from_code(wish.cause) == Cause::Closed;
-            self.appoint(worker, wish.kill_at, if closed { Cause::Closed } else { Cause::Killed });
+            self.appoint(worker, wish.kill_at, cause);
         }
     }
 
-    /// The mailbox by which the job of a slot came, where the zygote has it mapped.
+    /// Whether the worker of a slot has replied.
     pub(super) fn replied(&self, index: u32) -> bool {
         let nested = self.nests.nested.get(&index);
-        let place = nested.and_then(|nested| Some((self.nests.open.get(&nested.starter)?, nested.place)));
+        let place = nested.and_then(|nested| Some((self.nests.opened(nested.starter)?, nested.place)));
         let mailbox =
-            place.map_or(self.segment.slot(index).mailbox, |(open, place)| open.nest.slot(place).mailbox);
+            place.map_or(self.segment.slot(index).mailbox, |(open, place)| open.slot(place).mailbox);
         mailbox.reply() != 0
     }
 
-    /// Tells the starter of a worker's job of its death, if it was started by a sandboxed one, and forgets its own nest.
-    pub(super) fn tell_nests(&mut self, death: &Death) {
-        let index = death.worker.slot;
-        if let Some(open) = self.nests.open.remove(&index) {
-            // Its own jobs are gone already, and so are all that could take what was on its way to them or from them.
-            (0..open.workers.len())
-                .for_each(|place| discard_inline_of(&self.tree, open.nest.slot(place).mailbox));
-            self.nests.accounts.remove(&index);
-        }
-        let Some(nested) = self.nests.nested.remove(&index) else { return };
-        if let Some(account) = self.nests.accounts.get_mut(&nested.first) {
-            account.settle(nested.granted, death.usage.cpu());
-        }
-        let Some(open) = self.nests.open.get_mut(&nested.starter) else { return };
-        open.workers[nested.place] = None;
-        let entry = open.nest.slot(nested.place).entry;
-        entry.set_cause(death.cause());
-        entry.status.store(death.status, Ordering::SeqCst);
-        entry.ended.store(clock::now(), Ordering::SeqCst);
-        entry.user.store(death.usage.user, Ordering::SeqCst);
-        entry.system.store(death.usage.system, Ordering::SeqCst);
-        entry.max_rss.store(death.usage.max_rss, Ordering::SeqCst);
-        self.settle_place(nested.starter, nested.place);
-        for (slot, place) in self.nests.waiting(nested.first) {
-            self.start_nested(slot, place);
+    /// A worker is dead: its nest is nobody's any more. Before its own death is told, and before anybody else's.
+    pub(super) fn close_nest(&mut self, slot: u32) {
+        let Some(open) = self.nests.open.remove(&slot) else { return };
+        // Its jobs are gone or going, and so are all that could take what was on its way to them or from them.
+        let objects = &open.room.charter.objects;
+        (0..open.places.len()).for_each(|place| discard_known(&self.tree, open.slot(place).mailbox, objects));
+        if open.line == open.number {
+            self.nests.accounts.remove(&open.line);
         }
     }
 
-    /// After the record of an end was written: the place is dead, or free if nobody wants to know.
-    fn settle_place(&self, slot: u32, place: usize) {
-        let Some(open) = self.nests.open.get(&slot) else { return };
-        let view = open.nest.slot(place);
-        let told =
-            view.entry.change(State::Busy, State::Dead) || view.entry.change(State::Pending, State::Dead);
-        let before = view.entry.detached.swap(detached::BY_DEATH, Ordering::SeqCst);
-        if !told || before == detached::BY_HOST {
-            return self.free_place(slot, place);
+    /// Tells the starter of a worker's job of its death, if it was started by a sandboxed one.
+    pub(super) fn tell_nests(&mut self, death: &Death) {
+        let Some(nested) = self.nests.nested.remove(&death.worker.slot) else { return };
+        if let Some(account) = self.nests.accounts.get_mut(&nested.line) {
+            account.settle(nested.granted, death.usage.cpu());
+            self.nests.stirred.push(nested.line);
         }
-        view.mailbox.ring();
+        let Some(open) = self.nests.opened_mut(nested.starter) else { return };
+        let view = open.slot(nested.place);
+        record(view, death.cause(), death.status);
+        view.entry.user.store(death.usage.user, Ordering::SeqCst);
+        view.entry.system.store(death.usage.system, Ordering::SeqCst);
+        view.entry.max_rss.store(death.usage.max_rss, Ordering::SeqCst);
+        self.nests.settle_place(nested.starter.0, nested.place);
     }
+
+    /// After deaths: starts jobs that waited for what is there again.
+    pub(super) fn start_waiting(&mut self) {
+        for (slot, place) in self.nests.waiting() {
+            self.start_nested(slot, place);
+        }
+    }
+}
+
+/// An end of what swallows everything.
+fn nowhere() -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open("/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 #[cfg(test)]
@@ -404,7 +530,7 @@ mod tests {
 
     #[test]
     fn jobs_that_ask_for_nothing_get_equal_shares() {
-        let mut account = Account::new(LIMITS, 4);
+        let mut account = Account::new(0, LIMITS, 4);
         for _ in 0..4 {
             let granted = account.set_aside(Limits::default()).unwrap();
             assert_eq!(granted.memory, Some(100));
@@ -415,23 +541,27 @@ mod tests {
 
     #[test]
     fn no_more_is_given_than_is_there_and_what_was_not_used_comes_back() {
-        let mut account = Account::new(LIMITS, 4);
+        let mut account = Account::new(0, LIMITS, 4);
         let all = account.set_aside(memory(400)).unwrap();
         assert_eq!(account.set_aside(Limits::default()), Err(Scarce::Memory));
         assert_eq!(account.set_aside(memory(1)), Err(Scarce::Memory));
         account.settle(all, 5_000);
         assert_eq!((account.memory, account.jobs, account.cpu), (Some(400), 4, Some(95_000 - FEE)));
-        assert_eq!(account.set_aside(cpu(95_000)), Err(Scarce::Cpu));
+        for nonsense in [cpu(95_000), cpu(u64::MAX), cpu(0), memory(u64::MAX), memory(0)] {
+            assert!(account.set_aside(nonsense).is_err());
+        }
         assert_eq!((account.memory, account.jobs), (Some(400), 4), "what is refused takes nothing");
         let most = account.set_aside(cpu(95_000 - 2 * FEE)).unwrap();
         assert_eq!(account.cpu, Some(0));
         account.settle(most, u64::MAX);
-        assert_eq!((account.cpu, account.set_aside(Limits::default())), (Some(0), Err(Scarce::Cpu)));
+        for asked in [Limits::default(), cpu(0), cpu(1)] {
+            assert_eq!((account.cpu, account.set_aside(asked)), (Some(0), Err(Scarce::Cpu)));
+        }
     }
 
     #[test]
     fn each_job_costs_something_even_if_it_uses_nothing() {
-        let mut account = Account::new(LIMITS, 1);
+        let mut account = Account::new(0, LIMITS, 1);
         let count = std::iter::from_fn(|| {
             account.set_aside(Limits::default()).ok().map(|granted| account.settle(granted, 0))
         });

@@ -42,12 +42,17 @@ impl Zygote {
         while std::mem::replace(&mut known, deaths.len()) < deaths.len() {
             self.kill_strays(&mut deaths);
         }
+        // All of them before any is told of: nothing is started for a starter that is dead.
+        for death in &deaths {
+            self.close_nest(death.worker.slot);
+        }
         for death in deaths {
             let pooled = self.segment.slot(death.worker.slot).entry.pool.load(Ordering::SeqCst);
             self.clear_pool_seat(pooled);
             self.publish(&death);
             self.announce_pool_death(pooled);
         }
+        self.start_waiting();
     }
 
     fn note_death(&mut self, deaths: &mut Vec<Death>, pid: i32, status: i32, usage: Usage) {

@@ -8,6 +8,7 @@ use llib::observe::trace;
 use llib::shm::{Mailbox, RoomFile, State};
 use llib::sys::{clock, futex};
 use llib::wire::cause::Cause;
+use llib::wire::limits::Limits;
 use llib::wire::sandbox::SandboxPolicy;
 use llib::wire::settings::Capture;
 use nix::sys::signal::SigSet;
@@ -16,8 +17,7 @@ use rustix::process::{Pid, setpgid};
 use super::capture::{Captured, Ends};
 use super::spares::FEWEST;
 use super::{Zygote, timeline};
-use crate::child::{self, Seat};
-use crate::job::Errand;
+use crate::child::{self, Nested, Seat};
 use crate::sandbox;
 use crate::sys::{self, Forked};
 
@@ -34,7 +34,14 @@ pub(super) struct Start {
     /// Ends of pipes where it prints to.
     pub(super) ends: Ends,
     /// For a job that a sandboxed job starts: where that left it, and what it may have.
-    pub(super) nested: Option<(Rc<RoomFile>, Errand)>,
+    pub(super) nested: Option<StartNested>,
+}
+
+/// See [`Start::nested`].
+pub(super) struct StartNested {
+    pub(super) room: Rc<RoomFile>,
+    pub(super) place: u32,
+    pub(super) granted: Limits,
 }
 
 impl Zygote {
@@ -190,7 +197,11 @@ impl Zygote {
                 zygote,
                 doorbell: &self.doorbell,
                 walled,
-                nested: nested.as_ref().map(|(room, errand)| (&**room, errand.clone())),
+                nested: nested.as_ref().map(|nested| Nested {
+                    room: &nested.room,
+                    place: nested.place,
+                    granted: nested.granted,
+                }),
                 ends,
                 signals: &signals,
                 rehearsal: &self.rehearsal,

@@ -9,6 +9,8 @@
 mod crew;
 mod ending;
 mod line;
+mod placing;
+mod result;
 mod wait;
 mod watch;
 
@@ -16,22 +18,19 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::job::{Death, Job, Settled};
 use super::session::Session;
-use crate::shared::{Object, ids_in_bytes, ids_in_region, ids_in_slot, release, retain};
-use crate::shm::{
-    LARGE_SLOTS, Payload, PoolMemory, PoolSlot, Region, RegionError, SMALL_SLOTS, Word, carries, is_large,
-    slot_capacity, stage,
-};
+use crate::shared::{Object, retain};
+use crate::shm::{LARGE_SLOTS, Payload, PoolMemory, RegionError, SMALL_SLOTS, Word, slot_capacity, stage};
 use crate::sys::clock;
 use crate::sys::process::Usage;
 use crate::wire::cause::Cause;
 
 pub use crew::Plan;
 pub use ending::Order;
-use line::outcome;
+use result::Keep;
+pub use result::PooledBytes;
 pub use wait::PoolWait;
 
 /// How a job of a pool ended.
@@ -52,24 +51,6 @@ pub enum Ended {
     Stopped(Rc<Job>, Settled),
     /// Nobody supervises the pool any more.
     Lost,
-}
-
-/// A result's bytes and what keeps them where they are.
-pub struct PooledBytes {
-    /// First byte. The memory can change while it is read.
-    pub start: *const u8,
-    /// How many there are.
-    pub len: usize,
-    /// Whether they say to end with handles.
-    pub carries: bool,
-    _keep: Keep,
-}
-
-#[derive(Clone)]
-enum Keep {
-    Slot(#[allow(dead_code)] Rc<PoolMemory>),
-    Copy(Rc<Vec<u8>>),
-    Apart(Rc<Region>),
 }
 
 /// Number of a job's record.
@@ -150,9 +131,6 @@ pub struct Standing {
     /// Jobs that wait.
     pub queued: usize,
 }
-
-/// Code of a result with values.
-const VALUES: u32 = 1;
 
 impl Pool {
     /// Whether jobs are taken.
@@ -242,70 +220,6 @@ impl Pool {
         }
     }
 
-    /// A free slot of this size, or of the other if that does.
-    fn free_slot(&mut self, large: bool) -> Result<Option<u32>, RegionError> {
-        let index = match self.free[usize::from(large)].pop() {
-            Some(index) => index,
-            // Long payloads can lie apart.
-            None if large => match self.free[0].pop() {
-                Some(index) => index,
-                None => return Ok(None),
-            },
-            None => match self.free[1].pop() {
-                Some(index) => index,
-                None => return Ok(None),
-            },
-        };
-        if !std::mem::replace(&mut self.reserved[index as usize], true)
-            && let Err(error) = self.memory.reserve_slot(index)
-        {
-            self.reserved[index as usize] = false;
-            self.give_slot(index);
-            return Err(error);
-        }
-        Ok(Some(index))
-    }
-
-    fn give_slot(&mut self, index: u32) {
-        self.by_slot[index as usize] = None;
-        self.free[usize::from(is_large(index))].push(index);
-    }
-
-    fn slot(&self, index: u32) -> PoolSlot<'_> {
-        self.memory.slot(index).unwrap_or_else(|| unreachable!("slot {index} is one of the pool's"))
-    }
-
-    fn write(&mut self, ticket: Ticket, index: u32, payload: &dyn Payload) -> Result<(), RegionError> {
-        let record = &self.records[ticket];
-        let slot = self.slot(index);
-        let carried = if record.ids.is_empty() { carries::NONE } else { carries::JOB };
-        let len = payload.len();
-        if len <= slot.capacity() {
-            slot.fill(len, |bytes| payload.write_to(bytes));
-        } else {
-            // From here on the worker reads and removes it.
-            Region::write_new(&self.memory.job_name(record.number), &payload.parts())?;
-        }
-        slot.prepare(len, carried);
-        Ok(())
-    }
-
-    fn enqueue(&mut self, ticket: Ticket, index: u32) {
-        self.by_slot[index as usize] = Some(ticket);
-        self.note_order(index);
-        if self.records[ticket].watch.is_some() {
-            self.slot(index).notify().store(1, Ordering::SeqCst);
-        }
-        let record = &mut self.records[ticket];
-        record.stage = Stage::Slot(index);
-        // There are more entries than slots, and what was given up is passed over by the first who looks.
-        while !self.memory.push(index, record.number) {
-            self.memory.wake_workers();
-            std::thread::yield_now();
-        }
-        self.memory.wake_for_work();
-    }
-
     /// Takes in what has happened: deaths, results that stand in the way of jobs that wait.
     pub fn attend(&mut self) {
         self.attend_deaths();
@@ -322,124 +236,9 @@ impl Pool {
         }
     }
 
-    /// Puts jobs that wait here into slots, as far as there are some.
-    fn place_backlog(&mut self) {
-        self.harvest();
-        while let Some(&ticket) = self.backlog.front() {
-            let Stage::Backlog(bytes) = &mut self.records[ticket].stage else {
-                // Given up.
-                self.backlog.pop_front();
-                continue;
-            };
-            let bytes = std::mem::take(bytes);
-            let large = bytes.len() > slot_capacity(false) || self.long_results > 0;
-            let placed = match self.free_slot(large) {
-                Ok(Some(index)) => self
-                    .write(ticket, index, &&bytes[..])
-                    .map(|()| index)
-                    .inspect_err(|_| {
-                        self.give_slot(index);
-                    })
-                    .ok(),
-                // Without room in shared memory it waits until there is some.
-                Ok(None) | Err(_) => None,
-            };
-            let Some(index) = placed else {
-                self.records[ticket].stage = Stage::Backlog(bytes);
-                return;
-            };
-            self.backlog.pop_front();
-            self.enqueue(ticket, index);
-        }
-    }
-
-    /// Copies results out of slots, some at a time.
-    fn harvest(&mut self) {
-        const SOME: usize = 32;
-        for _ in 0..self.order.len().min(SOME) {
-            let Some(index) = self.order.pop_front() else { break };
-            let Some(ticket) = self.by_slot[index as usize] else { continue };
-            if !matches!(self.records[ticket].stage, Stage::Slot(at) if at == index) {
-                continue;
-            }
-            if self.is_done(ticket, index) {
-                self.take_out(ticket, index);
-            } else {
-                self.order.push_back(index);
-            }
-        }
-    }
-
-    /// Notes a slot as the one that will be done last. Slots whose results are taken by `await` stay in the order until
-    /// there are too many of them: only the last entry of a slot in use says anything.
-    fn note_order(&mut self, index: u32) {
-        self.order.push_back(index);
-        if self.order.len() > 2 * slots() {
-            let mut wanted: Vec<bool> = self.by_slot.iter().map(Option::is_some).collect();
-            let last = |index: &u32| std::mem::take(&mut wanted[*index as usize]);
-            let newest_first: Vec<u32> = self.order.drain(..).rev().filter(last).collect();
-            self.order.extend(newest_first.into_iter().rev());
-        }
-    }
-
     fn is_done(&self, ticket: Ticket, index: u32) -> bool {
         let Word { number, stage, .. } = self.slot(index).word();
         number == self.records[ticket].number && stage == stage::DONE
-    }
-
-    /// Moves a result out of its slot, which is free then.
-    fn take_out(&mut self, ticket: Ticket, index: u32) {
-        self.note_result(ticket, index);
-        let slot = self.slot(index);
-        let carried = slot.carries().load(Ordering::Relaxed) == carries::REPLY;
-        let (code, length) = (slot.code(), slot.length());
-        let keep = if length <= slot.capacity() {
-            Some(Keep::Copy(Rc::new(slot.copy(length))))
-        } else {
-            self.open_reply(ticket)
-        };
-        self.records[ticket].stage = Stage::Over(Ended::Reply(code), keep.map(|keep| (keep, carried)));
-        self.free_used(index);
-        if self.records[ticket].detached {
-            self.forget(ticket);
-        }
-    }
-
-    /// The segment of a long result. It stays for whoever holds it and has no name any more.
-    fn open_reply(&self, ticket: Ticket) -> Option<Keep> {
-        let name = self.memory.reply_name(self.records[ticket].number);
-        let mut region = Region::open(&name).ok()?;
-        region.set_owner(true);
-        Some(Keep::Apart(Rc::new(region)))
-    }
-
-    fn note_result(&mut self, ticket: Ticket, index: u32) {
-        let slot = self.slot(index);
-        let Word { seat, .. } = slot.word();
-        let (ended, code, took, length) = (slot.ended(), slot.code(), slot.took(), slot.length());
-        let long = length > slot_capacity(false);
-        let pid = self.crew.pid(seat);
-        let record = &mut self.records[ticket];
-        if record.ended == 0 {
-            (record.ended, record.took, record.pid) = (ended.max(1), took, pid);
-            if code == VALUES {
-                self.counts.done += 1
-            } else {
-                self.counts.failed += 1
-            }
-            let at = ended.clamp(record.submitted, clock::now().max(record.submitted));
-            self.end_line(ticket, if code == VALUES { "values" } else { "failure" }, at);
-            // The next ones get large slots, for some time.
-            self.conclude_watch(ticket);
-            self.long_results = if long { 64 } else { self.long_results.saturating_sub(1) };
-        }
-    }
-
-    /// Frees a slot whose job is over.
-    fn free_used(&mut self, index: u32) {
-        let slot = self.slot(index);
-        slot.set(Word { stage: stage::FREE, ..slot.word() });
-        self.give_slot(index);
     }
 
     /// How a job ended, if it has.
@@ -458,33 +257,6 @@ impl Pool {
         }
     }
 
-    /// The bytes of a job that ended with a result; none where they cannot be had.
-    pub fn bytes(&mut self, ticket: Ticket) -> Option<PooledBytes> {
-        if let Stage::Slot(index) = self.records[ticket].stage {
-            let slot = self.slot(index);
-            let len = slot.length();
-            if len <= slot.capacity() {
-                let carries = slot.carries().load(Ordering::Relaxed) == carries::REPLY;
-                let start = slot.payload().cast_const();
-                return Some(PooledBytes { start, len, carries, _keep: Keep::Slot(Rc::clone(&self.memory)) });
-            }
-            self.take_out_kept(ticket, index);
-        }
-        let Stage::Over(_, Some((keep, carries))) = &self.records[ticket].stage else { return None };
-        let (start, len) = match keep {
-            Keep::Copy(bytes) => (bytes.as_ptr(), bytes.len()),
-            Keep::Apart(region) => (region.as_ptr().cast_const(), region.len()),
-            Keep::Slot(_) => return None,
-        };
-        Some(PooledBytes { start, len, carries: *carries, _keep: keep.clone() })
-    }
-
-    fn take_out_kept(&mut self, ticket: Ticket, index: u32) {
-        let detached = std::mem::replace(&mut self.records[ticket].detached, false);
-        self.take_out(ticket, index);
-        self.records[ticket].detached = detached;
-    }
-
     /// Nobody wants to know of a job any more. One that is not over runs on.
     pub fn detach(&mut self, ticket: Ticket) {
         if self.ended(ticket).is_some() {
@@ -492,81 +264,6 @@ impl Pool {
         }
         let record = &mut self.records[ticket];
         (record.detached, record.watch) = (true, None);
-    }
-
-    /// Drops the record of a job that is over, or never began.
-    pub fn forget(&mut self, ticket: Ticket) {
-        self.end_line(ticket, "not awaited", clock::now());
-        self.records[ticket].watch = None;
-        let stage = std::mem::replace(&mut self.records[ticket].stage, Stage::Vacant);
-        match stage {
-            Stage::Slot(index) => {
-                let slot = self.slot(index);
-                let length = slot.length();
-                let apart = length > slot.capacity();
-                if slot.carries().load(Ordering::Relaxed) == carries::REPLY && !apart {
-                    self.release(ids_in_slot(slot, length));
-                }
-                if apart {
-                    drop(self.open_reply(ticket));
-                }
-                self.free_used(index);
-            }
-            Stage::Over(_, Some((keep, true))) => {
-                self.release(match &keep {
-                    Keep::Copy(bytes) => ids_in_bytes(bytes),
-                    Keep::Apart(region) => ids_in_region(region),
-                    Keep::Slot(_) => Vec::new(),
-                });
-            }
-            Stage::Vacant => return self.vacant.push(ticket),
-            Stage::Over(..) | Stage::Backlog(_) => {}
-        }
-        self.vacant.push(ticket);
-    }
-
-    fn release(&self, ids: Vec<u64>) {
-        if let Some(tree) = crate::shm::Tree::joined().filter(|_| !ids.is_empty()) {
-            release(tree.name(), ids);
-        }
-    }
-
-    /// Ends a job for a reason that is not its own result. Its slot, if it has one, is free then.
-    fn settle(&mut self, ticket: Ticket, ended: Ended, pid: i32) {
-        self.counts.failed += 1;
-        let record = &mut self.records[ticket];
-        (record.ended, record.pid) = (clock::now(), pid);
-        let at = record.ended;
-        self.end_line(ticket, outcome(&ended), at);
-        self.conclude_watch(ticket);
-        let record = &mut self.records[ticket];
-        let before = std::mem::replace(&mut record.stage, Stage::Over(ended, None));
-        let ids = std::mem::take(&mut record.ids);
-        match before {
-            Stage::Slot(index) => {
-                let slot = self.slot(index);
-                let length = slot.length();
-                let apart = length > slot.capacity();
-                match slot.carries().load(Ordering::SeqCst) {
-                    carries::JOB => self.release(ids),
-                    carries::REPLY if !apart => self.release(ids_in_slot(slot, length)),
-                    _ => {}
-                }
-                // Segments apart that nobody has taken.
-                let number = self.records[ticket].number;
-                for name in [self.memory.job_name(number), self.memory.reply_name(number)] {
-                    if apart {
-                        crate::shm::unlink_named(&name);
-                    }
-                }
-                self.free_used(index);
-            }
-            Stage::Backlog(_) => self.release(ids),
-            Stage::Over(..) | Stage::Vacant => {}
-        }
-        if self.records[ticket].detached {
-            self.forget(ticket);
-        }
     }
 
     /// A job's number.

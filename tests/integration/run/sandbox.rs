@@ -68,3 +68,30 @@ fn a_sandbox_that_the_kernel_cannot_enforce_is_refused_unless_that_is_wanted() {
     assert!(reason(&outcome).starts_with("lost: this kernel ("), "{outcome:?}");
     assert_eq!(weak("--best-effort").output(), "ran\n");
 }
+
+#[test]
+fn a_script_in_a_sandbox_starts_jobs_there_as_many_as_were_granted() {
+    let text = "local thread = require 'llib'.thread
+        local tasks = {}
+        for i = 1, 9 do
+            local ok, task = pcall(thread.async, 'return io, ' .. i)
+            if not ok then break end
+            tasks[i] = task
+        end
+        local sum = 0
+        for i = 1, #tasks do
+            local io, value = tasks[i]:await(20000)
+            sum = sum + (io and 1000 or 0) + value
+        end
+        print(#tasks, sum)";
+    assert_eq!(run("--sandbox", text).output(), "4\t10\n");
+    assert_eq!(run("--jobs 2", text).output(), "2\t3\n");
+    assert_eq!(run("--jobs 0", text).output(), "0\t0\n");
+}
+
+#[test]
+fn a_result_has_a_limit() {
+    let outcome = run("--json --result-limit 1K", "return ('x'):rep(2000)");
+    assert_eq!(outcome.code, Some(119), "{outcome:?}");
+    assert_eq!(run("--json --result-limit 1K", "return ('x'):rep(900)").code, Some(0));
+}

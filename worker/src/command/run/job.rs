@@ -88,6 +88,7 @@ fn table(lua: &Lua, script: &Script, options: &Options) -> Result<Table> {
         ("memory", options.memory),
         ("files", options.files),
         ("fsize", options.fsize),
+        ("result_limit", options.result_limit),
         ("nice", options.nice),
     ] {
         table.set(key, value)?;
@@ -114,6 +115,7 @@ fn sandbox(lua: &Lua, granted: &Sandbox) -> Result<Table> {
             table.set(key, lua.create_sequence_from(names.collect::<Result<Vec<LuaString>>>()?)?)?;
         }
     }
+    table.set("jobs", granted.jobs)?;
     for (key, given) in [("net", granted.net), ("exec", granted.exec), ("best_effort", granted.best_effort)] {
         table.set(key, given)?;
     }

@@ -6,6 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 
+use llib::wire::sandbox::MOST_JOBS;
+
 use super::{exits, units};
 
 /// Everything that was asked for.
@@ -22,6 +24,7 @@ pub(crate) struct Options {
     pub(crate) memory: Option<i64>,
     pub(crate) files: Option<i64>,
     pub(crate) fsize: Option<i64>,
+    pub(crate) result_limit: Option<i64>,
     pub(crate) nice: Option<i64>,
     pub(crate) sandbox: Option<Sandbox>,
     pub(crate) json: bool,
@@ -37,6 +40,7 @@ pub(crate) struct Sandbox {
     pub(crate) libs: Vec<OsString>,
     pub(crate) net: bool,
     pub(crate) exec: bool,
+    pub(crate) jobs: Option<i64>,
     pub(crate) best_effort: bool,
 }
 
@@ -84,6 +88,8 @@ pub(crate) fn command() -> Command {
                 .value_parser(ValueParser::new(units::memory)),
             count("files", "Descriptors that it may have open at once", 1 << 20),
             size("fsize", "Largest file that it may write").value_parser(ValueParser::new(units::file_size)),
+            size("result-limit", "Largest result that it may return")
+                .value_parser(ValueParser::new(units::memory)),
             count("nice", "Scheduling priority, 0 to 19 (lowest)", 19),
             wall("sandbox", "Nothing but computing: no files, network, programs, environment"),
             path("read", "Let it read a file or a folder, with all below"),
@@ -92,6 +98,12 @@ pub(crate) fn command() -> Command {
             granted("env", "Let it see these environment variables"),
             granted("libs", "Let it require these modules"),
             wall("exec", "Let it run programs"),
+            count(
+                "jobs",
+                "Jobs that it may start and have at once, in the same sandbox (4)",
+                i64::from(MOST_JOBS),
+            )
+            .help_heading(SANDBOX),
             wall("best-effort", "Go on with what this kernel can enforce, if that is not all"),
             switch("json", "Print a JSON object that tells everything, when it has ended")
                 .help_heading(OUTPUT),
@@ -152,6 +164,7 @@ fn read(mut given: ArgMatches) -> Options {
         libs: take_all(&mut given, "libs"),
         net: given.get_flag("net"),
         exec: given.get_flag("exec"),
+        jobs: given.remove_one("jobs"),
         best_effort: given.get_flag("best-effort"),
     };
     let sandboxed = given.get_flag("sandbox") || granted != Sandbox::default();
@@ -164,6 +177,7 @@ fn read(mut given: ArgMatches) -> Options {
         memory: given.remove_one("memory"),
         files: given.remove_one("files"),
         fsize: given.remove_one("fsize"),
+        result_limit: given.remove_one("result-limit"),
         nice: given.remove_one("nice"),
         sandbox: sandboxed.then_some(granted),
         json: given.get_flag("json"),

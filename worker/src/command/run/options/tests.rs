@@ -36,12 +36,13 @@ fn options_become_values() {
         memory: Some(64 << 20),
         files: Some(20),
         fsize: Some(1024),
+        result_limit: Some(2048),
         nice: Some(5),
         json: true,
         capture_limit: 4096,
         ..plain("s.lua")
     };
-    let line = "--name n --timeout 1.5s --cpu=200ms --memory 64M --files 20 --fsize 1K --nice 5 --json --capture-limit 4K s.lua";
+    let line = "--name n --timeout 1.5s --cpu=200ms --memory 64M --files 20 --fsize 1K --result-limit 2K --nice 5 --json --capture-limit 4K s.lua";
     assert_eq!(parsed(line), Ok(expected));
 }
 
@@ -55,11 +56,15 @@ fn a_grant_makes_a_sandbox() {
         libs: vec!["json".into()],
         net: true,
         exec: true,
+        jobs: Some(0),
         best_effort: true,
     };
-    let line = "--read a --read b --write c --env HOME,LANG --libs json --net --exec --best-effort s.lua";
+    let line =
+        "--read a --read b --write c --env HOME,LANG --libs json --net --exec --jobs 0 --best-effort s.lua";
     assert_eq!(parsed(line).unwrap().sandbox, Some(expected));
-    for grant in ["--read a", "--write a", "--net", "--env A", "--libs a", "--exec", "--best-effort"] {
+    for grant in
+        ["--read a", "--write a", "--net", "--env A", "--libs a", "--exec", "--jobs 2", "--best-effort"]
+    {
         assert!(parsed(&format!("{grant} s.lua")).unwrap().sandbox.is_some(), "{grant}");
     }
 }
@@ -72,6 +77,9 @@ fn what_makes_no_sense_is_refused() {
         "--memory 2T s",
         "--files -1 s",
         "--nice 20 s",
+        "--jobs 65 s",
+        "--jobs -1 s",
+        "--result-limit 2T s",
         "--capture-limit 2G --json s",
     ] {
         assert_eq!(parsed(line), Err(ErrorKind::ValueValidation), "{line}");

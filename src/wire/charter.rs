@@ -121,6 +121,8 @@ impl Charter {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::sandbox::SandboxPolicy;
     use super::super::settings::PoolPost;
     use super::*;
@@ -196,5 +198,48 @@ mod tests {
         assert_eq!(Charter::from_bytes(&bytes), Some(charter()));
         assert_eq!(Charter::from_bytes(&bytes[..bytes.len() - 1]), None);
         assert_eq!(Charter::from_bytes(&[255; 40]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_claim_whatever_widens_anything(
+            grants in (any::<bool>(), any::<bool>(), 0u32..9, 0u32..9, -30i32..30),
+            paths in prop::collection::vec("(/usr|/etc|/|usr|/usr/[a-z.]{0,3}/?[.]{0,2})", 0..4),
+            limits in prop::array::uniform5(any::<Option<u64>>()),
+            given in prop::array::uniform5(any::<Option<u64>>()),
+        ) {
+            let of = |limits: [Option<u64>; 5]| {
+                let [memory, cpu, files, fsize, result] = limits;
+                Limits { memory, cpu, files, fsize, result }
+            };
+            let (net, exec, jobs, outer_jobs, nice) = grants;
+            let mut charter = charter();
+            charter.settings.sandbox.as_mut().unwrap().jobs = outer_jobs;
+            let read = paths.iter().map(|path| path.as_bytes().to_vec()).collect();
+            let policy = SandboxPolicy { read, net, exec, jobs, ..SandboxPolicy::default() };
+            let claim = Settings { limits: of(limits), nice, sandbox: Some(policy), ..Settings::default() };
+            let own = charter.settings.clone();
+            let Ok(narrowed) = charter.narrow(claim, of(given)) else { return Ok(()) };
+            let policy = narrowed.sandbox.unwrap();
+            prop_assert!(!policy.net && !policy.exec && policy.write.is_empty());
+            prop_assert!(policy.jobs <= outer_jobs.saturating_sub(1));
+            for path in policy.read {
+                let path = String::from_utf8(path).unwrap();
+                prop_assert!(path.starts_with("/usr") && path.split('/').all(|part| part != ".."), "{}", path);
+            }
+            prop_assert_eq!(narrowed.limits, narrowed.limits.least(own.limits).least(of(given)));
+            prop_assert!((3..=19).contains(&narrowed.nice));
+            prop_assert_eq!((narrowed.path, narrowed.cpath, narrowed.directory), (own.path, own.cpath, own.directory));
+        }
+
+        #[test]
+        fn garbage_is_no_charter_or_one_without_harm(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            if let Some(charter) = Charter::from_bytes(&bytes) {
+                let _ = charter.narrow(Settings::default(), Limits::default());
+            }
+            if let Some((settings, _)) = Settings::from_bytes(&bytes) {
+                let _ = super::Charter { settings: settings.clone(), ..Charter::default() }.narrow(settings, Limits::default());
+            }
+        }
     }
 }

@@ -515,6 +515,8 @@ fn nowhere() -> io::Result<OwnedFd> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const LIMITS: Limits =
@@ -566,5 +568,34 @@ mod tests {
             account.set_aside(Limits::default()).ok().map(|granted| account.settle(granted, 0))
         });
         assert!(count.count() as u64 <= LIMITS.cpu.unwrap() / FEE);
+    }
+
+    proptest! {
+        /// Whatever is asked for and used, in whatever order: what is set aside never exceeds what there is, and nobody's
+        /// share gets lost.
+        #[test]
+        fn an_account_gives_no_more_than_it_has(
+            limits in (1u64..1 << 40, 1u64..1 << 40),
+            steps in prop::collection::vec((any::<bool>(), any::<Option<u64>>(), any::<Option<u64>>(), any::<u64>()), 0..60),
+            jobs in 0u32..70,
+        ) {
+            let limits = Limits { memory: Some(limits.0), cpu: Some(limits.1), ..Limits::default() };
+            let mut account = Account::new(0, limits, jobs);
+            let (mut live, mut used) = (Vec::<Limits>::new(), 0u64);
+            for (starts, memory, cpu, time) in steps {
+                if starts {
+                    live.extend(account.set_aside(Limits { memory, cpu, ..Limits::default() }));
+                } else if let Some(granted) = live.pop() {
+                    let time = time % granted.cpu.unwrap().saturating_add(2);
+                    used = used.saturating_add(time);
+                    account.settle(granted, time);
+                }
+                let sum = |of: fn(&Limits) -> Option<u64>| live.iter().filter_map(of).sum::<u64>();
+                prop_assert_eq!(account.memory.unwrap() + sum(|granted| granted.memory), limits.memory.unwrap());
+                prop_assert!(account.cpu.unwrap() + sum(|granted| granted.cpu) <= limits.cpu.unwrap());
+                prop_assert!(used <= limits.cpu.unwrap().saturating_add(FEE));
+                prop_assert_eq!(account.jobs as usize + live.len(), jobs as usize);
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::OnceLock;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::job::Job;
 use super::launch::Launch;
@@ -29,6 +29,8 @@ pub struct Broker {
     pub policy: SandboxPolicy,
     /// Bytes that its own result may have.
     pub result: Option<u64>,
+    /// Whether it has started any.
+    pub used: AtomicBool,
 }
 
 static CURRENT: OnceLock<Broker> = OnceLock::new();
@@ -97,6 +99,13 @@ impl Broker {
         self.nest.map(|nest| nest.shape().longest_of(self.result))
     }
 
+    /// Whether it has jobs that are not cleaned, or not yet gone.
+    pub fn has_jobs(&self) -> bool {
+        // Before it had one there may be no pages there.
+        let nest = self.nest.filter(|_| self.used.load(Ordering::SeqCst));
+        nest.is_some_and(|nest| (0..nest.places()).any(|index| nest.slot(index).entry.state() != State::Free))
+    }
+
     fn nest(&self) -> &Nest {
         self.nest.unwrap_or_else(|| unreachable!("a job has a slot of the nest"))
     }
@@ -151,6 +160,7 @@ impl Broker {
     ) -> Result<Job, BrokerError> {
         let nest = self.nest.ok_or(BrokerError::None)?;
         nest.reserve().map_err(BrokerError::Memory)?;
+        self.used.store(true, Ordering::SeqCst);
         let started = clock::now();
         let slot = nest.slot(self.take_place(nest, patience)?);
         let written = write(slot, payload, objects, self.longest().unwrap_or(0));

@@ -119,6 +119,12 @@ impl Job {
         self.look().or_else(|| (!self.supervisor.is_ours()).then_some(Settled::Lost))
     }
 
+    /// The same after a look whether its supervisors live, for who does not wait for it here and would not hear of that.
+    pub fn settled_by_now(&self) -> Option<Settled> {
+        self.supervisor.check();
+        self.settled()
+    }
+
     /// The same for the process that started the session, without a system call.
     fn look(&self) -> Option<Settled> {
         let reply = || Some(self.mailbox().reply()).filter(|code| *code != 0).map(Settled::Reply);

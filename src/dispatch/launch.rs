@@ -11,7 +11,7 @@ use super::supervisor::Supervisor;
 use super::traced::Traced;
 use crate::shared::{Object, discard_undelivered, retain};
 use crate::shm::{
-    Bitmap, Go, INLINE, Mailbox, Payload, Region, RegionError, SLOTS, Slot, Spot, State, handles,
+    Bitmap, Go, INLINE, Mailbox, Payload, Region, RegionError, SLOTS, Slot, Spot, State, handles, walls,
 };
 use crate::sys::{clock, futex};
 use crate::wire::control::JobRef;
@@ -186,7 +186,8 @@ impl Session {
         let generation = entry.generation.fetch_add(1, Ordering::SeqCst).wrapping_add(1);
         entry.capture.store(launch.capture.to_word(), Ordering::SeqCst);
         if launch.sandbox != Walls::None {
-            entry.room.store(1, Ordering::SeqCst);
+            // A worker behind walls has its mark.
+            entry.room.fetch_max(walls::THEN, Ordering::SeqCst);
             entry.set_limits(launch.limits);
         }
         entry.detached.store(0, Ordering::SeqCst);

@@ -1,44 +1,61 @@
 //! After a death: what the dead process held, and what was on its way to it or from it.
 
+use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
 use super::object::{clear_bit, end_creation, end_if_unused, name_of, release, with_header};
 use super::parcel;
-use crate::shm::{self, Mailbox, Registrar, Segment, Slot, Spot, handles, names, open_named};
+use crate::shm::{self, Mailbox, Registrar, Segment, Slot, Spot, handles, names, open_named, walls};
 use crate::sync::Owner;
 
 /// Lets others have the locks of a slot's worker, which is dead, and drops its handles.
 ///
 /// The supervisor that does this may be killed meanwhile. Then the next one does all of it again: the slot forgets
 /// the worker last, and until then nobody else gets the worker's place, under which its handles are noted.
-pub fn bury(registrar: &Registrar, tree: &str, slot: Slot<'_>, owner: Owner) {
+pub fn bury(registrar: &Registrar, segment: &Segment, slot: Slot<'_>, owner: Owner) {
     registrar.bury(owner);
-    bury_holdings(tree, slot.mailbox, owner);
+    let tree = segment.tree_name();
+    match given(segment, slot) {
+        Some(objects) => objects.into_iter().for_each(|id| take_off(&tree, owner, id, true)),
+        None => bury_holdings(&tree, slot.mailbox, owner),
+    }
     slot.entry.set_owner(None);
     registrar.vacate(owner);
 }
 
+/// The objects that a sandboxed worker was given, in order: all that it can hold or hand on, whatever its mailbox says.
+/// `None` for one whose mailbox can be believed, since nothing of a sandboxed job has run in it.
+fn given(segment: &Segment, slot: Slot<'_>) -> Option<Vec<u64>> {
+    match slot.entry.room.load(Ordering::SeqCst) {
+        0 => None,
+        walls::AHEAD => Some(Vec::new()),
+        _ => shm::charter_of(&segment.room_name(slot.index)).map(|charter| charter.objects),
+    }
+}
+
+/// Takes a dead worker off an object, which ends if nobody else holds it. `noted`: it was to hold it.
+fn take_off(tree: &str, owner: Owner, id: u64, noted: bool) {
+    with_header(tree, id, |header| {
+        // Of those that it did not note, one that is no object yet is being created by somebody else. Any other that
+        // nobody holds may be one whose end a supervisor had begun, which was killed meanwhile.
+        if clear_bit(header, owner) || noted || header.kind().is_some() {
+            release(tree, end_if_unused(tree, id, header));
+        }
+    });
+}
+
 /// Takes a dead worker off every object that it held. `mailbox` was its own.
 fn bury_holdings(tree: &str, mailbox: Mailbox<'_>, owner: Owner) {
-    let take_off = |id: u64, noted: bool| {
-        with_header(tree, id, |header| {
-            // Of those that it did not note, one that is no object yet is being created by somebody else. Any other that
-            // nobody holds may be one whose end a supervisor had begun, which was killed meanwhile.
-            if clear_bit(header, owner) || noted || header.kind().is_some() {
-                release(tree, end_if_unused(tree, id, header));
-            }
-        });
-    };
     let created = mailbox.creating().load(Ordering::SeqCst);
     if created != 0 {
-        take_off(created, true);
+        take_off(tree, owner, created, true);
         end_creation(tree, created);
         mailbox.creating().store(0, Ordering::SeqCst);
     }
     for held in mailbox.held() {
         let id = held.load(Ordering::SeqCst);
         if id != 0 {
-            take_off(id, true);
+            take_off(tree, owner, id, true);
             held.store(0, Ordering::SeqCst);
         }
     }
@@ -46,7 +63,7 @@ fn bury_holdings(tree: &str, mailbox: Mailbox<'_>, owner: Owner) {
         let prefix = name_of(tree, 0);
         let prefix = &prefix[..prefix.len() - 16];
         let ids = names().filter_map(|name| u64::from_str_radix(name.strip_prefix(prefix)?, 16).ok());
-        ids.for_each(|id| take_off(id, false));
+        ids.for_each(|id| take_off(tree, owner, id, false));
         mailbox.held_more().store(0, Ordering::SeqCst);
     }
 }
@@ -54,20 +71,30 @@ fn bury_holdings(tree: &str, mailbox: Mailbox<'_>, owner: Owner) {
 /// Drops the handles of a message in a slot's mailbox that nobody has taken: the job that never began, or the
 /// reply that nobody awaited.
 pub fn discard_undelivered(segment: &Segment, slot: Slot<'_>) {
-    discard(slot.mailbox, &segment.tree_name(), |carried, len| {
+    if slot.mailbox.handles().load(Ordering::SeqCst) == handles::NONE {
+        return;
+    }
+    let tree = segment.tree_name();
+    if let Some(known) = given(segment, slot) {
+        let room = segment.room_name(slot.index);
+        return discard_known(&tree, slot.mailbox, &known, |at, to| {
+            open_named(&room).is_ok_and(|file| read_whole(&file, at, to))
+        });
+    }
+    discard(slot.mailbox, &tree, |carried, len| {
         let generation = slot.entry.generation.load(Ordering::SeqCst);
         let name = if carried == handles::JOB {
             segment.job_name(slot.index, generation)
-        } else if slot.entry.room.load(Ordering::SeqCst) != 0 {
-            segment.room_name(slot.index)
         } else {
             segment.reply_name(slot.index, generation)
         };
         let file = open_named(&name).ok()?;
-        parcel::split(len, |at, to| {
-            rustix::io::pread(&file, &mut *to, at as u64).is_ok_and(|count| count == to.len())
-        })
+        parcel::split(len, |at, to| read_whole(&file, at, to))
     });
+}
+
+fn read_whole(file: &OwnedFd, at: usize, to: &mut [u8]) -> bool {
+    rustix::io::pread(file, &mut *to, at as u64).is_ok_and(|count| count == to.len())
 }
 
 /// The same for a message that is in its mailbox for sure, of a job in this process's tree.
@@ -77,21 +104,29 @@ pub fn discard_inline(mailbox: Mailbox<'_>) {
     }
 }
 
-/// The same for a zygote, where nobody who could write there is trusted: `known` are the objects that can be among the
-/// handles, in order, and no more than some of these are looked at.
-pub fn discard_known(tree: &str, mailbox: Mailbox<'_>, known: &[u64]) {
+/// The same where nobody who could write there is trusted: `known` are the objects that can be among the handles, in
+/// order, and no more than some of these are looked at. `apart` reads a message that is not in the mailbox.
+pub fn discard_known(
+    tree: &str,
+    mailbox: Mailbox<'_>,
+    known: &[u64],
+    mut apart: impl FnMut(usize, &mut [u8]) -> bool,
+) {
     /// Bytes at the end of a message that are looked at: some thousand handles.
     const END: usize = 8 << 10;
-    if known.is_empty() || mailbox.handles().swap(handles::NONE, Ordering::SeqCst) == handles::NONE {
+    if mailbox.handles().swap(handles::NONE, Ordering::SeqCst) == handles::NONE || known.is_empty() {
         return;
     }
     let len = usize::try_from(mailbox.length()).unwrap_or(usize::MAX);
-    let first = len.saturating_sub(END);
-    if mailbox.spot(len) == Spot::Apart || mailbox.reserve_from(first, len).is_err() {
+    let (first, spot) = (len.saturating_sub(END), mailbox.spot(len));
+    if spot == Spot::Inline && mailbox.reserve_from(first, len).is_err() {
         return;
     }
     let ids = parcel::split(len, |at, to| {
         let inside = at >= first && at.checked_add(to.len()).is_some_and(|end| end <= len);
+        if inside && spot == Spot::Apart {
+            return apart(at, to);
+        }
         if inside {
             // SAFETY: these bytes lie in the mailbox and exist; `to` is private.
             unsafe { mailbox.payload().add(at).copy_to_nonoverlapping(to.as_mut_ptr(), to.len()) };
@@ -129,7 +164,7 @@ pub fn bury_session(segment: &Segment) {
     for index in 0..shm::SLOTS as u32 {
         let slot = segment.slot(index);
         if let Some(owner) = slot.entry.owner() {
-            bury(&registrar, &segment.tree_name(), slot, owner);
+            bury(&registrar, segment, slot, owner);
         }
         if slot.entry.reserved.load(Ordering::SeqCst) != 0 {
             discard_undelivered(segment, slot);

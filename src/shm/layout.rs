@@ -98,6 +98,14 @@ pub mod detached {
     pub const BY_DEATH: u32 = 2;
 }
 
+/// What stands in [`Entry::room`]; 0 is none.
+pub mod walls {
+    /// The worker raises its walls when its job is there.
+    pub const THEN: u32 = 1;
+    /// It has raised them before, and was given nothing.
+    pub const AHEAD: u32 = 2;
+}
+
 /// What host and zygote know of a slot.
 #[repr(C, align(64))]
 pub struct Entry {
@@ -114,8 +122,8 @@ pub struct Entry {
     pub capture: AtomicU32,
     /// Whether the pages that every mailbox in use has were reserved; they stay. Written by whoever took the slot.
     pub reserved: AtomicU32,
-    /// Whether a sandbox has, or may have, a segment there for its reply; it is removed with the slot's job. Written by
-    /// whoever took the slot.
+    /// Whether a sandbox has, or may have, a [`Room`](super::Room), see [`walls`]; it is removed with the slot's job. Written
+    /// by whoever took the slot.
     pub room: AtomicU32,
     /// Who of host and zygote has no more to do with the slot, see [`detached`].
     pub detached: AtomicU32,

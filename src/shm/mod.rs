@@ -29,7 +29,7 @@ mod tree;
 
 pub use bitmap::Bitmap;
 pub use capture::{CaptureSegment, Stream};
-pub use layout::{Entry, Header, SLOTS, Slot, State, detached, job_id};
+pub use layout::{Entry, Header, SLOTS, Slot, State, detached, job_id, walls};
 pub use lock_table::{LOCKS, LockTable, LockTableError, Seeker};
 pub use mailbox::{Go, INLINE, Mailbox, Spot, handles};
 pub(crate) use mapping::{Mapping, PAGE};
@@ -41,7 +41,7 @@ pub use pool::{
     carries, is_large, pool_name, seat, slot_capacity, stage,
 };
 pub use region::{Region, RegionError, copy_out};
-pub use room::{Room, RoomFile};
+pub use room::{Room, RoomFile, charter_of};
 pub use segment::Segment;
 pub(crate) use snapshot::{AnyBits, Seen};
 pub use snapshot::{HeldNumber, PoolSeat, SessionView, SlotView, TreeView, sessions};

@@ -12,7 +12,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{Mode, fstat, ftruncate};
+use rustix::fs::{Mode, fstat};
 use rustix::io::{Errno, pread, pwrite};
 use rustix::shm::OFlags;
 
@@ -63,9 +63,6 @@ impl Room {
     pub fn create(name: &str, charter: &Charter) -> Result<Room, RegionError> {
         let failed = |source: io::Error| RegionError::Map { action: "create", name: name.to_owned(), source };
         let plan = Plan::of(charter);
-        if plan.charter_at() == 0 {
-            return Ok(Room { reply: None, nest: None });
-        }
         let mut bytes = charter.to_bytes();
         bytes.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
         check_length(plan.charter_at().saturating_add(bytes.len())).map_err(|error| failed(error.into()))?;
@@ -73,14 +70,10 @@ impl Room {
         let file =
             rustix::shm::open(name, flags, Mode::RUSR | Mode::WUSR).map_err(|error| failed(error.into()))?;
         let map = |offset: usize, len: usize| Mapping::new(&file, offset, len, true).map_err(failed);
-        if plan.nest.is_some() {
-            match pwrite(&file, &bytes, plan.charter_at() as u64) {
-                Ok(count) if count == bytes.len() => {}
-                Ok(_) | Err(Errno::NOSPC) => return Err(RegionError::Full { bytes: bytes.len() }),
-                Err(error) => return Err(failed(error.into())),
-            }
-        } else {
-            ftruncate(&file, plan.reply as u64).map_err(|error| failed(error.into()))?;
+        match pwrite(&file, &bytes, plan.charter_at() as u64) {
+            Ok(count) if count == bytes.len() => {}
+            Ok(_) | Err(Errno::NOSPC) => return Err(RegionError::Full { bytes: bytes.len() }),
+            Err(error) => return Err(failed(error.into())),
         }
         let reply = (plan.reply > 0).then(|| map(0, plan.reply)).transpose()?;
         let nest = plan.nest.map(|shape| Nest::map(&file, plan.reply, shape)).transpose().map_err(failed)?;
@@ -108,6 +101,29 @@ impl Room {
     }
 }
 
+/// The charter of a worker whose room has this name; none if it has not made one.
+pub fn charter_of(name: &str) -> Option<Charter> {
+    read(name).ok().flatten().map(|(_, charter, _)| charter)
+}
+
+/// A room's file, its charter, and where that begins.
+fn read(name: &str) -> io::Result<Option<(OwnedFd, Charter, u64)>> {
+    let file = match stale::open(name) {
+        Err(Errno::NOENT) => return Ok(None),
+        file => file?,
+    };
+    let end = u64::try_from(fstat(&file)?.st_size).ok().and_then(|size| size.checked_sub(TRAILER as u64));
+    let read = |at: u64, to: &mut [u8]| pread(&file, &mut *to, at).is_ok_and(|count| count == to.len());
+    let charter = end.and_then(|end| {
+        let mut trailer = [0; TRAILER];
+        let len =
+            read(end, &mut trailer).then(|| u64::from_le_bytes(trailer)).filter(|len| *len <= LONGEST)?;
+        let (mut bytes, at) = (vec![0; len as usize], end.checked_sub(len)?);
+        Some((Charter::from_bytes(read(at, &mut bytes).then_some(&bytes)?)?, at))
+    });
+    Ok(charter.map(|(charter, at)| (file, charter, at)))
+}
+
 /// A room as its worker's zygote finds it.
 pub struct RoomFile {
     file: OwnedFd,
@@ -120,26 +136,11 @@ pub struct RoomFile {
 impl RoomFile {
     /// Opens a room; none if it has no nest.
     pub fn open(name: &str) -> io::Result<Option<RoomFile>> {
-        let file = match stale::open(name) {
-            Err(Errno::NOENT) => return Ok(None),
-            file => file?,
-        };
-        let length = fstat(&file)?.st_size;
-        Ok(RoomFile::read(file, u64::try_from(length).unwrap_or(0)))
-    }
-
-    fn read(file: OwnedFd, length: u64) -> Option<RoomFile> {
-        let end = length.checked_sub(TRAILER as u64)?;
-        let read = |at: u64, to: &mut [u8]| pread(&file, &mut *to, at).is_ok_and(|count| count == to.len());
-        let mut trailer = [0; TRAILER];
-        let len =
-            read(end, &mut trailer).then(|| u64::from_le_bytes(trailer)).filter(|len| *len <= LONGEST)?;
-        let mut bytes = vec![0; len as usize];
-        let charter = Charter::from_bytes(read(end.checked_sub(len)?, &mut bytes).then_some(&bytes)?)?;
+        let Some((file, charter, at)) = read(name)? else { return Ok(None) };
         let plan = Plan::of(&charter);
         // The parts are where both sides expect them.
-        let shape = plan.nest.filter(|_| (plan.charter_at() as u64).checked_add(len) == Some(end))?;
-        Some(RoomFile { file, reply: plan.reply, shape, charter })
+        let shape = plan.nest.filter(|_| plan.charter_at() as u64 == at);
+        Ok(shape.map(|shape| RoomFile { file, reply: plan.reply, shape, charter }))
     }
 
     /// Maps the nest.
@@ -186,7 +187,7 @@ mod tests {
         let charter = charter(4, 1 << 20);
         with_room(&charter, |name, room| {
             let found = RoomFile::open(name).unwrap().unwrap();
-            assert_eq!(found.charter, charter);
+            assert_eq!((&found.charter, charter_of(name).as_ref()), (&charter, Some(&charter)));
             let (own, seen) = (room.nest().unwrap(), found.nest().unwrap());
             assert_eq!((own.places(), own.shape()), (4, seen.shape()));
             own.reserve().unwrap();
@@ -206,7 +207,8 @@ mod tests {
             room.fill(70_000, |bytes| bytes.fill(1)).unwrap();
         });
         with_room(&charter(0, 100), |name, room| {
-            assert!(stale::open(name).is_err() && room.fill(1, |_| ()).is_err());
+            assert!(room.nest().is_none() && room.fill(1, |_| ()).is_err());
+            assert_eq!(charter_of(name), Some(charter(0, 100)));
         });
         with_room(&charter(1, 100), |name, room| {
             assert!(room.nest().is_some() && room.fill(1, |_| ()).is_err());

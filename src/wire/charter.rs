@@ -72,6 +72,8 @@ pub struct Charter {
     pub modules: Vec<Module>,
     /// Whether a sandboxed job started it.
     pub nested: bool,
+    /// Whether it may write files, or one may up its line.
+    pub writes: bool,
 }
 
 impl Charter {

@@ -94,6 +94,28 @@ spec("jobs that find no slot move on for a host that only polls", function()
   for i = 1, 2999 do equal(tasks[i]:await(10000), i, "value " .. i) end
 end)
 
+spec("when nobody supervises any more a host that only polls learns of it", function()
+  for _, supervisors in ipairs { "zygote", "both" } do
+    equal(T.script([[
+      local thread = require "llib".thread
+      local pool = thread.pool { size = 1 }
+      local tasks = { pool:submit("require 'llib'.thread.sleep(1e6)"), pool:submit("return 1"), thread.async("require 'llib'.thread.sleep(1e6)") }
+      for i = 1, 3 do tasks[i]:getfd() end
+      local stats = thread.stats()
+      os.execute("kill -KILL " .. stats.zygote .. (... == "both" and " " .. stats.guard or ""))
+      for i = 1, 3 do
+        local rounds = 0
+        while tasks[i]:status() == "running" do
+          rounds = rounds + 1
+          if rounds == 5000 then error("task " .. i .. " runs for ever") end
+          thread.sleep(1)
+        end
+        io.write(select(2, tasks[i]:await(0)).kind, " ")
+      end
+    ]], supervisors), "lost lost lost ", "the ends after a kill of " .. supervisors)
+  end
+end)
+
 spec("clean and collection close it", function()
   local pool = T.scoped(thread.pool { size = 1 })
   local function count() return tonumber((T.shell "ls /proc/$PPID/fd | wc -l")) end

@@ -83,7 +83,7 @@ spec("tasks in a sandbox are tasks as anywhere", function()
     add(err.kind, err.limit)
     slow = thread.async("while true do end", { cpu = 20 })
     _, err = slow:await()
-    add(err.kind, err.limit, tostring(err.usage.user >= 20 and err.usage.maxrss > 0))
+    add(err.kind, err.limit, tostring(err.usage.user + err.usage.system >= 20 and err.usage.maxrss > 0))
     slow = thread.async("while true do end")
     slow:await(1, false)
     add(slow:status())
@@ -189,6 +189,17 @@ spec("granted C libraries go on", function()
   ]], { sandbox = { libs = { "cjson" } } })
   equal(text, "[1,2]", "in a job")
   equal(other, "[1,2]", "in a job's job")
+  local folder = T.path()
+  T.shell("mkdir -p " .. folder)
+  local problem, own = values([[
+    local source = "return require 'cjson'.encode({ 1, 2 })"
+    local inner = { sandbox = { libs = { "cjson" } } }
+    local _, problem = thread.async(function(_, _, source, inner) return require "llib".thread.async(source, inner):await() end,
+      { args = { source, inner }, sandbox = {} }):await()
+    return tostring(select(2, thread.async(source, inner):await())), require "cjson".encode({ 3 })
+  ]], { sandbox = { libs = { "cjson" }, write = { folder } } })
+  T.contains(problem, "the module 'cjson', which 'libs' grants, is a C library: jobs of a sandboxed job that may write files have none", "where files may be written")
+  equal(own, "[3]", "in the job itself")
 end)
 
 spec("variables and modules go on as they were granted", function()
@@ -295,6 +306,44 @@ spec("a job that waits for what another leaves can be killed and closed", functi
     return table.concat(kinds, " ")
   ]], { memory = "64M", sandbox = { jobs = 2 } })
   equal(kinds, "killed closed value", "how they ended")
+end)
+
+spec("a job that has failed stays so, whatever is asked of it", function()
+  local got = values([[
+    local got = {}
+    local task = thread.async("error('first', 0)")
+    while task:status() == "running" do thread.sleep(1) end
+    task:kill()
+    task:close(1)
+    task:kill("WINCH", 1)
+    got[1] = task:status()
+    local other = thread.async("require 'llib'.thread.sleep(100) return 'other'")
+    got[2] = tostring(select(2, task:await()))
+    got[3] = other:await()
+    local died = thread.async("local t = {} while true do t[#t + 1] = ('x'):rep(65536) .. #t end", { cpu = 1 })
+    died:await(10000, true)
+    died:kill()
+    died:close(1)
+    got[4] = select(2, died:await()).kind
+    got[5] = thread.async("require 'llib'.thread.sleep(100) return 'last'"):await()
+    return table.concat(got, " ")
+  ]])
+  equal(got, "failed error: first other cpu last", "what became of them")
+end)
+
+spec("nobody gives its jobs more than it has", function()
+  local memory, cpu, most = values([[
+    return thread.async([=[
+      local thread = require "llib".thread
+      local _, memory = thread.async("return 1", { memory = "9M" }):await()
+      local _, cpu = thread.async("return 1", { cpu = 1001 }):await()
+      local _, most = thread.async("while true do end"):await()
+      return memory.kind, cpu.kind, most.limit
+    ]=], { memory = "8M", cpu = 300 }):await()
+  ]])
+  equal(memory, "denied", "more memory")
+  equal(cpu, "denied", "more CPU time")
+  T.yes(most <= 300, "without a wish: " .. tostring(most))
 end)
 
 spec("jobs of jobs count for the first one", function()
@@ -406,9 +455,9 @@ end)
 
 spec("a job's jobs end with it", function()
   for _, how in ipairs { "return", "error", "kill", "cpu" } do
-    local pids = thread.channel()
+    local pids, go = thread.channel(), thread.channel()
     local task = T.scoped(thread.async([[
-      local _, _, pids, how = ...
+      local _, _, pids, how, go = ...
       local thread = require "llib".thread
       local inner = thread.async([=[
         local pids = select(3, ...)
@@ -420,20 +469,22 @@ spec("a job's jobs end with it", function()
       pids:push("ready")
       while how == "kill" do thread.sleep(1000) end
       while how == "cpu" do end
-      while #pids > 0 do thread.sleep(1) end
+      go:pop()
       if how == "error" then error "wrong" end
-    ]], { sandbox = true, args = { pids, how }, cpu = 2000 }))
+    ]], { sandbox = true, args = { pids, how, go }, cpu = 2000 }))
     local found = {}
     while #found < 3 do found[#found + 1] = pids:pop(10000) or T.fail "nothing came" end
     if how == "kill" then
       task:kill()
       for _, pid in ipairs(found) do T.no(pid ~= "ready" and T.exists(pid), "after the kill the process " .. tostring(pid)) end
     end
-    task:await(20000)
-    task:clean()
+    go:push(true)
+    task:await(20000, true)
+    -- Also while the task is kept.
     for _, pid in ipairs(found) do
       if pid ~= "ready" then T.gone(pid, how) end
     end
+    task:clean()
   end
 end)
 

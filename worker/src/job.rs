@@ -220,11 +220,14 @@ impl Job {
         if self.desk.errand.as_ref().is_some_and(|errand| !errand.charter.has_all(&ids)) {
             return Err("it names an object that the sandbox was not given".to_owned());
         }
-        let (settings, nested) = (self.settings.clone(), self.desk.errand.is_some());
+        let (settings, starter) = (self.settings.clone(), self.desk.errand.as_ref());
+        let writes = settings.sandbox.as_ref().is_some_and(|policy| !policy.write.is_empty())
+            || starter.is_some_and(|errand| errand.charter.writes);
+        let nested = starter.is_some();
         let mut objects = ids.clone();
         objects.sort_unstable();
         objects.dedup();
-        let charter = Charter { settings, objects, paths, modules, nested };
+        let charter = Charter { settings, objects, paths, modules, nested, writes };
         let room = self.desk.open_room(&charter).map_err(|error| error.to_string())?;
         let _ = self.walls.set(room);
         self.attach_objects(ids)

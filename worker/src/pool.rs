@@ -158,7 +158,7 @@ impl Post {
                 0 => {}
                 POLLED => {
                     self.memory.ring();
-                    sys::ring_doorbell(self.doorbell);
+                    self.ring_zygote();
                 }
                 _ => self.memory.ring(),
             }
@@ -184,6 +184,12 @@ impl Post {
             }
             self.memory.set_asleep(me, false);
         }
+    }
+
+    /// Has the zygote look after those who poll for jobs of this pool.
+    fn ring_zygote(&self) {
+        self.memory.rang().store(1, Ordering::SeqCst);
+        sys::ring_doorbell(self.doorbell);
     }
 
     #[cold]
@@ -300,7 +306,7 @@ impl Post {
             self.memory.ring();
         }
         if slot.notify().load(Ordering::SeqCst) != 0 {
-            sys::ring_doorbell(self.doorbell);
+            self.ring_zygote();
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use llib::dispatch::Broker;
 use llib::shared::{Object, retain};
 use llib::shm::{Go, Mailbox, Payload, Region, RegionError, Spot, Tree, handles};
 use llib::sys::{clock, futex};
@@ -80,6 +81,10 @@ pub(crate) fn stall(job: &Job) -> ! {
     // Nobody will, if no handle is left. The host looks at the reply after it has set the mark, and this looks
     // at the mark after the reply, so one of the two sees the other.
     if job.mailbox.detached().load(Ordering::SeqCst) != 0 {
+        sys::exit_now(0);
+    }
+    // The jobs that a sandboxed job started end with it, which is now.
+    if Broker::current().is_some_and(Broker::has_jobs) {
         sys::exit_now(0);
     }
     let go = job.mailbox.go();

@@ -41,6 +41,8 @@ pub(super) struct Crew {
     workers: Vec<Option<Rc<Job>>>,
     pub(super) deaths_seen: u32,
     bad_starts: u32,
+    /// Whether workers are missing that could not be started.
+    short: bool,
     pub(super) stopped: Option<(Rc<Job>, Settled)>,
 }
 
@@ -120,11 +122,14 @@ impl Pool {
 
     /// Takes note of workers that are gone, if any are.
     pub(super) fn attend_deaths(&mut self) {
-        if self.session.is_lost() || !self.session.is_ours() {
+        if !self.session.is_ours() {
+            return self.disown();
+        }
+        if self.session.is_lost() {
             return self.lose();
         }
         let deaths = self.memory.deaths().load(Ordering::SeqCst);
-        if deaths != self.crew.deaths_seen {
+        if deaths != self.crew.deaths_seen || self.crew.short {
             self.crew.deaths_seen = deaths;
             self.look_for_deaths();
         }
@@ -195,8 +200,14 @@ impl Pool {
         };
         let workers = self.crew.workers.iter().enumerate().filter(|(_, worker)| worker.is_some());
         let serving = workers.filter(|(index, _)| !leaving(index)).count();
+        self.crew.short = false;
         for _ in serving..self.plan.size {
-            if self.crew.stopped.is_some() || self.start_worker().is_err() {
+            if self.crew.stopped.is_some() {
+                break;
+            }
+            if self.start_worker().is_err() {
+                // Tried again whenever the host comes by.
+                self.crew.short = true;
                 break;
             }
         }
@@ -215,6 +226,17 @@ impl Pool {
     fn stop(&mut self, job: Rc<Job>, settled: Settled) {
         self.crew.stopped = Some((Rc::clone(&job), settled));
         self.end_with(|| Ended::Stopped(Rc::clone(&job), settled));
+    }
+
+    /// In a process that was forked from the host: the jobs are the host's, and so is all that both see.
+    fn disown(&mut self) {
+        self.open = false;
+        self.backlog.clear();
+        for record in &mut self.records {
+            if matches!(record.stage, Stage::Backlog(_) | Stage::Slot(_)) {
+                (record.stage, record.ids) = (Stage::Over(Ended::Lost, None), Vec::new());
+            }
+        }
     }
 
     fn lose(&mut self) {

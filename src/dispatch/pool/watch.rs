@@ -55,15 +55,19 @@ impl Pool {
     pub fn look_after(&mut self, ticket: Ticket) {
         if self.ended(ticket).is_none()
             && let Some(watch) = &self.records[ticket].watch
+            && drain(watch)
         {
-            drain(watch);
+            // The job is over, or whoever would tell is gone.
+            self.session.check();
         }
         self.attend();
     }
 
     /// A job is over: its descriptor is readable from now on, whatever is read from it.
     pub(super) fn conclude_watch(&self, ticket: Ticket) {
-        if let Some(watch) = &self.records[ticket].watch {
+        if let Some(watch) = &self.records[ticket].watch
+            && self.session.is_ours()
+        {
             let _ = shutdown(watch, Shutdown::Both);
         }
     }
@@ -76,8 +80,14 @@ impl Pool {
     }
 }
 
-/// Takes out what the zygote wrote.
-fn drain(watch: &OwnedFd) {
+/// Takes out what the zygote wrote; whether it has closed its end.
+fn drain(watch: &OwnedFd) -> bool {
     let mut bytes = [0; 64];
-    while recv(watch, &mut bytes, RecvFlags::DONTWAIT).is_ok_and(|(count, _)| count == bytes.len()) {}
+    loop {
+        match recv(watch, &mut bytes, RecvFlags::DONTWAIT) {
+            Ok((0, _)) => return true,
+            Ok((count, _)) if count == bytes.len() => {}
+            _ => return false,
+        }
+    }
 }

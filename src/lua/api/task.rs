@@ -292,7 +292,8 @@ unsafe fn resume_body(lua: *mut lua_State) -> Outcome {
 /// `running`, `paused`, `done`, `failed` or `cleaned`.
 fn word(task: &Task) -> &'static str {
     let Ok(job) = task.job() else { return "cleaned" };
-    match job.settled() {
+    let polled = task.watch.borrow().is_some();
+    match if polled { job.settled_by_now() } else { job.settled() } {
         Some(Settled::Reply(1)) => "done",
         Some(_) => "failed",
         None if task.paused.get() => "paused",

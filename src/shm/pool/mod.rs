@@ -13,6 +13,7 @@
 //! | `awaited` | host; cleared by the worker that rings | number of the job that the sleeping host wants; [`ANY`] is each, 0 none |
 //! | `hungry` | host; cleared by the worker that rings | the host has more jobs than slots: ring when the queue is empty; [`POLLED`]: the zygote too |
 //! | `deaths` | zygote | counts the pool's workers that have died |
+//! | `rang` | worker 0 → 1, before it rings; zygote 1 → 0 | a job is over whose slot says `notify`, or the host is needed |
 //! | `watched` | worker 0 → 1, zygote 1 → 0 | the zygote looks after the limits of time of running jobs |
 //! | `head`, `tail` | see [`queue`] | |
 //! | `seats` | host, at first | how many seats there are |
@@ -84,6 +85,7 @@ struct Header {
     hungry: AtomicU32,
     deaths: AtomicU32,
     watched: AtomicU32,
+    rang: AtomicU32,
     seats: AtomicU32,
     asleep: Lone<[AtomicU64; SEATS / 64]>,
     spinning: Lone<[AtomicU64; SEATS / 64]>,
@@ -281,6 +283,11 @@ impl PoolMemory {
     /// See the table above.
     pub fn deaths(&self) -> &AtomicU32 {
         &self.header().deaths
+    }
+
+    /// See the table above.
+    pub fn rang(&self) -> &AtomicU32 {
+        &self.header().rang
     }
 
     /// See the table above.

@@ -37,6 +37,7 @@ pub(super) fn enter(lua: *mut lua_State, job: &'static Job, policy: &SandboxPoli
         ring: Box::new(move || sys::ring_doorbell(doorbell)),
         policy: policy.clone(),
         result: job.settings.limits.result,
+        used: false.into(),
     });
     limited
 }

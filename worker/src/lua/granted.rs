@@ -4,19 +4,19 @@
 //! job that a sandboxed job starts nothing is searched: its starter may have put a library of its own into the way. It
 //! gets the very files that its starter got, if nobody has changed them since.
 //!
-//! Whatever raises here passes no destructor: what was found belongs to the caller of the protected call at once, and
-//! descriptors stay open until all are closed with the walls.
+//! Whatever raises here passes no destructor: what was found belongs to the caller of the protected call at once.
 
 use std::ffi::{CString, OsStr};
 use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::AsRawFd;
+use std::io::Read;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use llib::lua::call::{Raise, bytes, push_bytes};
 use llib::lua::ffi::*;
 use llib::lua::version::{self, text};
 use llib::wire::charter::{Module, ModuleKind};
+use rustix::fs::{Mode, OFlags};
 
 use super::loaders::push_searchpath;
 use crate::sandbox::grants::{about, identity};
@@ -50,7 +50,7 @@ pub(super) unsafe fn find(lua: *mut lua_State, name: &[u8], modules: &mut Vec<Mo
             let (module, opened) = look(name, file, kind).map_err(|error| problem(name, &error))?;
             modules.push(module);
             let Some(module) = modules.last() else { continue };
-            if load(lua, module, opened, false)? {
+            if load(lua, module, opened)? {
                 return Ok(());
             }
         }
@@ -59,54 +59,50 @@ pub(super) unsafe fn find(lua: *mut lua_State, name: &[u8], modules: &mut Vec<Mo
     Err(problem(name, &"is not found"))
 }
 
-/// Loads a module that another process found, from the same file.
+/// Loads a module that another process found, from the same file. With `written` somebody may have had the means to change
+/// files who is not trusted.
 ///
 /// # Safety
 /// As for [`find`]; the module is not in a frame of the protected call either.
-pub(super) unsafe fn load_again(lua: *mut lua_State, module: &Module) -> Result<(), Raise> {
+pub(super) unsafe fn load_again(lua: *mut lua_State, module: &Module, written: bool) -> Result<(), Raise> {
+    if written && module.kind != ModuleKind::Text {
+        // Its code runs before the walls rise, and so does that of what it needs in turn, which nobody has noted.
+        let reason = "is a C library: jobs of a sandboxed job that may write files have none";
+        return Err(problem(&module.name, &reason));
+    }
     let looked = look(&module.name, &module.file, module.kind);
     let Some((_, opened)) = looked.ok().filter(|(now, _)| now == module) else {
         return Err(problem(&module.name, &"has been changed since the job began that grants it on"));
     };
     // SAFETY: as demanded.
-    if unsafe { load(lua, module, opened, true)? } {
-        Ok(())
-    } else {
-        Err(problem(&module.name, &"is not found"))
-    }
+    if unsafe { load(lua, module, opened)? } { Ok(()) } else { Err(problem(&module.name, &"is not found")) }
 }
 
-/// What a file is now.
-fn look(name: &[u8], file: &[u8], kind: ModuleKind) -> std::io::Result<(Module, File)> {
-    let opened = File::open(OsStr::from_bytes(file))?;
+/// What a file is now. It is not opened for anything before that is known: it could be a pipe that somebody waits at.
+fn look(name: &[u8], file: &[u8], kind: ModuleKind) -> std::io::Result<(Module, OwnedFd)> {
+    let opened = rustix::fs::open(OsStr::from_bytes(file), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     let about = about(&opened)?;
     let module = Module {
         name: name.to_vec(),
         file: file.to_vec(),
         kind,
-        identity: identity(&about),
+        identity: identity(&opened, &about),
         changed: (about.stx_ctime.tv_sec, about.stx_ctime.tv_nsec),
         size: about.stx_size,
     };
     Ok((module, opened))
 }
 
-/// Puts a module's loader into `package.preload`; false if the file has no such module. With `by_number` a library is
-/// loaded by its descriptor: under its name there could be another one by now.
-unsafe fn load(lua: *mut lua_State, module: &Module, file: File, by_number: bool) -> Result<bool, Raise> {
+/// Puts a module's loader into `package.preload`; false if the file has no such module.
+unsafe fn load(lua: *mut lua_State, module: &Module, file: OwnedFd) -> Result<bool, Raise> {
     // SAFETY: the caller's state, see `find`.
     unsafe {
         lua_settop(lua, 1);
         if module.kind == ModuleKind::Text {
             compile(lua, module, file)?;
         } else {
-            // Loaders ask for the name again, and tell libraries apart by it: the number must not be another's.
-            let number = file.as_raw_fd();
-            std::mem::forget(file);
-            let mut place = [0; 32];
-            let _ = write!(&mut place[..], "/proc/self/fd/{number}");
-            let len = place.iter().position(|byte| *byte == 0).unwrap_or(place.len());
-            push_entry(lua, module, if by_number { &place[..len] } else { &module.file })?;
+            drop(file);
+            push_entry(lua, module)?;
         }
         // The stack: 1 the loaded modules, 2 the loader, or why there is none.
         let found = lua_type(lua, 2) == LUA_TFUNCTION;
@@ -123,10 +119,13 @@ unsafe fn load(lua: *mut lua_State, module: &Module, file: File, by_number: bool
 }
 
 /// Pushes the module's text, compiled.
-unsafe fn compile(lua: *mut lua_State, module: &Module, file: File) -> Result<(), Raise> {
+unsafe fn compile(lua: *mut lua_State, module: &Module, file: OwnedFd) -> Result<(), Raise> {
     let mut source = Vec::new();
-    // One that grows meanwhile is not read to its end.
-    file.take(module.size).read_to_end(&mut source).map_err(|error| problem(&module.name, &error))?;
+    // The very file that was looked at. One that grows meanwhile is not read to its end.
+    let read = File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))
+        .and_then(|file| file.take(module.size).read_to_end(&mut source));
+    read.map_err(|error| problem(&module.name, &error))?;
+    drop(file);
     let label = CString::new([b"@", &module.file[..]].concat()).unwrap_or_default();
     // SAFETY: the caller's state with free slots; the call raises nothing.
     let status = unsafe { text::load_source(lua, &source, &label) };
@@ -134,13 +133,13 @@ unsafe fn compile(lua: *mut lua_State, module: &Module, file: File) -> Result<()
     if status == LUA_OK { Ok(()) } else { Err(Raise::Object) }
 }
 
-/// Pushes what the searcher of the module's kind finds if it looks for libraries at `place` alone.
-unsafe fn push_entry(lua: *mut lua_State, module: &Module, place: &[u8]) -> Result<(), Raise> {
+/// Pushes what the searcher of the module's kind finds if it looks for libraries at the module's file alone.
+unsafe fn push_entry(lua: *mut lua_State, module: &Module) -> Result<(), Raise> {
     // SAFETY: the caller's state with `package.loaded` at index 1 alone. The path is put back whatever comes of the call.
     unsafe {
         lua_getfield(lua, 1, c"package".as_ptr());
         lua_getfield(lua, 2, c"cpath".as_ptr());
-        push_bytes(lua, place);
+        push_bytes(lua, &module.file);
         lua_setfield(lua, 2, c"cpath".as_ptr());
         lua_getfield(lua, 2, version::SEARCHERS.as_ptr());
         lua_rawgeti(lua, 4, if module.kind == ModuleKind::Library { 3 } else { 4 });

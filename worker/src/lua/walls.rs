@@ -56,7 +56,7 @@ unsafe fn build_body(lua: *mut lua_State) -> Outcome {
             let known = errand.charter.modules.iter().find(|module| module.name == *name);
             if let Some(module) = known {
                 plan.modules.push(module.clone());
-                granted::load_again(lua, module)?;
+                granted::load_again(lua, module, errand.charter.writes)?;
             }
             lua_settop(lua, 1);
         }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use llib::wire::charter::{Charter, Identity, Pinned};
 use llib::wire::sandbox::SandboxPolicy;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Statx, StatxFlags, openat2, statx};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Statx, StatxFlags, fstatfs, openat2, statx};
 
 /// One file, with what is below it if it is a directory.
 pub(crate) struct Grant {
@@ -77,7 +77,8 @@ fn open_named(path: &[u8], write: bool) -> Result<Grant, String> {
 fn grant(path: &[u8], write: bool, file: OwnedFd) -> io::Result<Grant> {
     let about = about(&file)?;
     let directory = FileType::from_raw_mode(about.stx_mode.into()) == FileType::Directory;
-    Ok(Grant { path: path.to_vec(), write, directory, file, identity: identity(&about) })
+    let identity = identity(&file, &about);
+    Ok(Grant { path: path.to_vec(), write, directory, file, identity })
 }
 
 /// Everything that is asked of a file here, statx(2).
@@ -87,8 +88,11 @@ pub(crate) fn about(file: impl AsFd) -> io::Result<Statx> {
 }
 
 /// Which file it is.
-pub(crate) fn identity(about: &Statx) -> Identity {
-    let known = about.stx_mask & StatxFlags::BTIME.bits() != 0;
+pub(crate) fn identity(file: impl AsFd, about: &Statx) -> Identity {
+    /// In overlayfs a file is born once more when it is first written to, <linux/magic.h>.
+    const OVERLAY: u64 = 0x794c_7630;
+    let overlaid = fstatfs(file).is_ok_and(|system| system.f_type as u64 == OVERLAY);
+    let known = about.stx_mask & StatxFlags::BTIME.bits() != 0 && !overlaid;
     let born = if known { (about.stx_btime.tv_sec, about.stx_btime.tv_nsec) } else { (0, 0) };
     Identity { device: (about.stx_dev_major, about.stx_dev_minor), inode: about.stx_ino, born }
 }

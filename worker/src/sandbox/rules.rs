@@ -287,6 +287,10 @@ pub(super) const PROGRAMS: &[Rule] = &[
         otherwise: Allow,
         why: "MADV_REMOVE would punch holes into what the host has mapped",
     },
+    deny(
+        libc::SYS_remap_file_pages,
+        "a mapping could show another part of its file: other jobs' mailboxes, the session's table, the job's charter",
+    ),
     deny(libc::SYS_ptrace, "other processes"),
     deny(libc::SYS_process_vm_readv, "other processes"),
     deny(libc::SYS_process_vm_writev, "other processes"),

@@ -83,6 +83,7 @@ mod tests {
     /// Calls that reach out of the process, with arguments that are nothing special.
     const NEVER: &[i64] = &[
         libc::SYS_ptrace,
+        libc::SYS_remap_file_pages,
         libc::SYS_process_vm_readv,
         libc::SYS_process_vm_writev,
         libc::SYS_io_uring_setup,

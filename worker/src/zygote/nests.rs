@@ -17,7 +17,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use llib::shared::discard_known;
-use llib::shm::{Mailbox, Nest, RoomFile, Slot, State, Stream, Wish, detached};
+use llib::shm::{Mailbox, Nest, RoomFile, Slot, State, Stream, Wish, detached, walls};
 use llib::sys::{clock, futex, signal};
 use llib::wire::cause::{Cause, Scarce};
 use llib::wire::control::JobRef;
@@ -72,6 +72,8 @@ struct Place {
     worker: Option<u32>,
     /// When to kill one that waits to be started.
     appointed: Option<(u64, Cause)>,
+    /// Whether such a one is to be stopped as soon as it is.
+    stopped: bool,
 }
 
 /// Where a worker's job came from, and what was set aside for it.
@@ -102,8 +104,18 @@ impl Account {
         Account { first, jobs, memory: limits.memory, cpu: limits.cpu, share }
     }
 
-    /// Sets aside what a job asks for, or its share of it, or what is left of that.
-    fn set_aside(&mut self, asked: Limits) -> Result<Limits, Scarce> {
+    /// Sets aside what a job asks for, or its share of it, or what is left of that; no more than its starter itself has, `most`.
+    fn set_aside(&mut self, asked: Limits, most: Limits) -> Result<Limits, Scarce> {
+        let share = self.share.least(most);
+        // One that asks for more than there ever was is told so, and not given less.
+        let within =
+            |asked: Option<u64>, most: Option<u64>| asked.zip(most).is_none_or(|(asked, most)| asked <= most);
+        if !within(asked.memory, most.memory) {
+            return Err(Scarce::Memory);
+        }
+        if !within(asked.cpu, most.cpu) {
+            return Err(Scarce::Cpu);
+        }
         let part = |asked: Option<u64>, share: Option<u64>, left: u64| {
             asked.unwrap_or(share.unwrap_or(left).min(left))
         };
@@ -113,7 +125,7 @@ impl Account {
         let memory = match self.memory {
             None => asked.memory,
             Some(left) => {
-                let part = part(asked.memory, self.share.memory, left);
+                let part = part(asked.memory, share.memory, left);
                 Some(part).filter(|part| *part <= left && *part > 0).ok_or(Scarce::Memory)?.into()
             }
         };
@@ -121,7 +133,7 @@ impl Account {
             None => asked.cpu,
             Some(left) => {
                 let left = left.checked_sub(FEE).ok_or(Scarce::Cpu)?;
-                let part = part(asked.cpu, self.share.cpu, left);
+                let part = part(asked.cpu, share.cpu, left);
                 Some(part).filter(|part| *part <= left && *part > 0).ok_or(Scarce::Cpu)?.into()
             }
         };
@@ -339,12 +351,13 @@ impl Zygote {
         let entry = open.slot(place).entry;
         let (asked, deadline) = (entry.limits(), entry.deadline.load(Ordering::SeqCst));
         let room = Rc::clone(&open.room);
+        let most = room.charter.settings.limits;
         let not_started =
             |error: io::Error| (Cause::NotStarted, error.raw_os_error().unwrap_or(libc::EAGAIN));
         let account = self.nests.accounts.get_mut(&line);
         let account = account.ok_or_else(|| not_started(io::Error::from_raw_os_error(libc::ESRCH)))?;
         let first = account.first;
-        let granted = match account.set_aside(asked) {
+        let granted = match account.set_aside(asked, most) {
             Ok(granted) => granted,
             // What others of the line have is there again as soon as they are gone.
             Err(_) if self.nests.anybody_leaves(line) => return Ok(()),
@@ -360,7 +373,7 @@ impl Zygote {
         self.nests.nested.insert(index, Nested { starter, line, place, granted, appointments: 0 });
         let Some(open) = self.nests.open.get_mut(&slot) else { return Ok(()) };
         open.places[place].worker = Some(index);
-        let appointed = open.places[place].appointed.take();
+        let waited = open.places[place];
         let entry = open.slot(place).entry;
         entry.set_limits(granted);
         entry.pid.store(pid.cast_unsigned(), Ordering::SeqCst);
@@ -373,8 +386,11 @@ impl Zygote {
         if deadline != 0 {
             self.appoint(index, deadline, Cause::Deadline);
         }
-        if let Some((at, cause)) = appointed {
+        if let Some((at, cause)) = waited.appointed {
             self.appoint(index, at, cause);
+        }
+        if waited.stopped {
+            self.signal(pid, libc::SIGSTOP);
         }
         Ok(())
     }
@@ -426,7 +442,7 @@ impl Zygote {
         slot.entry.capture.store(0, Ordering::SeqCst);
         slot.entry.pool.store(0, Ordering::SeqCst);
         slot.entry.deadline.store(0, Ordering::SeqCst);
-        slot.entry.room.store(1, Ordering::SeqCst);
+        slot.entry.room.store(walls::THEN, Ordering::SeqCst);
         slot.entry.set_limits(limits);
         slot.entry.started.store(clock::now(), Ordering::SeqCst);
         Ok(index)
@@ -447,12 +463,16 @@ impl Zygote {
         let cause = if closed { Cause::Closed } else { Cause::Killed };
         let Some(open) = self.nests.open.get_mut(&slot) else { return };
         let Some(worker) = open.places[place].worker else {
-            // It waits to be started, or is over.
-            if ends(wish.signal) {
+            if open.slot(place).entry.state() != State::Pending {
+                // It is over.
+            } else if ends(wish.signal) {
                 record(open.slot(place), Cause::Killed, wish.signal);
                 self.nests.settle_place(slot, place);
             } else if wish.kill_at != 0 {
                 open.places[place].appointed = Some((wish.kill_at, cause));
+            } else {
+                let stopped = &mut open.places[place].stopped;
+                *stopped = wish.signal == libc::SIGSTOP || (*stopped && wish.signal != libc::SIGCONT);
             }
             return;
         };
@@ -478,7 +498,8 @@ impl Zygote {
         let Some(open) = self.nests.open.remove(&slot) else { return };
         // Its jobs are gone or going, and so are all that could take what was on its way to them or from them.
         let objects = &open.room.charter.objects;
-        (0..open.places.len()).for_each(|place| discard_known(&self.tree, open.slot(place).mailbox, objects));
+        (0..open.places.len())
+            .for_each(|place| discard_known(&self.tree, open.slot(place).mailbox, objects, |_, _| false));
         if open.line == open.number {
             self.nests.accounts.remove(&open.line);
         }
@@ -534,38 +555,48 @@ mod tests {
     fn jobs_that_ask_for_nothing_get_equal_shares() {
         let mut account = Account::new(0, LIMITS, 4);
         for _ in 0..4 {
-            let granted = account.set_aside(Limits::default()).unwrap();
+            let granted = account.set_aside(Limits::default(), LIMITS).unwrap();
             assert_eq!(granted.memory, Some(100));
             assert!(granted.cpu.unwrap() > 20_000 && granted.cpu.unwrap() <= 25_000);
         }
-        assert_eq!(account.set_aside(memory(0)), Err(Scarce::Jobs));
+        assert_eq!(account.set_aside(memory(0), LIMITS), Err(Scarce::Jobs));
     }
 
     #[test]
     fn no_more_is_given_than_is_there_and_what_was_not_used_comes_back() {
         let mut account = Account::new(0, LIMITS, 4);
-        let all = account.set_aside(memory(400)).unwrap();
-        assert_eq!(account.set_aside(Limits::default()), Err(Scarce::Memory));
-        assert_eq!(account.set_aside(memory(1)), Err(Scarce::Memory));
+        let all = account.set_aside(memory(400), LIMITS).unwrap();
+        assert_eq!(account.set_aside(Limits::default(), LIMITS), Err(Scarce::Memory));
+        assert_eq!(account.set_aside(memory(1), LIMITS), Err(Scarce::Memory));
         account.settle(all, 5_000);
         assert_eq!((account.memory, account.jobs, account.cpu), (Some(400), 4, Some(95_000 - FEE)));
         for nonsense in [cpu(95_000), cpu(u64::MAX), cpu(0), memory(u64::MAX), memory(0)] {
-            assert!(account.set_aside(nonsense).is_err());
+            assert!(account.set_aside(nonsense, LIMITS).is_err());
         }
         assert_eq!((account.memory, account.jobs), (Some(400), 4), "what is refused takes nothing");
-        let most = account.set_aside(cpu(95_000 - 2 * FEE)).unwrap();
+        let most = account.set_aside(cpu(95_000 - 2 * FEE), LIMITS).unwrap();
         assert_eq!(account.cpu, Some(0));
         account.settle(most, u64::MAX);
         for asked in [Limits::default(), cpu(0), cpu(1)] {
-            assert_eq!((account.cpu, account.set_aside(asked)), (Some(0), Err(Scarce::Cpu)));
+            assert_eq!((account.cpu, account.set_aside(asked, LIMITS)), (Some(0), Err(Scarce::Cpu)));
         }
+    }
+
+    #[test]
+    fn nobody_gets_more_than_its_starter() {
+        let mut account = Account::new(0, LIMITS, 4);
+        let starter = Limits { memory: Some(50), cpu: Some(2_000), ..Limits::default() };
+        assert_eq!(account.set_aside(memory(51), starter), Err(Scarce::Memory));
+        assert_eq!(account.set_aside(cpu(2_001), starter), Err(Scarce::Cpu));
+        let granted = account.set_aside(Limits::default(), starter).unwrap();
+        assert_eq!((granted.memory, granted.cpu), (Some(50), Some(2_000)));
     }
 
     #[test]
     fn each_job_costs_something_even_if_it_uses_nothing() {
         let mut account = Account::new(0, LIMITS, 1);
         let count = std::iter::from_fn(|| {
-            account.set_aside(Limits::default()).ok().map(|granted| account.settle(granted, 0))
+            account.set_aside(Limits::default(), LIMITS).ok().map(|granted| account.settle(granted, 0))
         });
         assert!(count.count() as u64 <= LIMITS.cpu.unwrap() / FEE);
     }
@@ -584,7 +615,7 @@ mod tests {
             let (mut live, mut used) = (Vec::<Limits>::new(), 0u64);
             for (starts, memory, cpu, time) in steps {
                 if starts {
-                    live.extend(account.set_aside(Limits { memory, cpu, ..Limits::default() }));
+                    live.extend(account.set_aside(Limits { memory, cpu, ..Limits::default() }, limits));
                 } else if let Some(granted) = live.pop() {
                     let time = time % granted.cpu.unwrap().saturating_add(2);
                     used = used.saturating_add(time);

@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 use llib::shm::{PoolMemory, Word, pool_name, stage};
 use llib::sys::clock;
 use llib::wire::cause::Cause;
-use llib::wire::control::PoolJobRef;
+use llib::wire::control::{NO_SLOT, PoolJobRef};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 
@@ -63,7 +63,9 @@ impl Pools {
             if pool.timeout != 0 && pool.next.is_none() && pool.memory.watched().load(Ordering::SeqCst) != 0 {
                 pool.next = Some(0);
             }
-            pool.tell_watchers();
+            if pool.memory.rang().swap(0, Ordering::SeqCst) != 0 {
+                pool.tell_watchers();
+            }
         }
     }
 }
@@ -120,8 +122,10 @@ impl Zygote {
             if pool.memory.deaths().load(Ordering::SeqCst) != deaths {
                 nudge(&file);
             }
-            pool.watchers.push((job.slot, job.number, file));
-            pool.tell_watchers();
+            // It may be over already.
+            if !pool.is_over(job.slot, job.number) {
+                pool.watchers.push((job.slot, job.number, file));
+            }
         }
     }
 
@@ -211,15 +215,21 @@ fn nudge(file: &OwnedFd) -> bool {
 impl Pool {
     /// Makes the descriptors readable whose jobs are over; those of jobs that had no slot, when anything happens.
     fn tell_watchers(&mut self) {
-        let memory = &self.memory;
-        self.watchers.retain(|(index, number, file)| match memory.slot(*index) {
-            // Closing our end is what makes theirs readable.
-            Some(slot) => {
-                let word = slot.word();
-                word.number == *number && matches!(word.stage, stage::QUEUED | stage::RUNNING | stage::HELD)
-            }
-            None => nudge(file),
+        let mut watchers = std::mem::take(&mut self.watchers);
+        // Closing our end is what makes theirs readable.
+        watchers.retain(|(slot, number, file)| match *slot {
+            NO_SLOT => nudge(file),
+            slot => !self.is_over(slot, *number),
         });
+        self.watchers = watchers;
+    }
+
+    /// Whether a job that had this slot is over.
+    fn is_over(&self, slot: u32, number: u64) -> bool {
+        self.memory.slot(slot).is_some_and(|slot| {
+            let word = slot.word();
+            word.number != number || !matches!(word.stage, stage::QUEUED | stage::RUNNING | stage::HELD)
+        })
     }
 
     /// Finds the jobs that are past their time, and when to look again.

@@ -70,7 +70,7 @@ impl Zygote {
     fn bury(&self, index: u32) {
         let slot = self.segment.slot(index);
         if let Some(owner) = slot.entry.owner() {
-            llib::shared::bury(&self.registrar, &self.tree, slot, owner);
+            llib::shared::bury(&self.registrar, self.segment, slot, owner);
         }
     }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use llib::observe::trace;
-use llib::shm::{Mailbox, RoomFile, State};
+use llib::shm::{Mailbox, RoomFile, State, walls};
 use llib::sys::{clock, futex};
 use llib::wire::cause::Cause;
 use llib::wire::limits::Limits;
@@ -119,11 +119,13 @@ impl Zygote {
                 entry.set_cause(Cause::NotStarted);
                 entry.status.store(error.raw_os_error().unwrap_or(0), Ordering::SeqCst);
                 entry.ended.store(clock::now(), Ordering::SeqCst);
+                let pooled = entry.pool.load(Ordering::SeqCst);
                 if entry.change(State::Pending, State::Dead) {
                     self.settle(index)
                 } else {
                     self.finish(index)
                 }
+                self.announce_pool_death(pooled);
             }
         }
     }
@@ -144,7 +146,7 @@ impl Zygote {
         // Else a signal for a worker of that pool could go to this spare.
         slot.entry.pool.store(0, Ordering::SeqCst);
         slot.entry.started.store(0, Ordering::Relaxed);
-        slot.entry.room.store(walled.into(), Ordering::SeqCst);
+        slot.entry.room.store(if walled { walls::AHEAD } else { 0 }, Ordering::SeqCst);
         match self.start(index, Start { walled, ..Start::default() }) {
             Ok(_) => {
                 slot.entry.swap(State::Spare);

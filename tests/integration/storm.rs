@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use support::Script;
+use support::session::PATIENCE;
+use support::wait::until_true;
 
 /// Values of many sizes, from within the first page to several hundred KiB, that tell whether they are whole.
 const VALUES: &str = r#"
@@ -190,4 +192,73 @@ fn killed_producers_and_consumers_lose_their_own_item_at_most_and_block_nobody()
         session.end().output();
         session.expect_nothing_left();
     }
+}
+
+/// Sandboxed jobs that start jobs that start jobs, of which some fail, spin, are killed, closed or forgotten, and some
+/// lose their starter.
+const LINES: &str = r#"
+    math.randomseed(7)
+    local buffer = thread.buffer("here")
+    local function source(_, _, depth, how, buffer, source, seed)
+        local thread = require "llib".thread
+        math.randomseed(seed)
+        local tasks = {}
+        for i = 1, math.random(1, 3) do
+            local ok, task = pcall(thread.async, function(_, _, depth, how, buffer, source, seed)
+                if depth > 0 then return source(nil, nil, depth - 1, how, buffer, source, seed) end
+                if how == 1 then error "no" elseif how == 2 then while true do end elseif how == 3 then return buffer end
+                return ("x"):rep(100000)
+            end, { args = { depth, math.random(1, 5), buffer, source, seed + i }, cpu = 30, memory = "4M" })
+            if ok then tasks[#tasks + 1] = task end
+        end
+        for _, task in ipairs(tasks) do
+            local act = math.random(1, 5)
+            if act == 1 then task:kill() elseif act == 2 then task:close(2) end
+            if act == 3 then task:await(1, false) elseif how ~= 4 then task:await() end
+        end
+        return #tasks
+    end
+    local ended = 0
+    for round = 1, 40 do
+        local tasks = {}
+        for i = 1, 6 do
+            tasks[i] = thread.async(source, {
+                sandbox = i % 2 == 0 and true or { env = { "LANG" } }, cpu = 1000, args = { i % 3, round % 5, buffer, source, round * 10 + i },
+            })
+        end
+        for i = 1, 6 do
+            local act = math.random(1, 4)
+            if act == 1 then
+                thread.sleep(math.random() * 3)
+                tasks[i]:kill()
+            end
+            if act == 2 then
+                tasks[i] = nil
+            else
+                local value, err = tasks[i]:await(60000)
+                assert(value or err.kind == "killed" or err.kind == "cpu", tostring(err))
+                ended = ended + 1
+            end
+        end
+    end
+    assert(ended > 100, ended)
+    wait(function()
+        collectgarbage()
+        return thread.stats().jobs == 0
+    end)
+    assert(buffer:get() == "here")
+    say("stood")
+    hear()
+"#;
+
+#[test]
+fn lines_of_sandboxed_jobs_leave_nothing_wherever_they_are_cut() {
+    let session = Script::new(LINES).limit(Duration::from_secs(120)).start();
+    session.expect("stood");
+    session.expect_no_busy_processes();
+    let rooms = || session.shm_files().iter().filter(|file| file.ends_with(".room")).count();
+    // Those of spares behind walls.
+    assert!(until_true(PATIENCE, || rooms() <= 16), "{:?}", session.shm_files());
+    session.end().output();
+    session.expect_nothing_left();
 }

@@ -495,6 +495,11 @@ impl Zygote {
 
     /// A worker is dead: its nest is nobody's any more. Before its own death is told, and before anybody else's.
     pub(super) fn close_nest(&mut self, slot: u32) {
+        let view = self.segment.slot(slot);
+        if view.entry.room.load(Ordering::SeqCst) != 0 && view.mailbox.asks().load(Ordering::SeqCst) != 0 {
+            // It was gone before anybody had heard it. Its messages are to be thrown away all the same.
+            let _ = self.open_nest(slot, 0);
+        }
         let Some(open) = self.nests.open.remove(&slot) else { return };
         // Its jobs are gone or going, and so are all that could take what was on its way to them or from them.
         let objects = &open.room.charter.objects;

@@ -3,6 +3,7 @@
 //! It runs no user code and reads nothing that a worker wrote except one word that says "replied", which
 //! only makes a descriptor readable; and, where there is a timeline, two that go into that. What it decides stands in the slot table, see `llib::shm`.
 
+mod account;
 mod capture;
 mod crew;
 mod deadlines;

@@ -16,13 +16,7 @@ local function run(source, options, ...)
   return T.job("local res, rej = ... local a, b = select(3, ...) " .. source, options)
 end
 
-local function values(source, options, ...)
-  local packed = run(source, options, ...)
-  if packed[1] == nil and type(packed[2]) == "table" then
-    T.fail(("expected values, got %s"):format(tostring(packed[2])))
-  end
-  return T.unpack(packed, 1, packed.n)
-end
+local function values(source, options, ...) return T.returned(run(source, options, ...)) end
 
 local function fails(kind, source, options) return T.failure(run(source, options), kind) end
 

@@ -15,13 +15,7 @@ local function run(source, options, ...)
   return T.job("local res, rej, a, b, c = ... local thread = require 'llib'.thread " .. source, options)
 end
 
-local function values(source, options, ...)
-  local packed = run(source, options, ...)
-  if packed[1] == nil and type(packed[2]) == "table" then
-    T.fail(("expected values, got %s"):format(tostring(packed[2])))
-  end
-  return T.unpack(packed, 1, packed.n)
-end
+local function values(source, options, ...) return T.returned(run(source, options, ...)) end
 
 -- Both ways into a sandbox: a spare that waits behind walls, and one that raises its own.
 local function both(body)

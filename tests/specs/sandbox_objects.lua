@@ -5,11 +5,7 @@ local thread = llib.thread
 local T = dofile((arg[0]:match("^(.*/)") or "./") .. "support.lua")
 local spec, equal = T.spec, T.equal
 
-local function values(f, ...)
-  local packed = T.job(f, { sandbox = true, args = T.pack(...) })
-  if packed[1] == nil and type(packed[2]) == "table" then T.fail(tostring(packed[2])) end
-  return (table.unpack or unpack)(packed, 1, packed.n)
-end
+local function values(f, ...) return T.returned(T.job(f, { sandbox = true, args = T.pack(...) })) end
 
 spec("buffers, mutexes and channels that a sandboxed job was given work in it, and values may grow there", function()
   local buffer, mutex, channel = thread.buffer({ n = 1 }), thread.mutex(), thread.channel()

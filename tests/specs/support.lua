@@ -261,6 +261,14 @@ function T.failure(packed, kind)
   return err
 end
 
+-- The values that a job had, which did not fail.
+function T.returned(packed)
+  if packed.n == 2 and packed[1] == nil and type(packed[2]) == "table" and packed[2].kind then
+    differs("the job", "values", tostring(packed[2]) .. "\n" .. tostring(packed[2].traceback))
+  end
+  return unpack(packed, 1, packed.n)
+end
+
 -- Waits until this many jobs are not freed yet.
 function T.jobs(count)
   T.wait(function() return thread.stats().jobs == count end, "the number of jobs is " .. count)
@@ -278,13 +286,7 @@ function T.job(f, options)
 end
 
 -- As T.job, for jobs that have values.
-function T.values(f, options)
-  local packed = T.job(f, options)
-  if packed.n == 2 and packed[1] == nil and type(packed[2]) == "table" and packed[2].kind then
-    differs("the job", "values", tostring(packed[2]) .. "\n" .. tostring(packed[2].traceback))
-  end
-  return unpack(packed, 1, packed.n)
-end
+function T.values(f, options) return T.returned(T.job(f, options)) end
 
 -- ---------------------------------------------------------------- waiting, files, processes
 

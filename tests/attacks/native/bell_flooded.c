@@ -1,5 +1,5 @@
 // Tries to ring for ever, so that the zygote hears nobody else.
-// must: cpu
+// must: cpu or deadline
 #include "attack.h"
 
 ATTACK(bell_flooded) {

@@ -1,5 +1,6 @@
 // Tries to ring for ever, so that the zygote hears nobody else.
-// must: cpu or deadline
+// must: cpu
+// with: { timeout = 60000 }
 #include "attack.h"
 
 ATTACK(bell_flooded) {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use ipc_channel::ipc::IpcSender;
 
 use super::start::{Host, StartError, start};
-use crate::observe::{Board, Waiting, set_board, trace};
-use crate::shm::{SLOTS, Segment};
+use crate::observe::trace;
+use crate::shm::{Board, SLOTS, Segment, Waiting, set_board};
 use crate::sys::futex::{self, Woken};
 use crate::sys::ring::Ring;
 use crate::sys::signal::without_sigpipe;

@@ -8,8 +8,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::broker::Broker;
 use super::session::{Patience, Session};
-use crate::observe::Waiting;
-use crate::shm::Slot;
+use crate::shm::{Slot, Waiting};
 use crate::sys::process::{self, Usage};
 use crate::wire::control::{Action, JobRef, Watched};
 

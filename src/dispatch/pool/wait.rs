@@ -4,8 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Pool, Stage, Ticket};
 use crate::dispatch::session::SLICE;
-use crate::observe::{Awaited, Board, waiting_in};
-use crate::shm::{ANY, stage};
+use crate::shm::{ANY, Awaited, Board, stage, waiting_in};
 use crate::sync::spin;
 use crate::sys::clock;
 use crate::sys::futex::{self, Woken};

@@ -5,12 +5,12 @@ use std::rc::Rc;
 
 use crate::lua::ffi::*;
 
-use super::failure;
 use super::task::{self, Facts};
 use crate::dispatch::{Death, Job, Settled, Waited};
 use crate::lua::call::{Outcome, Raise, bytes, milliseconds};
 use crate::lua::convert::{DecodeOptions, Source, decode};
 use crate::lua::hooks;
+use crate::lua::types::failure;
 use crate::lua::types::{Objects, Sent};
 use crate::observe::trace;
 use crate::shared::split_in_memory;
@@ -328,7 +328,7 @@ unsafe fn add_facts(lua: *mut lua_State, facts: &Facts, job: &Job) -> Result<(),
         lua_setfield(lua, -2, c"usage".as_ptr());
         if facts.captures {
             let output = hooks::patiently(lua, |patience| job.output(patience))?;
-            failure::set_output(lua, &output);
+            failure::set_output(lua, output.stdout.as_deref(), output.stderr.as_deref());
         }
     }
     Ok(())

@@ -2,8 +2,6 @@
 
 mod async_call;
 mod await_call;
-pub mod crypto;
-pub mod failure;
 mod module;
 mod nested;
 mod options;

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::lua::ffi::*;
 
-use super::{async_call, crypto, failure, pool, preload, sandbox, sleep, task};
+use super::{async_call, pool, preload, sandbox, sleep, task};
 use crate::dispatch::Session;
 use crate::lua::call::{Outcome, Raise, push_text, set_functions};
 use crate::lua::convert::{register_inert, remember_names};
-use crate::lua::types;
+use crate::lua::types::{self, crypto, failure};
 use crate::lua::version::state;
 use crate::lua_function;
 

@@ -9,11 +9,11 @@ use std::time::Duration;
 use crate::lua::ffi::*;
 
 use super::await_call::{self, cleaned};
-use super::failure;
 use super::sandbox::{self, Report};
 use crate::dispatch::{Job, Settled, Waited};
 use crate::lua::call::{Outcome, Raise, bytes, is_absent, milliseconds, push_bytes, push_text, wrong_type};
 use crate::lua::hooks;
+use crate::lua::types::failure;
 use crate::lua_function;
 use crate::observe::trace;
 use crate::sys::signal;

@@ -16,10 +16,10 @@ use super::{Shared, check};
 use crate::dispatch::pool::{Ended, PoolWait, Ticket};
 use crate::lua::api::async_call::source_of;
 use crate::lua::api::await_call;
-use crate::lua::api::failure;
 use crate::lua::api::options::{expected, integer, unknown};
 use crate::lua::call::{Outcome, Raise, bytes, is_absent, type_name, wrong_type};
 use crate::lua::hooks;
+use crate::lua::types::failure;
 use crate::observe::trace;
 use crate::wire::cause::Cause;
 

@@ -114,5 +114,6 @@ int main(void) {
     int status;
     waitpid(guard, &status, 0);
     while (!board->phase) usleep(1000);
+    kill(board->zygote, SIGKILL);
     return board->phase - 1;
 }

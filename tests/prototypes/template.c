@@ -71,8 +71,7 @@ int main(void) {
     claim(waitpid(one, &status, 0) == one && WEXITSTATUS(status) == 7, "zygote reaps a worker of a template that ignores SIGCHLD");
     claim(a[0] == zygote && a[1] == one, "the worker's parent is the zygote");
     claim(a[2] && a[3], "its thread id is right in glibc's books (PR_GET_TID_ADDRESS), CPU clock works");
-    pid_t two = ask(1, 0, UNREPAIRED);
-    waitpid(two, &status, 0);
+    waitpid(ask(1, 0, UNREPAIRED), &status, 0);
     claim(!a[8 + 2], "without the repair it is the template's");
     int namespaces = geteuid() == 0 ? CLONE_NEWPID : 0;
     if (namespaces) {
@@ -80,6 +79,19 @@ int main(void) {
         claim(three > 1 && waitpid(three, &status, 0) == three && WEXITSTATUS(status) == 7, "CLONE_PARENT|CLONE_NEWPID: reaped, and its pid outside was noted");
         claim(a[16] == 0 && a[17] == 1, "inside it is process 1 and getppid is 0");
     }
+    // the exit signal is the template's own: a template that was made with a real-time signal hands it on
+    int number = SIGRTMIN + 1;
+    sigset_t set;
+    sigemptyset(&set), sigaddset(&set, number), sigprocmask(SIG_BLOCK, &set, 0);
+    pid_t told = raw_fork(number, 0);
+    if (!told) {
+        if (!raw_fork(CLONE_PARENT | namespaces | SIGCHLD, pids + 9)) _exit(0);
+        pause();
+    }
+    siginfo_t info = {0};
+    sigwaitinfo(&set, &info);
+    claim(info.si_pid == pids[9] && wait4(info.si_pid, &status, __WALL, 0) == info.si_pid, "a template's own exit signal tells the zygote the number of a dead worker");
+    kill(told, SIGKILL), waitpid(told, &status, __WALL);
     pid_t four = ask(3, 0, KILL_TEMPLATE);
     printf("info  an unsandboxed worker may signal the template: %s, ptrace template: %s, zygote: %s\n", a[28] ? "yes" : "no", a[29] ? "yes" : "no", a[30] ? "yes" : "no");
     kill(four, SIGKILL);

@@ -19,6 +19,7 @@ static void worker(int what) {
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = what == TIMER_KILL ? SIGKILL : SIGXCPU};
     struct itimerspec in = {{0, 0}, {0, 20000000}};
     timer_t timer;
+    signal(SIGUSR1, leave);
     if (what == HANDLED_XCPU) signal(SIGXCPU, leave);
     if (what >= TIMER_KILL && what <= HANDLED_XCPU) timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &timer), timer_settime(timer, 0, &in, 0), burn(100);
     if (what == RLIMIT) setrlimit(RLIMIT_CPU, &(struct rlimit){1, 1}), burn(2500);
@@ -121,6 +122,9 @@ int main(void) {
     p = ask(orders[1], WAITS);
     kill(p, SIGTERM), usleep(20000);
     claim(waitpid(p, &status, WNOHANG) == 0, "SIGTERM from outside is lost on a process 1 without a handler");
+    pid_t other = ask(orders[1], WAITS);
+    kill(other, SIGUSR1), waitpid(other, &status, 0);
+    claim(WEXITSTATUS(status) == 128 + SIGUSR1, "a signal from outside reaches a handler there");
     kill(p, SIGSTOP);
     claim(waitpid(p, &status, WUNTRACED) == p && WIFSTOPPED(status), "SIGSTOP from outside stops it");
     struct timespec used;

@@ -23,7 +23,6 @@ pub(crate) use session::OWN_WORKER;
 pub use session::{Patience, Session, Stats};
 pub use start::find_worker;
 pub use start::{Host, StartError};
-pub use traced::begin_run;
 
 /// Makes the running executable the worker program of this process: it is one of llib's own.
 pub fn serve_as_worker(program: std::path::PathBuf) {

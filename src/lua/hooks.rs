@@ -28,8 +28,10 @@ pub fn on_pause(action: unsafe fn(*mut lua_State)) {
 pub unsafe fn patiently<T>(lua: *mut lua_State, call: impl FnOnce(Patience<'_>) -> T) -> Result<T, Raise> {
     let mut raised = None;
     let result = call(&mut || {
-        // SAFETY: as demanded.
-        raised = unsafe { run(lua) }.err();
+        if raised.is_none() {
+            // SAFETY: as demanded.
+            raised = unsafe { run(lua) }.err();
+        }
         raised.is_none()
     });
     match raised {

@@ -12,33 +12,7 @@ use crate::lua::types::{Objects, Sent};
 use crate::lua::version::collector;
 use crate::shared::Object;
 use crate::shm::{Joined, Mailbox};
-use crate::wire::sandbox::{JOBS, SandboxPolicy};
-use crate::wire::settings::{Settings, Stdio};
-
-/// What `sandbox = {}` grants where the job's own sandbox is the outer one.
-pub(super) fn without_grants() -> SandboxPolicy {
-    let jobs = Broker::current().map_or(JOBS, |broker| broker.policy.jobs.min(JOBS));
-    SandboxPolicy { jobs, ..SandboxPolicy::default() }
-}
-
-/// Turns options as they were given into those of a job inside `broker`'s sandbox. The error says what it cannot have.
-pub(super) fn inherit(options: &mut Options, broker: &Broker) -> Result<(), String> {
-    for (key, stdio) in [("stdout", options.stdout), ("stderr", options.stderr)] {
-        if stdio == Stdio::Capture {
-            return Err(format!("option '{key}': a sandboxed job cannot capture what its own jobs print"));
-        }
-    }
-    if options.functions {
-        return Err("option 'functions': a sandboxed job takes no functions from its own jobs".to_owned());
-    }
-    let policy = match options.sandbox.take() {
-        Some(policy) => policy.within(&broker.policy)?,
-        None => broker.policy.clone(),
-    };
-    options.sandbox = Some(policy);
-    options.limits.result = options.limits.result.into_iter().chain(broker.longest()).min();
-    Ok(())
-}
+use crate::wire::settings::Settings;
 
 /// Hands over a job of `count` values from `first` on.
 ///

@@ -2,7 +2,7 @@
 
 use crate::lua::ffi::*;
 
-use super::async_call::{package_field, session};
+use super::session::{package_field, session};
 use crate::dispatch::{Preloaded, Session, preload};
 use crate::lua::call::{Outcome, Raise, bytes, wrong_type};
 use crate::lua::hooks;

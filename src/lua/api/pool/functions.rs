@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use crate::lua::ffi::*;
 
-use crate::lua::api::async_call::source_of;
+use crate::lua::api::source::source_of;
 use crate::lua::call::{Outcome, push_bytes};
 use crate::lua::convert::mentions::mentions;
 use crate::lua::convert::{EncodeOptions, GlobalMode, NoHandles, Roots, encode};

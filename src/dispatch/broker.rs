@@ -6,9 +6,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::wait::{Patience, reaches};
-use crate::observe::Waiting;
 use crate::shared::discard_inline;
-use crate::shm::{Mailbox, Nest, RegionError, Slot, State};
+use crate::shm::{Mailbox, Nest, RegionError, Slot, State, Waiting};
 use crate::wire::control::Action;
 use crate::wire::sandbox::SandboxPolicy;
 

@@ -6,7 +6,8 @@ use super::preload;
 use super::reap::reap_ended;
 use super::session::{Session, Stats};
 use super::start::{Host, StartError, start};
-use crate::observe::{Board, set_board, trace};
+use crate::observe::trace;
+use crate::shm::{Board, set_board};
 
 fn current() -> MutexGuard<'static, Option<Arc<Session>>> {
     static CURRENT: Mutex<Option<Arc<Session>>> = Mutex::new(None);

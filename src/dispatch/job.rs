@@ -12,8 +12,10 @@ use super::reply::{ReplyBytes, ReplyError};
 use super::supervisor::Supervisor;
 use super::traced::Traced;
 use super::wait::{NotYet, Patience, SLICE, sleep_until};
-use crate::observe::{Awaited, log, trace, waiting_in};
-use crate::shm::{Mailbox, Region, RegionError, Slot, Spot, State, detached, handles, job_id};
+use crate::observe::{log, trace};
+use crate::shm::{
+    Awaited, Mailbox, Region, RegionError, Slot, Spot, State, detached, handles, job_id, waiting_in,
+};
 use crate::sys::process::Usage;
 use crate::sys::{clock, futex};
 use crate::wire::cause::Cause;

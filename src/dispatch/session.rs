@@ -10,9 +10,8 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::reap::reap_later;
 use super::wait::{Patience, reaches};
-use crate::observe::{Board, Waiting};
 use crate::shared::discard_undelivered;
-use crate::shm::{SLOTS, Segment, Slot, State};
+use crate::shm::{Board, SLOTS, Segment, Slot, State, Waiting};
 use crate::sys::ring::Ring;
 use crate::sys::signal::without_sigpipe;
 use crate::sys::spawn::has_ended;

@@ -118,7 +118,8 @@ pub(super) fn start(host: &Host) -> Result<Session, StartError> {
     let (server, address) = one_shot_server().map_err(StartError::Channel)?;
     let own_pid = std::process::id().to_string();
     let tree = Tree::current().map_err(StartError::Tree)?;
-    let guard = spawn::worker(&host.program, &[&address, &own_pid, tree.name()], &theirs)
+    let args = [&address, &own_pid, tree.name()];
+    let guard = spawn::worker(&host.program, &args, &theirs, &crate::observe::variables())
         .map_err(|source| StartError::Spawn { program: host.program.clone(), source })?;
     drop(theirs);
     // Accepting blocks without a limit, so it waits until the other side says that it has connected, or is

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use super::broker::Broker;
 use super::session::Session;
 use super::wait::Patience;
-use crate::observe::Waiting;
-use crate::shm::Slot;
+use crate::shm::{Slot, Waiting};
 use crate::sys::process::{self, Usage};
 use crate::wire::control::Action;
 

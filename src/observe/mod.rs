@@ -2,7 +2,6 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | [`waiting`] | what a process waits for, in shared memory |
 //! | [`trace`] | `LLIB_TRACE`, a timeline |
 //! | [`log`] | `LLIB_LOG`, lines of what supervisors do |
 //! | `sink` | files to which several processes write |
@@ -12,14 +11,12 @@
 pub mod log;
 mod sink;
 pub mod trace;
-mod waiting;
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-pub use waiting::{Awaited, Board, Waiting, set_board, waiting, waiting_in};
 
 /// Whether this process is one of llib's own, whose host has said already what there is to say.
 static SERVES: AtomicBool = AtomicBool::new(false);
@@ -31,6 +28,13 @@ pub fn serve() {
 
 fn serves() -> bool {
     SERVES.load(Ordering::Relaxed)
+}
+
+/// The variables by which a process that this one starts finds the files of timeline and log, by their whole names: it
+/// may run elsewhere.
+pub fn variables() -> Vec<(&'static str, &'static Path)> {
+    let files = [(trace::VARIABLE, trace::path()), (log::FILE, log::path())];
+    files.into_iter().filter_map(|(variable, path)| Some((variable, path?.as_path()))).collect()
 }
 
 /// In a child of the zygote that has closed the zygote's descriptors.

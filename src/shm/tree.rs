@@ -18,6 +18,7 @@ use super::mailbox::Mailbox;
 use super::owners::{self, Owners, Registrar};
 use super::region::{RegionError, check_length};
 use super::stale::{self, SessionLock};
+use crate::observe::trace;
 use crate::sync::Owner;
 use crate::sys::exit::at_exit;
 use crate::sys::fork;
@@ -108,6 +109,7 @@ impl Tree {
             locks: OnceLock::new(),
             _life: None,
         };
+        trace::Context { tree: name.to_owned(), spans: Some(journal.spans()) }.set();
         // A zygote belongs to no tree, and a worker joins once.
         let _ = CURRENT.set(tree);
     }
@@ -214,6 +216,7 @@ fn found() -> Result<Tree, TreeError> {
         };
         at_exit(remove_own);
         fork::watch();
+        trace::Context { tree: name.clone(), spans: None }.set();
         return Ok(Tree {
             name,
             me: Some(me),

@@ -7,8 +7,7 @@ use std::sync::atomic::Ordering;
 use super::state::{Pool, Stage, Ticket};
 use crate::dispatch::dispatched::Settled;
 use crate::dispatch::wait::{NotYet, sleep_until};
-use crate::observe::{Awaited, Board, waiting_in};
-use crate::shm::{ANY, stage};
+use crate::shm::{ANY, Awaited, Board, stage, waiting_in};
 use crate::sync::spin;
 use crate::sys::clock;
 

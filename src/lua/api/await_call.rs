@@ -3,10 +3,11 @@
 use crate::lua::ffi::*;
 
 use super::deliver::{add_identity, deliver};
-use super::{failure, task};
+use super::task;
 use crate::dispatch::NotYet;
 use crate::lua::call::{Outcome, milliseconds, wrong_type};
 use crate::lua::hooks;
+use crate::lua::types::failure;
 use crate::observe::trace;
 use crate::sys::clock;
 use crate::wire::kind::Kind;

@@ -2,9 +2,9 @@
 
 use crate::lua::ffi::*;
 
-use super::failure;
 use super::task::Facts;
 use crate::dispatch::{Death, Dispatched};
+use crate::lua::types::failure;
 use crate::sys::call_names::call_name;
 use crate::sys::signal;
 use crate::wire::cause::{Cause, Scarce};

@@ -5,13 +5,12 @@ use std::ffi::c_int;
 use crate::lua::ffi::*;
 
 use super::death::tell_death;
-use super::failure;
 use super::task::Facts;
 use crate::dispatch::{Dispatched, Settled};
 use crate::lua::call::{Outcome, Raise, bytes, push_text};
 use crate::lua::convert::{DecodeOptions, Source, decode};
 use crate::lua::hooks;
-use crate::lua::types::{Objects, Sent};
+use crate::lua::types::{Objects, Sent, failure};
 use crate::shared::split_in_memory;
 use crate::wire::cause::Cause;
 use crate::wire::kind::Kind;
@@ -215,7 +214,7 @@ unsafe fn add_facts(lua: *mut lua_State, facts: &Facts, job: &dyn Dispatched) ->
         lua_setfield(lua, -2, c"usage".as_ptr());
         if facts.captures {
             let output = hooks::patiently(lua, |patience| job.output(patience))?;
-            failure::set_output(lua, &output);
+            failure::set_output(lua, output.stdout.as_deref(), output.stderr.as_deref());
         }
     }
     Ok(())

@@ -5,12 +5,13 @@ use std::ffi::{CStr, c_int};
 use crate::lua::ffi::*;
 
 use super::task::{self, TASK, Task, check};
-use super::{await_call, failure, sandbox};
+use super::{await_call, sandbox};
 use crate::dispatch::{Dispatched, Patience, Settled};
 use crate::lua::call::{
     Outcome, Raise, bytes, is_absent, milliseconds, push_bytes, push_text, set_functions, wrong_type,
 };
 use crate::lua::hooks;
+use crate::lua::types::failure;
 use crate::lua_function;
 use crate::observe::trace;
 use crate::sys::signal;

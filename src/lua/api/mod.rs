@@ -3,10 +3,8 @@
 mod about;
 mod async_call;
 mod await_call;
-pub mod crypto;
 mod death;
 mod deliver;
-pub mod failure;
 mod inherit;
 mod methods;
 mod module;

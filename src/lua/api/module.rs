@@ -4,10 +4,10 @@ use std::ffi::{CStr, c_int};
 
 use crate::lua::ffi::*;
 
-use super::{about, async_call, crypto, failure, methods, pool, preload, sandbox, sleep, states};
+use super::{about, async_call, methods, pool, preload, sandbox, sleep, states};
 use crate::lua::call::{Outcome, Raise, push_text, set_functions};
 use crate::lua::convert::{register_inert, remember_names};
-use crate::lua::types;
+use crate::lua::types::{self, crypto, failure};
 use crate::lua::version::state;
 use crate::lua_function;
 

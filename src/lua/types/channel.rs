@@ -11,9 +11,10 @@ use crate::lua::call::{Outcome, Raise, is_absent, milliseconds, push_text, set_f
 use crate::lua::convert::DecodeError;
 use crate::lua::hooks;
 use crate::lua_function;
-use crate::observe::{self, Awaited, trace};
+use crate::observe::trace;
 use crate::shared::channel::{self, Popped, PushError, Pushed, Received, Waiting};
 use crate::shared::{Guard, Kind, Object};
+use crate::shm::{Awaited, waiting as published};
 use crate::sys::clock;
 
 lua_function!(close => close_body);
@@ -156,7 +157,7 @@ unsafe fn wait(
     if left.is_zero() {
         return Ok(false);
     }
-    let woken = observe::waiting(what, || waiting.wait(left));
+    let woken = published(what, || waiting.wait(left));
     if !woken {
         // SAFETY: see above.
         unsafe { hooks::run(lua)? };

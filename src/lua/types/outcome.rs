@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use crate::lua::ffi::*;
 
-use super::handle;
-use crate::lua::api::failure;
+use super::{failure, handle};
 use crate::lua::call::{Outcome, push_text, set_functions};
 use crate::lua_function;
 use crate::shared::Kind;

@@ -17,8 +17,10 @@ use super::guard::Guard;
 use super::halves::{LARGEST, half_at, half_size};
 use super::header::{Header, Kind};
 use super::holders;
-use crate::observe::{Awaited, trace, waiting};
-use crate::shm::{Mapping, Owners, PAGE, RegionError, Tree, TreeError, open_named, unlink_named};
+use crate::observe::trace;
+use crate::shm::{
+    Awaited, Mapping, Owners, PAGE, RegionError, Tree, TreeError, open_named, unlink_named, waiting,
+};
 use crate::sync::{Acquired, LockRef, Owner, Unlocked};
 
 /// Bytes that are mapped after the header from the start: the first pair.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::crypto::Algorithm;
-use crate::lua::api::crypto;
+use crate::lua::types::crypto;
 
 fn state() -> State {
     let state = State::new();

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use llib::observe::Awaited;
 use llib::shared::{Kind, objects};
+use llib::shm::Awaited;
 use llib::shm::{SLOTS, SessionView, SlotView, State, TreeView, sessions};
 use llib::sync::Owner;
 use llib::sys::clock;

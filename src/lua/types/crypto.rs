@@ -4,9 +4,9 @@ use std::ffi::{CStr, c_int};
 
 use crate::lua::ffi::*;
 
+use super::hash;
 use crate::crypto::{Algorithm, Hash};
 use crate::lua::call::{Outcome, push_bytes, set_functions};
-use crate::lua::types::hash;
 use crate::lua_function;
 
 /// Pushes the table, and registers the metatable of hash objects.

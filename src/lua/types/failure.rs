@@ -4,7 +4,6 @@ use std::ffi::c_int;
 
 use crate::lua::ffi::*;
 
-use crate::dispatch::Output;
 use crate::lua::call::{Outcome, bytes, push_bytes, push_text};
 use crate::lua_function;
 use crate::sys::process::Usage;
@@ -100,14 +99,14 @@ pub unsafe fn push_usage(lua: *mut lua_State, wall: std::time::Duration, usage: 
 ///
 /// # Safety
 /// A failure is on top of the stack of `lua`, with three free slots.
-pub unsafe fn set_output(lua: *mut lua_State, output: &Output) {
-    if output.stdout.is_none() && output.stderr.is_none() {
+pub unsafe fn set_output(lua: *mut lua_State, stdout: Option<&[u8]>, stderr: Option<&[u8]>) {
+    if stdout.is_none() && stderr.is_none() {
         return;
     }
     // SAFETY: as demanded.
     unsafe {
         lua_createtable(lua, 0, 2);
-        for (key, text) in [(c"stdout", &output.stdout), (c"stderr", &output.stderr)] {
+        for (key, text) in [(c"stdout", stdout), (c"stderr", stderr)] {
             if let Some(text) = text {
                 push_bytes(lua, text);
                 lua_setfield(lua, -2, key.as_ptr());

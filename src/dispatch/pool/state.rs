@@ -22,7 +22,7 @@ pub struct Plan {
     pub size: usize,
     /// Settings of each worker.
     pub settings: Settings,
-    /// What each runs first, encoded as any job.
+    /// What each runs first, encoded as any job: a whole parcel.
     pub init: Vec<u8>,
     /// Objects whose handles are in there.
     pub objects: Vec<Arc<Object>>,

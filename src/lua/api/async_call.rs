@@ -13,8 +13,8 @@ use super::task::{self, Facts, Sandboxed};
 use super::{inherit, nested, sandbox};
 use crate::dispatch::{Broker, Job, Launch, Session, Walls};
 use crate::lua::call::{Outcome, Raise, is_absent, wrong_type};
-use crate::lua::convert::{EncodeOptions, Roots, encode};
-use crate::lua::types::{Objects, Sent};
+use crate::lua::convert::{EncodeOptions, Roots};
+use crate::lua::types::Outgoing;
 use crate::shm::Joined;
 use crate::wire::limits::{IN_SANDBOX, Limits};
 use crate::wire::sandbox::SandboxPolicy;
@@ -131,27 +131,16 @@ unsafe fn send(
         limits: options.limits,
         pool: 0,
     };
-    let settings = settings.to_bytes();
-    let sent = Sent::default();
     // SAFETY: the caller has `count` values from `first` on.
-    let dispatched = unsafe {
-        encode(lua, first, count, choice, &mut Objects(&sent), |values| {
-            sent.with(|objects, tail| {
-                // What such a job can write nobody takes for more than plain data from now on.
-                if options.sandbox.is_some() {
-                    objects
-                        .iter()
-                        .try_for_each(|object| object.distrust())
-                        .map_err(|error| error.to_string())?;
-                }
-                let payload = Joined([&&settings[..], values, &tail]);
-                session.dispatch(&payload, objects, &launch).map_err(|error| error.to_string())
-            })
-        })
-    };
-    match dispatched {
-        Ok(Ok(job)) => Ok(job),
-        Ok(Err(reason)) => Err(Raise::Message(reason)),
-        Err(error) => Err(Raise::Message(error.to_string())),
+    let values = unsafe { Outgoing::new(lua, first, count, choice) };
+    let values = values.map_err(|error| Raise::Message(error.to_string()))?;
+    let objects = values.objects();
+    // What such a job can write nobody takes for more than plain data from now on.
+    if options.sandbox.is_some() {
+        let distrusted = objects.iter().try_for_each(|object| object.distrust());
+        distrusted.map_err(|error| Raise::Message(error.to_string()))?;
     }
+    let settings = settings.to_bytes();
+    let payload = Joined([&settings, &values]);
+    session.dispatch(&payload, &objects, &launch).map_err(|error| Raise::Message(error.to_string()))
 }

@@ -10,7 +10,7 @@ use crate::dispatch::{Dispatched, Settled};
 use crate::lua::call::{Outcome, Raise, bytes, push_text};
 use crate::lua::convert::{DecodeOptions, Source, decode};
 use crate::lua::hooks;
-use crate::lua::types::{Objects, Sent, failure};
+use crate::lua::types::{Objects, failure};
 use crate::shared::split_in_memory;
 use crate::wire::cause::Cause;
 use crate::wire::kind::Kind;
@@ -123,7 +123,7 @@ pub(super) unsafe fn decode_reply(
         let split = if reply.carries { split_in_memory(reply.start, reply.len) } else { None };
         let len = split.map_or(reply.len, |(values, _)| values);
         let source = Source::new(reply.start, len);
-        decode(lua, source, &options, &mut Objects(&Sent::default())).map_err(|error| error.to_string())
+        decode(lua, source, &options, &mut Objects::default()).map_err(|error| error.to_string())
     }
 }
 

@@ -5,13 +5,13 @@ use std::ffi::c_int;
 use super::options::Options;
 use crate::dispatch::{Broker, BrokerError, Job, Launch};
 use crate::lua::call::Raise;
-use crate::lua::convert::{EncodeOptions, encode};
+use crate::lua::convert::EncodeOptions;
 use crate::lua::ffi::*;
 use crate::lua::hooks;
-use crate::lua::types::{Objects, Sent};
+use crate::lua::types::Outgoing;
 use crate::lua::version::collector;
 use crate::shared::Object;
-use crate::shm::{Joined, Mailbox};
+use crate::shm::{Joined, Mailbox, Payload};
 use crate::wire::settings::Settings;
 
 /// Hands over a job of `count` values from `first` on.
@@ -46,22 +46,17 @@ pub(super) unsafe fn send(
         let problem = format!("a job's name and grants take up {len} bytes, in a sandbox {most} at most");
         return Err(Raise::Message(problem));
     }
-    let sent = Sent::default();
     // SAFETY: the caller has these values.
-    let encoded = unsafe {
-        encode(lua, first, count, choice, &mut Objects(&sent), |values| {
-            sent.with(|_, tail| crate::shm::Payload::to_vec(&Joined([&&settings[..], values, &tail])))
-        })
-    };
-    let payload = encoded.map_err(|error| Raise::Message(error.to_string()))?;
-    let objects = sent.objects();
+    let values = unsafe { Outgoing::new(lua, first, count, choice) };
+    let values = values.map_err(|error| Raise::Message(error.to_string()))?;
+    // Hooks may run before it is sent.
+    let payload = Joined([&settings, &values]).to_vec();
+    let objects = values.into_objects();
     let objects: Vec<&Object> = objects.iter().map(|object| &**object).collect();
     let launch = Launch { timeout: options.timeout, limits: options.limits, ..Launch::default() };
     let dispatch = || {
         // SAFETY: the caller's state with free slots.
-        unsafe {
-            hooks::patiently(lua, |patience| broker.dispatch(&&payload[..], &objects, &launch, patience))
-        }
+        unsafe { hooks::patiently(lua, |patience| broker.dispatch(&payload, &objects, &launch, patience)) }
     };
     let mut dispatched = dispatch()?;
     if matches!(dispatched, Err(BrokerError::Full { .. })) {

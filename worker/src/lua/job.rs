@@ -8,7 +8,7 @@ use llib::lua::api;
 use llib::lua::call::{Outcome, bytes, push_bytes, push_description, push_text, type_name};
 use llib::lua::convert::{DecodeError, DecodeOptions, MEMORY_FACTOR, Source, decode};
 use llib::lua::ffi::*;
-use llib::lua::types::{Objects, Sent};
+use llib::lua::types::Objects;
 use llib::lua::version::collector::{self, Pause};
 use llib::lua_function;
 use llib::wire::kind::Kind;
@@ -116,7 +116,7 @@ unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
         // The stack: 1 handler, 2 res, 3 rej, 4 function, 5… arguments.
         let decoded = job.take_values(|start, len| {
             unhurried(lua, len, || {
-                decode(lua, Source::new(start, len), &DecodeOptions::TRUSTED, &mut Objects(&Sent::default()))
+                decode(lua, Source::new(start, len), &DecodeOptions::TRUSTED, &mut Objects::default())
             })
         });
         if let Err(error) = decoded {

@@ -158,7 +158,9 @@ unsafe fn learn(lua: *mut lua_State, place: *mut Known, function: c_int, options
         }
         let message = |globals: GlobalMode| {
             let options = EncodeOptions { roots: Roots::Job, globals, ..EncodeOptions::default() };
-            encode(lua, function, 1, &options, &mut NoHandles, |message| message.to_vec()).ok()
+            let message = encode(lua, function, 1, &options, &mut NoHandles).ok()?.to_vec();
+            lua_settop(lua, known);
+            Some(message)
         };
         let bytes = message(GlobalMode::None);
         if reaches_globals && plain {

@@ -15,9 +15,9 @@ use crate::lua::api::preload;
 use crate::lua::api::session::{session, settings};
 use crate::lua::api::task::Facts;
 use crate::lua::call::{Outcome, Raise, bytes, is_absent, wrong_type};
-use crate::lua::convert::{EncodeOptions, Roots, encode};
+use crate::lua::convert::{EncodeOptions, Roots};
 use crate::lua::hooks;
-use crate::lua::types::{Objects, Sent};
+use crate::lua::types::Outgoing;
 use crate::shm::Payload;
 
 /// `thread.pool([opts])`
@@ -42,11 +42,9 @@ pub(in crate::lua::api) unsafe fn new(lua: *mut lua_State) -> Outcome {
         let PoolOptions { size, max_jobs, max_memory, jobs, .. } = options;
         let settings = settings(lua, &jobs, jobs.name.clone().unwrap_or_default());
         let choice = EncodeOptions { roots: Roots::Job, ..EncodeOptions::default() };
-        let sent = Sent::default();
-        let encoded = encode(lua, 3, 1, &choice, &mut Objects(&sent), |message| message.to_vec());
-        let init = encoded.map_err(|error| Raise::Message(error.to_string()))?;
+        let init = Outgoing::new(lua, 3, 1, &choice).map_err(|error| Raise::Message(error.to_string()))?;
         let Options { timeout, limits, globals, extra_globals, .. } = jobs;
-        let objects = sent.objects();
+        let (init, objects) = (init.to_vec(), init.into_objects());
         let plan = Plan { size, settings, init, objects, timeout, max_jobs, max_memory };
         let pool = Pool::start(session, plan).map_err(|error| Raise::Message(error.to_string()))?;
         let pool = Rc::new(RefCell::new(pool));

@@ -11,8 +11,8 @@ use crate::dispatch::pool::Pooled;
 use crate::lua::api::source::{function_at, source_of};
 use crate::lua::api::task;
 use crate::lua::call::{Outcome, Raise};
-use crate::lua::convert::{EncodeOptions, Roots, encode};
-use crate::lua::types::{Objects, Sent};
+use crate::lua::convert::{EncodeOptions, Roots};
+use crate::lua::types::Outgoing;
 use crate::shm::Joined;
 use crate::wire::pooled::Head;
 
@@ -38,12 +38,14 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
         let same = (4..4 + arguments).any(|index| lua_rawequal(lua, index, 3) != 0);
         // Before the job exists, so that running out of memory here loses nothing.
         let task = task::push_empty(lua, handle.facts(name));
+        let place = lua_gettop(lua);
         task::fill(task, send(lua, handle, known.filter(|_| !same), 3, arguments, false)?);
+        lua_settop(lua, place);
     }
     Ok(1)
 }
 
-/// Sends the function at `function` and the `count` values after it.
+/// Sends the function at `function` and the `count` values after it. Leaves something on the stack.
 ///
 /// # Safety
 /// `lua` is a valid state, in a protected call, with these values; `function` is absolute.
@@ -63,19 +65,10 @@ pub(super) unsafe fn send(
         (function + 1, count, Roots::Arguments)
     };
     let options = EncodeOptions { roots, ..handle.encoding() };
-    let sent = Sent::default();
-    // SAFETY: as demanded. What runs inside is none of Lua's code.
-    let submitted = unsafe {
-        encode(lua, first, count, &options, &mut Objects(&sent), |values| {
-            sent.with(|objects, tail| {
-                let job = Joined([&&head[..], &message, values, &tail]);
-                Pooled::submit(&handle.pool, &job, objects, map)
-            })
-        })
-    };
-    match submitted {
-        Ok(Ok(job)) => Ok(job),
-        Ok(Err(error)) => Err(Raise::Message(error.to_string())),
-        Err(error) => Err(Raise::Message(error.to_string())),
-    }
+    // SAFETY: as demanded.
+    let values = unsafe { Outgoing::new(lua, first, count, &options) };
+    let values = values.map_err(|error| Raise::Message(error.to_string()))?;
+    let payload = Joined([&&head[..], &message, &values]);
+    let submitted = Pooled::submit(&handle.pool, &payload, &values.objects(), map);
+    submitted.map_err(|error| Raise::Message(error.to_string()))
 }

@@ -9,12 +9,12 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
 use ipc_channel::ipc::IpcSender;
-use llib::observe::{log, trace};
-use llib::shared::bury_session;
-use llib::shm::{Segment, SessionLock, claim, new_name, tree_number};
-use llib::sys::ring::Ring;
-use llib::sys::spawn::RING_FD;
-use llib::wire::control::Hello;
+use llib_core::observe::{log, trace};
+use llib_core::shared::bury_session;
+use llib_core::shm::{Segment, SessionLock, claim, new_name, tree_number};
+use llib_core::sys::ring::Ring;
+use llib_core::sys::spawn::RING_FD;
+use llib_core::wire::control::Hello;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, getpid, getppid, pidfd_open, set_child_subreaper, setpgid};
 
@@ -24,7 +24,7 @@ use crate::zygote::{self, Ending, strays};
 
 /// Runs the guard, and in its child the zygote. Returns the exit code.
 pub(crate) fn run(address: &str, host: i32, tree: &str) -> i32 {
-    llib::observe::serve();
+    llib_core::observe::serve();
     log::act_as(log::Role::Guard);
     crate::child::set_title("llib-guard", "");
     sys::fill_standard_streams();
@@ -39,7 +39,7 @@ pub(crate) fn run(address: &str, host: i32, tree: &str) -> i32 {
     match prepare(&ring, host, tree) {
         Ok((host, segment, lock)) => guard(address, ring, host, segment, lock),
         Err(reason) => {
-            llib::log!(Error, "no session: {reason}");
+            llib_core::log!(Error, "no session: {reason}");
             refuse(address, &ring, reason);
             1
         }
@@ -94,7 +94,7 @@ fn guard(address: &str, ring: Ring, host: OwnedFd, segment: Segment, lock: Sessi
         Ok((_, Forked::Parent(pid))) => pid,
         Err(error) => {
             refuse(address, &ring, format!("failed to fork the zygote: {error}"));
-            llib::shm::remove_session(segment.name());
+            llib_core::shm::remove_session(segment.name());
             return 1;
         }
     };
@@ -102,12 +102,12 @@ fn guard(address: &str, ring: Ring, host: OwnedFd, segment: Segment, lock: Sessi
     drop(ring);
     // What earlier sessions left whose supervisors were all killed at once.
     sweep(&tree);
-    llib::log!(Info, "guards session {} with zygote {zygote}", segment.name());
+    llib_core::log!(Info, "guards session {} with zygote {zygote}", segment.name());
     watch(zygote, &host);
-    llib::log!(Info, "zygote {zygote} is gone: what is left of {} ends", segment.name());
+    llib_core::log!(Info, "zygote {zygote} is gone: what is left of {} ends", segment.name());
     zygote::publish_end(&segment, Ending::Lost, strays::kill_all);
     bury_session(&segment);
-    llib::shm::remove_session(segment.name());
+    llib_core::shm::remove_session(segment.name());
     drop(lock);
     // Among what was killed may have been the supervisors of jobs that were hosts themselves.
     sweep(&tree);

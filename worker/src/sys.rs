@@ -15,7 +15,7 @@ use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 
-use llib::sys::process::Usage;
+use llib_core::sys::process::Usage;
 use rustix::io::DupFlags;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

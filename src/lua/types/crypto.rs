@@ -2,12 +2,12 @@
 
 use std::ffi::{CStr, c_int};
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::hash;
-use crate::crypto::{Algorithm, Hash};
-use crate::lua::call::{Outcome, push_bytes, set_functions};
+use crate::call::{Outcome, push_bytes, set_functions};
 use crate::lua_function;
+use llib_crypto::{Algorithm, Hash};
 
 /// Pushes the table, and registers the metatable of hash objects.
 ///

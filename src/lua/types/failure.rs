@@ -2,12 +2,12 @@
 
 use std::ffi::c_int;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
-use crate::lua::call::{Outcome, bytes, push_bytes, push_text};
+use crate::call::{Outcome, bytes, push_bytes, push_text};
 use crate::lua_function;
-use crate::sys::process::Usage;
-use crate::wire::kind::Kind;
+use llib_core::sys::process::Usage;
+use llib_core::wire::kind::Kind;
 
 /// The metatable's name in the registry; errors travel between processes under it.
 pub const FAILURE: &std::ffi::CStr = c"llib.failure";

@@ -3,12 +3,12 @@
 use std::ffi::c_int;
 use std::sync::Arc;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::handle::Objects;
-use crate::lua::convert::{EncodeError, EncodeOptions, Message, encode};
-use crate::shared::{Object, Parcel, tail};
-use crate::shm::Payload;
+use crate::convert::{EncodeError, EncodeOptions, Message, encode};
+use llib_core::shared::{Object, Parcel, tail};
+use llib_core::shm::Payload;
 
 /// Encoded values, and the objects whose handles are among them. As a payload they are all of their [`Parcel`].
 pub struct Outgoing<T = Message> {

@@ -2,18 +2,18 @@
 
 use std::ffi::c_int;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::handle::Objects;
 use super::outgoing::Outgoing;
-use crate::lua::call::Raise;
-use crate::lua::convert::{DecodeError, DecodeOptions, EncodeOptions, GlobalMode, Source, decode};
+use crate::call::Raise;
+use crate::convert::{DecodeError, DecodeOptions, EncodeOptions, GlobalMode, Source, decode};
 
 /// Why a value is refused that a sandboxed job may have written.
 pub(super) const DISTRUSTED: &str = "a sandboxed job can write here, and the value is more than plain data \
      (functions, metatables, userdata and modules are not made from what such a job writes)";
 
-/// Encodes the value at `index`. As [`encode`](crate::lua::convert::encode()) this pushes one.
+/// Encodes the value at `index`. As [`encode`](crate::convert::encode()) this pushes one.
 ///
 /// # Safety
 /// `lua` is a valid state, in a protected call, with a value at the absolute `index` that stays as it is until the value is

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStringExt;
 use crate::search_path::SearchPath;
 
 /// Lua's version as directories name it.
-pub(crate) use llib::lua::version::NUMBER as VERSION;
+pub(crate) use llib_lua::version::NUMBER as VERSION;
 
 /// The environment of one run.
 pub(crate) struct Environment {

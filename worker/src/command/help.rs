@@ -1,6 +1,6 @@
 //! The texts that teach the command.
 
-use llib::lua::version;
+use llib_lua::version;
 
 /// What follows the message about a wrong option.
 pub(crate) const USAGE: &str = "usage: llib [options] [script.lua [args]]

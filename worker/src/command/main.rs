@@ -35,7 +35,7 @@ use arguments::{Request, UsageError};
 use environment::Environment;
 
 /// First argument of a process that is not the command but its own worker program.
-const WORKER: &[u8] = llib::sys::spawn::WORKER_FLAG.as_bytes();
+const WORKER: &[u8] = llib_core::sys::spawn::WORKER_FLAG.as_bytes();
 
 /// Exit status of a wrong command line. Stock Lua answers 1, the status of every failed script too.
 const EXIT_USAGE: c_int = 2;
@@ -91,7 +91,7 @@ fn command(argv: &[CString]) -> c_int {
 /// Jobs run in processes of this very executable.
 fn serve_as_worker() {
     if let Ok(own) = std::env::current_exe() {
-        llib::dispatch::serve_as_worker(own);
+        llib_host::serve_as_worker(own);
     }
 }
 

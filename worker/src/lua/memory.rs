@@ -20,9 +20,9 @@
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
-use llib::lua::ffi::{lua_State, lua_getallocf};
-use llib::lua::version;
-use llib::lua::version::collector;
+use llib_lua::ffi::{lua_State, lua_getallocf};
+use llib_lua::version;
+use llib_lua::version::collector;
 
 use crate::sys;
 

@@ -3,12 +3,12 @@
 use std::ffi::c_int;
 use std::io::Write;
 
-use llib::lua::call::bytes;
-use llib::lua::convert::{EncodeError, EncodeOptions, GlobalMode, Roots, write_text};
-use llib::lua::ffi::*;
-use llib::lua::types::Outgoing;
-use llib::shm::Mailbox;
-use llib::wire::kind::Kind;
+use llib_core::shm::Mailbox;
+use llib_core::wire::kind::Kind;
+use llib_lua::call::bytes;
+use llib_lua::convert::{EncodeError, EncodeOptions, GlobalMode, Roots, write_text};
+use llib_lua::ffi::*;
+use llib_lua::types::Outgoing;
 
 use super::memory::{self, Standing};
 use crate::job::{self, Job};

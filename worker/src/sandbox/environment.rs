@@ -1,6 +1,6 @@
 //! The environment: what was granted, and nothing of the host's, also not in the memory where it began.
 
-use llib::wire::sandbox::SandboxPolicy;
+use llib_core::wire::sandbox::SandboxPolicy;
 
 use crate::sys::environment;
 

@@ -10,8 +10,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use llib::wire::charter::{Charter, Identity, Pinned};
-use llib::wire::sandbox::SandboxPolicy;
+use llib_core::wire::charter::{Charter, Identity, Pinned};
+use llib_core::wire::sandbox::SandboxPolicy;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Statx, StatxFlags, fstatfs, openat2, statx};
 
 /// One file, with what is below it if it is a directory.

@@ -6,7 +6,7 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
     RulesetAttr, RulesetCreatedAttr, RulesetError, Scope,
 };
-use llib::wire::sandbox::SandboxPolicy;
+use llib_core::wire::sandbox::SandboxPolicy;
 
 use super::grants::Grant;
 

@@ -1,6 +1,6 @@
 //! What of Lua's standard libraries a sandboxed job has: data. The folder `lua` takes the rest away.
 
-use llib::wire::sandbox::SandboxPolicy;
+use llib_core::wire::sandbox::SandboxPolicy;
 
 /// When a sandbox has something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Turning a job's limits and policy into the kernel's: one concept of it a file.
 //!
-//! Decides nothing: what to enforce arrives with the job, as `llib::wire` describes it. Restricting a process
+//! Decides nothing: what to enforce arrives with the job, as `llib_core::wire` describes it. Restricting a process
 //! happens in this folder alone and so only in the worker program, never in a host that loads the module. The
 //! page that explains it is `docs/sandbox.md`.
 
@@ -17,9 +17,9 @@ mod seccomp;
 
 use std::os::fd::RawFd;
 
-use llib::sys::capabilities::{capabilities, kernel};
-use llib::wire::limits::Limits;
-use llib::wire::sandbox::SandboxPolicy;
+use llib_core::sys::capabilities::{capabilities, kernel};
+use llib_core::wire::limits::Limits;
+use llib_core::wire::sandbox::SandboxPolicy;
 
 pub(crate) use grants::Grants;
 pub(crate) use rules::LAST_CALL;
@@ -28,7 +28,7 @@ pub(crate) use rules::LAST_CALL;
 pub(crate) fn prepare() {
     capabilities();
     kernel();
-    llib::sys::cores::count();
+    llib_core::sys::cores::count();
     crate::sys::environment::read_time_zone();
     seccomp::prepare();
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use llib::wire::sandbox::SandboxPolicy;
+use llib_core::wire::sandbox::SandboxPolicy;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs};
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::OnceLock;
 
-use llib::wire::sandbox::SandboxPolicy;
+use llib_core::wire::sandbox::SandboxPolicy;
 
 use super::bpf::{Action, Program, Rule};
 use super::rules;

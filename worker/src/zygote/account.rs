@@ -2,8 +2,8 @@
 //! and as many at once as its sandbox grants. What a job may use is set aside when it starts, and what it has not used
 //! is there again when it has ended.
 
-use llib::wire::cause::Scarce;
-use llib::wire::limits::Limits;
+use llib_core::wire::cause::Scarce;
+use llib_core::wire::limits::Limits;
 
 /// CPU time that each job costs its line beside its own, in microseconds: what the zygote needs for it, and what it can use
 /// before its limit stops it.

@@ -3,8 +3,8 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use llib::shm::{CaptureSegment, Stream};
-use llib::wire::settings::Capture;
+use llib_core::shm::{CaptureSegment, Stream};
+use llib_core::wire::settings::Capture;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};

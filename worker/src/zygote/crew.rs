@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use llib::wire::cause::Cause;
+use llib_core::wire::cause::Cause;
 
 /// What the zygote knows of a worker beside the slot table.
 #[derive(Clone, Debug)]

@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use llib::shm::SLOTS;
-use llib::wire::cause::Cause;
-use llib::wire::control::JobRef;
+use llib_core::shm::SLOTS;
+use llib_core::wire::cause::Cause;
+use llib_core::wire::control::JobRef;
 
 /// One appointment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

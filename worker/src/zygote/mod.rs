@@ -1,7 +1,7 @@
 //! The zygote: one thread, a loop over everything that can happen to a session.
 //!
 //! It runs no user code and reads nothing that a worker wrote except one word that says "replied", which
-//! only makes a descriptor readable; and, where there is a timeline, two that go into that. What it decides stands in the slot table, see `llib::shm`.
+//! only makes a descriptor readable; and, where there is a timeline, two that go into that. What it decides stands in the slot table, see `llib_core::shm`.
 
 mod account;
 mod capture;
@@ -24,13 +24,13 @@ use std::time::Duration;
 
 use ipc_channel::TryRecvError;
 use ipc_channel::ipc::IpcReceiver;
-use llib::lua::ffi::lua_State;
-use llib::observe::{log, trace};
-use llib::shm::{Registrar, SLOTS, Segment, SessionLock, State};
-use llib::sys::ring::{Ring, Rung};
-use llib::sys::{clock, futex};
-use llib::wire::cause::Cause;
-use llib::wire::control::{Action, Command, JobRef, Watched};
+use llib_core::observe::{log, trace};
+use llib_core::shm::{Registrar, SLOTS, Segment, SessionLock, State};
+use llib_core::sys::ring::{Ring, Rung};
+use llib_core::sys::{clock, futex};
+use llib_core::wire::cause::Cause;
+use llib_core::wire::control::{Action, Command, JobRef, Watched};
+use llib_lua::ffi::lua_State;
 use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Rlimit;
@@ -105,18 +105,18 @@ pub(crate) fn run(
         Ok(zygote) => zygote,
         Err(code) => return code,
     };
-    llib::log!(Info, "ready: {} workers at most, {} spares at first", SLOTS, spares::FEWEST);
+    llib_core::log!(Info, "ready: {} workers at most, {} spares at first", SLOTS, spares::FEWEST);
     let ending = zygote.serve();
-    llib::log!(
+    llib_core::log!(
         Info,
         "{}",
         if ending == Ending::Over { "the host is gone: session over" } else { "the guard is gone" }
     );
     let segment = zygote.segment;
     publish_end(segment, ending, || zygote.kill_everything());
-    llib::shared::bury_session(segment);
+    llib_core::shared::bury_session(segment);
     // The guard does this too, unless it is what was lost, alone or together with the host.
-    llib::shm::remove_session(segment.name());
+    llib_core::shm::remove_session(segment.name());
     drop(zygote);
     timeline::sweep(&segment.tree_name());
     0
@@ -206,7 +206,7 @@ impl Zygote {
         let slot = self.segment.slot(index);
         self.captures.remove(&index);
         self.watchers.remove(&index);
-        llib::shared::discard_undelivered(self.segment, slot);
+        llib_core::shared::discard_undelivered(self.segment, slot);
         self.segment.clear(slot);
         slot.entry.swap(State::Free);
         self.segment.header().free.give(index);
@@ -214,10 +214,10 @@ impl Zygote {
 
     fn send(&mut self, pid: i32, signal: i32, cause: Cause) {
         self.crew.note(pid, signal, cause);
-        llib::log!(
+        llib_core::log!(
             Debug,
             "sends SIG{} to worker {pid}: {}",
-            llib::sys::signal::name(signal),
+            llib_core::sys::signal::name(signal),
             timeline::cause_name(cause)
         );
         if trace::on() {
@@ -242,7 +242,7 @@ impl Zygote {
                 }
                 Err(TryRecvError::Empty) => return Continue(()),
                 Err(TryRecvError::IpcError(error)) => {
-                    llib::log!(Info, "the host's channel has ended, or brought nonsense: {error}");
+                    llib_core::log!(Info, "the host's channel has ended, or brought nonsense: {error}");
                     return Break(());
                 }
             }
@@ -250,7 +250,7 @@ impl Zygote {
     }
 
     fn carry_out(&mut self, action: Action) {
-        llib::log!(Trace, "is told: {action:?}");
+        llib_core::log!(Trace, "is told: {action:?}");
         match action {
             Action::Signal { job, signal } => {
                 while self.pending.contains(&job.slot) {
@@ -293,7 +293,7 @@ impl Zygote {
                 self.start_pending();
             }
             if let Some(pid) = self.worker_of(due.job) {
-                llib::log!(Info, "worker {pid} is past its time: {}", timeline::cause_name(due.cause));
+                llib_core::log!(Info, "worker {pid} is past its time: {}", timeline::cause_name(due.cause));
                 self.send(pid, libc::SIGKILL, due.cause);
             }
         }

@@ -1,4 +1,4 @@
-//! Jobs that sandboxed jobs start: the zygote is the broker between them, see [`llib::shm::Nest`].
+//! Jobs that sandboxed jobs start: the zygote is the broker between them, see [`llib_core::shm::Nest`].
 //!
 //! Whatever stands in a nest is a wish of code that nobody trusts. What a job was given is read from its charter, which
 //! it cannot write; who its workers are, and what there is left for them, is kept here.
@@ -14,13 +14,13 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
-use llib::shared::discard_known;
-use llib::shm::{Mailbox, Nest, RoomFile, Slot, State, Stream, Wish, detached, walls};
-use llib::sys::{clock, futex, signal};
-use llib::wire::cause::Cause;
-use llib::wire::control::JobRef;
-use llib::wire::limits::Limits;
-use llib::wire::settings::Stdio;
+use llib_core::shared::discard_known;
+use llib_core::shm::{Mailbox, Nest, RoomFile, Slot, State, Stream, Wish, detached, walls};
+use llib_core::sys::{clock, futex, signal};
+use llib_core::wire::cause::Cause;
+use llib_core::wire::control::JobRef;
+use llib_core::wire::limits::Limits;
+use llib_core::wire::settings::Stdio;
 use rustix::fs::{Mode, OFlags};
 
 use super::account::Account;
@@ -137,7 +137,7 @@ impl Nests {
     }
 
     /// Tells the worker whose nest it is that nothing is left of a place's job. What was on its way to that or from it stays
-    /// with the place, see [`llib::shared::discard_inline`].
+    /// with the place, see [`llib_core::shared::discard_inline`].
     fn free_place(&mut self, slot: u32, place: usize) {
         if let Some(open) = self.open.get_mut(&slot) {
             open.places[place] = Place::default();
@@ -192,7 +192,7 @@ impl Zygote {
             match self.open_nest(slot, pid) {
                 Ok(places) => (0..places).for_each(|place| self.look_into(slot, place)),
                 Err(error) => {
-                    llib::log!(Debug, "the nest of worker {pid} cannot be looked into: {error}");
+                    llib_core::log!(Debug, "the nest of worker {pid} cannot be looked into: {error}");
                     segment.slot(slot).mailbox.asks().store(1, Ordering::SeqCst);
                     self.nests.unheard = true;
                 }
@@ -263,7 +263,7 @@ impl Zygote {
     /// Starts the job of a place, or tells why not; or leaves it for later, if what it lacks is about to be there.
     fn start_nested(&mut self, slot: u32, place: usize) {
         if let Err((cause, status)) = self.try_to_start(slot, place) {
-            llib::log!(Debug, "a job of the sandboxed job in slot {slot} is not started: {cause:?}");
+            llib_core::log!(Debug, "a job of the sandboxed job in slot {slot} is not started: {cause:?}");
             if let Some(open) = self.nests.open.get(&slot) {
                 record(open.slot(place), cause, status);
                 self.nests.settle_place(slot, place);

@@ -1,7 +1,7 @@
 //! Pools as the zygote sees them: deaths of their workers, signals for their jobs, limits of time.
 //!
 //! A signal for a job of a pool must not hit the next one of the same worker. So the job's word is changed to `HELD`
-//! first, which fails if the job is over, and which a worker that finishes waits for to end; see `llib::shm::PoolSlot`.
+//! first, which fails if the job is over, and which a worker that finishes waits for to end; see `llib_core::shm::PoolSlot`.
 //!
 //! **Limits of time** cost no call for each job. A worker notes when it took a job. The zygote looks at all workers'
 //! notes and then sleeps until the first of these jobs is due, or for as long as the limit: a job that begins
@@ -12,10 +12,10 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
-use llib::shm::{PoolMemory, Word, pool_name, stage};
-use llib::sys::clock;
-use llib::wire::cause::Cause;
-use llib::wire::control::{NO_SLOT, PoolJobRef};
+use llib_core::shm::{PoolMemory, Word, pool_name, stage};
+use llib_core::sys::clock;
+use llib_core::wire::cause::Cause;
+use llib_core::wire::control::{NO_SLOT, PoolJobRef};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 
@@ -70,7 +70,7 @@ impl Pools {
     }
 }
 
-/// Number and seat of [`llib::shm::Entry::pool`].
+/// Number and seat of [`llib_core::shm::Entry::pool`].
 fn place(word: u64) -> Option<(u32, usize)> {
     let seat = (word & 0xffff).checked_sub(1)?;
     Some(((word >> 16) as u32, seat as usize))

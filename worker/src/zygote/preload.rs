@@ -6,10 +6,10 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
-use llib::shm::{Region, State};
-use llib::sys::futex;
-use llib::wire::cause::Cause;
-use llib::wire::control::Preload;
+use llib_core::shm::{Region, State};
+use llib_core::sys::futex;
+use llib_core::wire::cause::Cause;
+use llib_core::wire::control::Preload;
 use nix::sys::signal::SigSet;
 use rustix::process::{Pid, Signal, getpid, set_child_subreaper, set_parent_process_death_signal, setpgid};
 
@@ -52,13 +52,13 @@ impl Zygote {
         let Some(wanted) = self.trials.running.remove(&pid) else { return };
         let reason = self.segment.preload_name(wanted.number);
         let name = String::from_utf8_lossy(&wanted.name);
-        llib::log!(
+        llib_core::log!(
             Info,
             "a child that tried the module '{name}' has ended: {}",
             timeline::ending(status, Cause::Itself)
         );
         if libc::WIFSIGNALED(status) {
-            let signal = llib::sys::signal::name(libc::WTERMSIG(status));
+            let signal = llib_core::sys::signal::name(libc::WTERMSIG(status));
             tell(&reason, &format!("the process that tried it died of SIG{signal}"));
         } else if status == 0 {
             match load(self.lua, &wanted) {
@@ -98,7 +98,7 @@ impl Zygote {
 const REFUSED: i32 = 103;
 
 /// The child's part.
-fn try_here(lua: *mut llib::lua::ffi::lua_State, wanted: &Preload, reason: &str) -> ! {
+fn try_here(lua: *mut llib_lua::ffi::lua_State, wanted: &Preload, reason: &str) -> ! {
     child::set_title("llib-preload", "");
     let _ = setpgid(None, None);
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
@@ -116,7 +116,7 @@ fn try_here(lua: *mut llib::lua::ffi::lua_State, wanted: &Preload, reason: &str)
     sys::exit_now(code)
 }
 
-fn load(lua: *mut llib::lua::ffi::lua_State, wanted: &Preload) -> Result<(), String> {
+fn load(lua: *mut llib_lua::ffi::lua_State, wanted: &Preload) -> Result<(), String> {
     lua::state::preload(lua, &wanted.name, wanted.path.as_deref(), wanted.cpath.as_deref())
 }
 

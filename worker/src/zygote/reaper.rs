@@ -2,11 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use llib::observe::{log, trace};
-use llib::shm::{State, detached};
-use llib::sys::clock;
-use llib::sys::process::Usage;
-use llib::wire::cause::Cause;
+use llib_core::observe::{log, trace};
+use llib_core::shm::{State, detached};
+use llib_core::sys::clock;
+use llib_core::sys::process::Usage;
+use llib_core::wire::cause::Cause;
 
 use super::crew::Worker;
 use super::{Zygote, strays, timeline};
@@ -70,7 +70,7 @@ impl Zygote {
     fn bury(&self, index: u32) {
         let slot = self.segment.slot(index);
         if let Some(owner) = slot.entry.owner() {
-            llib::shared::bury(&self.registrar, self.segment, slot, owner);
+            llib_core::shared::bury(&self.registrar, self.segment, slot, owner);
         }
     }
 
@@ -86,7 +86,7 @@ impl Zygote {
             self.note_death(deaths, pid, status, usage);
         }
         if found {
-            llib::log!(Info, "killed what a job had left running");
+            llib_core::log!(Info, "killed what a job had left running");
             // Among them may have been the supervisors of a job that was a host itself.
             timeline::sweep(&self.tree);
         }
@@ -103,9 +103,9 @@ impl Zygote {
             let cpu = death.usage.cpu() / 1000;
             // One that has replied is let go by its host, or killed once nobody wants it.
             if !self.replied(index) && entry.started.load(Ordering::SeqCst) != 0 {
-                llib::log!(Info, "worker {pid} is gone without a reply: {how}, {cpu} ms of CPU time");
+                llib_core::log!(Info, "worker {pid} is gone without a reply: {how}, {cpu} ms of CPU time");
             } else {
-                llib::log!(Debug, "worker {pid} is gone: {how}, {cpu} ms of CPU time");
+                llib_core::log!(Debug, "worker {pid} is gone: {how}, {cpu} ms of CPU time");
             }
             timeline::died(pid, &how);
             timeline::end_run(slot, &how);

@@ -5,9 +5,9 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
 use ipc_channel::ipc::{self, IpcSender};
-use llib::shm::{Segment, SessionLock, registrar};
-use llib::sys::ring::Ring;
-use llib::wire::control::{Command, Hello, PROTOCOL, Ready};
+use llib_core::shm::{Segment, SessionLock, registrar};
+use llib_core::sys::ring::Ring;
+use llib_core::wire::control::{Command, Hello, PROTOCOL, Ready};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
@@ -90,15 +90,15 @@ fn prepare(
             .and_then(|registrar| registrar.keep_from_children().map(|()| registrar))
             .map_err(|error| sentence("failed to open what the host's processes share", &error))?;
         // Once here instead of in each worker, which may not be able to ask.
-        llib::sys::cores::count();
-        llib::sys::fork::watch();
+        llib_core::sys::cores::count();
+        llib_core::sys::fork::watch();
         let (lua, rehearsal) = lua::state::prepare()?;
         crate::sandbox::prepare();
         if let Ok(directory) = std::env::current_dir() {
             let _ = crate::child::START.set(directory);
         }
         if let Ok(own) = std::env::current_exe() {
-            llib::dispatch::serve_as_worker(own);
+            llib_host::serve_as_worker(own);
         }
         Ok((signals, doorbell, sender, commands, lua, rehearsal, files, file, tree, registrar))
     })();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llib::sys::clock;
+use llib_core::sys::clock;
 
 pub(super) const FEWEST: usize = 5;
 const MOST: usize = 16;
@@ -29,7 +29,7 @@ impl Spares {
     pub(super) fn missed(&mut self) {
         let wanted = (self.wanted * 2).min(MOST);
         if wanted != self.wanted {
-            llib::log!(Debug, "a job found no spare: {wanted} from now on");
+            llib_core::log!(Debug, "a job found no spare: {wanted} from now on");
         }
         self.wanted = wanted;
         self.calm_at = clock::after(CALM);
@@ -44,7 +44,7 @@ impl Spares {
     pub(super) fn settle(&mut self, now: u64) {
         if self.wanted > FEWEST && now >= self.calm_at {
             self.wanted = (self.wanted / 2).max(FEWEST);
-            llib::log!(Debug, "calm: {} spares from now on", self.wanted);
+            llib_core::log!(Debug, "calm: {} spares from now on", self.wanted);
             self.calm_at = clock::after(CALM);
         }
     }

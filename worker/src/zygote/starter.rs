@@ -4,13 +4,13 @@ use std::io;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
-use llib::observe::trace;
-use llib::shm::{Mailbox, RoomFile, State, walls};
-use llib::sys::{clock, futex};
-use llib::wire::cause::Cause;
-use llib::wire::limits::Limits;
-use llib::wire::sandbox::SandboxPolicy;
-use llib::wire::settings::Capture;
+use llib_core::observe::trace;
+use llib_core::shm::{Mailbox, RoomFile, State, walls};
+use llib_core::sys::{clock, futex};
+use llib_core::wire::cause::Cause;
+use llib_core::wire::limits::Limits;
+use llib_core::wire::sandbox::SandboxPolicy;
+use llib_core::wire::settings::Capture;
 use nix::sys::signal::SigSet;
 use rustix::process::{Pid, setpgid};
 
@@ -115,7 +115,7 @@ impl Zygote {
                 }
             }
             Err(error) => {
-                llib::log!(Warn, "no worker could be forked for slot {index}: {error}");
+                llib_core::log!(Warn, "no worker could be forked for slot {index}: {error}");
                 entry.set_cause(Cause::NotStarted);
                 entry.status.store(error.raw_os_error().unwrap_or(0), Ordering::SeqCst);
                 entry.ended.store(clock::now(), Ordering::SeqCst);
@@ -158,7 +158,7 @@ impl Zygote {
                 true
             }
             Err(error) => {
-                llib::log!(Warn, "no spare could be forked: {error}");
+                llib_core::log!(Warn, "no spare could be forked: {error}");
                 header.free.give(index);
                 false
             }
@@ -214,7 +214,7 @@ impl Zygote {
                 // in the zygote's group, and a group with a stopped member gets SIGHUP when it is orphaned: the
                 // zygote would die of the guard's death.
                 let child = Pid::from_raw(pid);
-                llib::log!(
+                llib_core::log!(
                     Debug,
                     "forked worker {pid} for slot {index}{}{}",
                     if slot.entry.started.load(Ordering::SeqCst) == 0 { ", a spare" } else { "" },

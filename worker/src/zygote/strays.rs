@@ -10,8 +10,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use llib::sys::clock;
-use llib::sys::process::Usage;
+use llib_core::sys::clock;
+use llib_core::sys::process::Usage;
 
 use crate::sys;
 

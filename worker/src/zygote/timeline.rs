@@ -1,15 +1,15 @@
-//! What the zygote adds to the timeline, see [`llib::observe::trace`]: forks, signals, and the ends of workers, which
+//! What the zygote adds to the timeline, see [`llib_core::observe::trace`]: forks, signals, and the ends of workers, which
 //! cannot tell of their own.
 
 use std::sync::atomic::Ordering;
 
-use llib::dispatch::begin_run;
-use llib::observe::trace::{self, Args, Track};
-use llib::shm::{SLOTS, Segment, Slot, State, job_id};
-use llib::sys::clock;
-use llib::sys::signal::name as signal_name;
-use llib::wire::cause::Cause;
-use llib::wire::kind::Kind;
+use llib_core::observe::trace::{self, Args, Track};
+use llib_core::shm::{SLOTS, Segment, Slot, State, job_id};
+use llib_core::sys::clock;
+use llib_core::sys::signal::name as signal_name;
+use llib_core::wire::cause::Cause;
+use llib_core::wire::kind::Kind;
+use llib_host::begin_run;
 
 use super::Ending;
 
@@ -57,7 +57,7 @@ pub(super) fn end_all(segment: &Segment, ending: Ending) {
 /// Removes what dead sessions left. Those of this tree are the supervisors' of jobs that were hosts themselves: what these
 /// could not end, since they were killed with their job, ends here.
 pub(crate) fn sweep(tree: &str) {
-    llib::shared::sweep(|segment| {
+    llib_core::shared::sweep(|segment| {
         if trace::on() && segment.tree_name() == tree {
             end_all(segment, Ending::Lost);
         }

@@ -1,7 +1,7 @@
 //! What an encoding gives.
 
 use super::{Buffers, SPARE};
-use crate::shm::Payload;
+use llib_core::shm::Payload;
 
 /// An encoded message. Long strings are still in Lua's memory, see [`encode`](super::encode()).
 pub struct Message {

@@ -17,7 +17,7 @@ use std::cell::Cell;
 use std::ffi::c_int;
 use std::slice;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::error::EncodeError;
@@ -27,7 +27,7 @@ use super::options::{EncodeOptions, GlobalMode, Handles};
 use super::protect::{FIRST, Protected, protected};
 use super::sink::Sink;
 use super::stack::{ROOM, Stack};
-use crate::lua::version::collector;
+use crate::version::collector;
 pub use message::Message;
 use seen::Seen;
 

@@ -2,17 +2,17 @@
 
 use std::ffi::c_int;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
-use crate::lua::call::Raise;
-use crate::lua::convert::{DecodeError, DecodeOptions, Field, MEMORY_FACTOR, Source, decode_field};
-use crate::lua::types::handle::{self, Objects};
-use crate::lua::types::outgoing::Outgoing;
-use crate::lua::types::value::{DISTRUSTED, decode_plain, decode_trusted, encode_one};
-use crate::lua::version::collector::Pause;
-use crate::shared::buffer;
-use crate::shared::{Change, Guard, Object, attach};
-use crate::shm::Payload;
+use crate::call::Raise;
+use crate::convert::{DecodeError, DecodeOptions, Field, MEMORY_FACTOR, Source, decode_field};
+use crate::types::handle::{self, Objects};
+use crate::types::outgoing::Outgoing;
+use crate::types::value::{DISTRUSTED, decode_plain, decode_trusted, encode_one};
+use crate::version::collector::Pause;
+use llib_core::shared::buffer;
+use llib_core::shared::{Change, Guard, Object, attach};
+use llib_core::shm::Payload;
 
 /// Takes a buffer's lock; none is given up on.
 ///
@@ -78,7 +78,7 @@ pub(super) unsafe fn push_copy(lua: *mut lua_State, object: &Object) -> Result<(
                 return Err(Raise::Message(DISTRUSTED.to_owned()));
             }
             // SAFETY: as above.
-            unsafe { crate::shm::copy_out(view.start, view.len) }
+            unsafe { llib_core::shm::copy_out(view.start, view.len) }
         }
         Err(error) => return Err(damaged(&error)),
     };

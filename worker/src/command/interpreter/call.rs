@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_int};
 
-use llib::lua::ffi::{self, lua_State};
+use llib_lua::ffi::{self, lua_State};
 
 use super::{interrupt, stdio};
 

@@ -4,7 +4,7 @@ use std::ffi::c_int;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::ptr;
 
-use llib::lua::ffi::{self, lua_State};
+use llib_lua::ffi::{self, lua_State};
 use mlua::{AnyUserData, Lua, ObjectLike};
 
 use super::libraries;

@@ -6,7 +6,7 @@
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use llib::lua::ffi::{self, lua_Debug, lua_State};
+use llib_lua::ffi::{self, lua_Debug, lua_State};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 /// The state to stop. Not null while [`on_signal`] can run.

@@ -1,7 +1,7 @@
 //! What a script finds in its state: Lua's libraries, the search paths, llib itself.
 
-use llib::lua::ffi::{self, lua_CFunction, lua_State};
-use llib::lua::version;
+use llib_lua::ffi::{self, lua_CFunction, lua_State};
+use llib_lua::version;
 
 use crate::search_path::SearchPath;
 

@@ -18,8 +18,8 @@ pub(crate) use embedded::{TaskDescriptor, with_state};
 use std::ffi::{CStr, c_int};
 use std::ptr;
 
-use llib::lua::ffi::{self, lua_State};
-use llib::lua::version::{self, collector};
+use llib_lua::ffi::{self, lua_State};
+use llib_lua::version::{self, collector};
 
 use crate::arguments::{self, Invocation};
 use crate::environment::Environment;

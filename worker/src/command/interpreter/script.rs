@@ -3,8 +3,8 @@
 use std::ffi::{CStr, c_int};
 use std::ptr;
 
-use llib::lua::ffi::{self, lua_State};
-use llib::lua::version;
+use llib_lua::ffi::{self, lua_State};
+use llib_lua::version;
 
 use super::{Session, call};
 use crate::arguments::{Chunk, Invocation, Step};

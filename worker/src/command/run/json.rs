@@ -45,7 +45,7 @@ pub(crate) fn document(outcome: &Outcome) -> Vec<u8> {
         Ending::Returned(_) => None,
         Ending::Failed(failure) => Some(Told::from(failure)),
         Ending::Interrupted(number) => {
-            let signal = llib::sys::signal::name(*number);
+            let signal = llib_core::sys::signal::name(*number);
             let message = format!("llib run was told to end by SIG{signal}");
             Some(Told { kind: "killed".to_owned(), message, signal: Some(signal), ..Told::default() })
         }

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 
-use llib::wire::sandbox::MOST_JOBS;
+use llib_core::wire::sandbox::MOST_JOBS;
 
 use super::{exits, units};
 

@@ -73,7 +73,7 @@ impl Failure {
     fn signal_number(&self) -> Option<i32> {
         let name = self.signal.as_deref()?;
         let real_time = || Some(libc::SIGRTMIN() + name.strip_prefix("RT+")?.parse::<i32>().ok()?);
-        llib::sys::signal::number(name).or_else(|| name.parse().ok()).or_else(real_time)
+        llib_core::sys::signal::number(name).or_else(|| name.parse().ok()).or_else(real_time)
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) fn reason(outcome: &Outcome) -> Vec<u8> {
     match &outcome.ending {
         Ending::Returned(_) => Vec::new(),
         Ending::Interrupted(number) => {
-            let name = llib::sys::signal::name(*number);
+            let name = llib_core::sys::signal::name(*number);
             format!("killed: llib run was told to end by SIG{name}\n").into_bytes()
         }
         Ending::Failed(failure) => match failure.kind.as_str() {

@@ -1,6 +1,6 @@
 //! Times and sizes as the command line has them.
 
-use llib::wire::size::{MOST_MEMORY, parse_size};
+use llib_core::wire::size::{MOST_MEMORY, parse_size};
 
 /// Units of time and how many milliseconds each is.
 const TIMES: [(&str, f64); 5] =

@@ -39,7 +39,7 @@ impl Watch {
     pub(crate) fn begin() -> io::Result<Watch> {
         let mut set = SigSet::empty();
         for signal in ENDS.into_iter().chain([Signal::SIGTSTP]) {
-            if !llib::sys::signal::is_ignored(signal) {
+            if !llib_core::sys::signal::is_ignored(signal) {
                 set.add(signal);
             }
         }

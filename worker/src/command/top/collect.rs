@@ -6,11 +6,11 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use llib::shared::{Kind, objects};
-use llib::shm::Awaited;
-use llib::shm::{SLOTS, SessionView, SlotView, State, TreeView, sessions};
-use llib::sync::Owner;
-use llib::sys::clock;
+use llib_core::shared::{Kind, objects};
+use llib_core::shm::Awaited;
+use llib_core::shm::{SLOTS, SessionView, SlotView, State, TreeView, sessions};
+use llib_core::sync::Owner;
+use llib_core::sys::clock;
 
 use super::model::{Held, Member, Role, Session, Snapshot, Status, Wait};
 use super::proc::{self, Process};
@@ -205,7 +205,7 @@ impl Look<'_> {
         view: &SessionView,
         slot: &SlotView,
         process: Option<Process>,
-        pools: &HashMap<u32, Option<(u64, Vec<llib::shm::PoolSeat>)>>,
+        pools: &HashMap<u32, Option<(u64, Vec<llib_core::shm::PoolSeat>)>>,
     ) -> Option<Member> {
         let spare = slot.state == State::Spare;
         let key = (view.name.clone(), slot.index, slot.generation);

@@ -32,7 +32,6 @@ mod task;
 pub use about::set_self;
 pub use module::open;
 pub use signature::bytecode;
-pub use task::TASK;
 
 llib_lua::lua_function! {
     /// The module's opener, which Lua's `require "llib"` calls.

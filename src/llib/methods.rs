@@ -4,18 +4,17 @@ use std::ffi::{CStr, c_int};
 
 use llib_lua::ffi::*;
 
-use super::task::{self, TASK, Task, check};
+use super::task::{Task, check};
 use super::{await_call, sandbox};
 use llib_core::observe::trace;
 use llib_core::sys::signal;
 use llib_core::wire::cause::Cause;
 use llib_host::{Dispatched, Patience, Settled};
-use llib_lua::call::{
-    Outcome, Raise, bytes, is_absent, milliseconds, push_bytes, push_text, set_functions, wrong_type,
-};
+use llib_lua::call::{Outcome, Raise, bytes, is_absent, milliseconds, push_bytes, push_text, wrong_type};
 use llib_lua::hooks;
 use llib_lua::lua_function;
 use llib_lua::types::failure;
+use llib_lua::userdata;
 
 /// Registers the metatable.
 ///
@@ -40,23 +39,13 @@ pub(super) unsafe fn register(lua: *mut lua_State) {
     ];
     let metamethods: [(&CStr, lua_CFunction); 3] =
         [(c"__close", clean), (c"__gc", collect), (c"__tostring", to_string)];
-    // SAFETY: as demanded; balanced.
-    unsafe {
-        if luaL_newmetatable(lua, TASK.as_ptr()) != 0 {
-            set_functions(lua, &metamethods);
-            lua_createtable(lua, 0, methods.len() as c_int);
-            set_functions(lua, &methods);
-            lua_setfield(lua, -2, c"__index".as_ptr());
-            push_text(lua, "llib.task");
-            lua_setfield(lua, -2, c"__metatable".as_ptr());
-        }
-        lua_pop(lua, 1);
-    }
+    // SAFETY: as demanded.
+    unsafe { userdata::register::<Task>(lua, &metamethods, &methods) }
 }
 
 lua_function!(await_entry => await_call::body);
 lua_function!(clean => clean_body);
-lua_function!(collect => collect_body);
+lua_function!(collect => userdata::collect::<Task>);
 lua_function!(close => close_body);
 lua_function!(getfd => getfd_body);
 lua_function!(id => id_body);
@@ -88,12 +77,6 @@ unsafe fn patiently<T>(
 unsafe fn clean_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     unsafe { check(lua)?.end(lua)? };
-    Ok(0)
-}
-
-unsafe fn collect_body(lua: *mut lua_State) -> Outcome {
-    // SAFETY: see above; nothing here refers to the task.
-    unsafe { task::collect(lua) };
     Ok(0)
 }
 

@@ -10,11 +10,9 @@ use llib_lua::ffi::*;
 use super::sandbox::Report;
 use llib_core::wire::limits::Limits;
 use llib_host::{Dispatched, Settled};
-use llib_lua::call::{Raise, wrong_type};
+use llib_lua::call::Raise;
 use llib_lua::hooks;
-
-/// The metatable's name in the registry.
-pub const TASK: &CStr = c"llib.task";
+use llib_lua::userdata::{self, Userdata};
 
 /// What a task remembers of how it was started.
 #[derive(Clone)]
@@ -40,6 +38,10 @@ pub(super) struct Task {
     job: RefCell<Option<Rc<dyn Dispatched>>>,
     pub(super) paused: Cell<bool>,
     pub(super) id: Cell<u64>,
+}
+
+impl Userdata for Task {
+    const NAME: &CStr = c"llib.task";
 }
 
 impl Task {
@@ -78,20 +80,11 @@ impl Task {
 /// Pushes a task without a job yet.
 ///
 /// # Safety
-/// `lua` is a valid state with three free stack slots, its metatable registered, in a protected call. The task has to stay
-/// reachable until it is filled.
+/// As for [`userdata::push`]. The task has to stay reachable until it is filled.
 pub(super) unsafe fn push_empty(lua: *mut lua_State, facts: Facts) -> *const Task {
     let task = Task { facts, job: RefCell::new(None), paused: Cell::new(false), id: Cell::new(0) };
-    const { assert!(align_of::<Task>() <= 8) };
-    // SAFETY: userdata are aligned for pointers and numbers, and stay where they are. The metatable, and with it
-    // the finalizer, comes only once the contents are there.
-    unsafe {
-        let place = lua_newuserdatauv(lua, size_of::<Task>(), 0).cast::<Task>();
-        place.write(task);
-        luaL_getmetatable(lua, TASK.as_ptr());
-        lua_setmetatable(lua, -2);
-        place
-    }
+    // SAFETY: as demanded.
+    unsafe { userdata::push(lua, task) }
 }
 
 /// Gives a task its job.
@@ -108,29 +101,8 @@ pub(super) unsafe fn fill(task: *const Task, job: impl Dispatched + 'static) {
 /// The task at index 1.
 ///
 /// # Safety
-/// `lua` is a valid state. The task has to stay on the stack while the reference is used.
+/// As for [`userdata::check`].
 pub(super) unsafe fn check<'a>(lua: *mut lua_State) -> Result<&'a Task, Raise> {
-    // SAFETY: a userdata with this metatable was made by `push_empty`: scripts cannot reach the metatable
-    // (`__metatable` hides it) without the debug library.
-    unsafe {
-        let task = luaL_testudata(lua, 1, TASK.as_ptr()).cast::<Task>();
-        if task.is_null() { Err(wrong_type(lua, 1, "llib.task")) } else { Ok(&*task) }
-    }
-}
-
-/// Drops the task at index 1. The collector calls this once and nobody reaches the userdata afterwards; a
-/// script that calls it through the debug library finds it no task any more.
-///
-/// # Safety
-/// `lua` is a valid state with a free stack slot; no reference to the task is left.
-pub(super) unsafe fn collect(lua: *mut lua_State) {
-    // SAFETY: as demanded, and see `check`.
-    unsafe {
-        let task = luaL_testudata(lua, 1, TASK.as_ptr()).cast::<Task>();
-        if !task.is_null() {
-            lua_pushnil(lua);
-            lua_setmetatable(lua, 1);
-            task.drop_in_place();
-        }
-    }
+    // SAFETY: as demanded.
+    unsafe { userdata::check(lua, 1) }
 }

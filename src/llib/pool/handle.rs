@@ -9,11 +9,9 @@ use llib_lua::ffi::*;
 use crate::deliver::{STOPPED, deliver};
 use crate::task::Facts;
 use llib_host::pool::Pool;
-use llib_lua::call::{Raise, bytes, push_description, push_text, wrong_type};
+use llib_lua::call::{Raise, bytes, push_description, push_text};
 use llib_lua::convert::{EncodeOptions, GlobalMode, Roots};
-
-/// The metatable's name in the registry.
-pub(super) const POOL: &CStr = c"llib.pool";
+use llib_lua::userdata::{self, Userdata};
 
 /// The userdata's contents.
 pub(super) struct Handle {
@@ -24,6 +22,10 @@ pub(super) struct Handle {
     pub(super) facts: Facts,
     pub(super) globals: GlobalMode,
     pub(super) extra_globals: Vec<Vec<u8>>,
+}
+
+impl Userdata for Handle {
+    const NAME: &CStr = c"llib.pool";
 }
 
 impl Handle {
@@ -83,12 +85,8 @@ impl Handle {
 /// The pool at index 1.
 ///
 /// # Safety
-/// `lua` is a valid state. The pool has to stay on the stack while the reference is used.
+/// As for [`userdata::check`].
 pub(super) unsafe fn check<'a>(lua: *mut lua_State) -> Result<&'a Handle, Raise> {
-    // SAFETY: a userdata with this metatable was made by `new`: scripts cannot reach the metatable
-    // (`__metatable` hides it) without the debug library.
-    unsafe {
-        let handle = luaL_testudata(lua, 1, POOL.as_ptr()).cast::<Handle>();
-        if handle.is_null() { Err(wrong_type(lua, 1, "llib.pool")) } else { Ok(&*handle) }
-    }
+    // SAFETY: as demanded.
+    unsafe { userdata::check(lua, 1) }
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use llib_lua::ffi::*;
 
-use super::handle::{Handle, POOL, check};
+use super::handle::{Handle, check};
 use super::{functions, map, submit};
 use llib_core::sys::clock;
 use llib_host::pool;
-use llib_lua::call::{Outcome, Raise, milliseconds, push_text, set_functions};
+use llib_lua::call::{Outcome, Raise, milliseconds, push_text};
 use llib_lua::hooks;
 use llib_lua::lua_function;
+use llib_lua::userdata;
 
 /// Registers the metatables.
 ///
@@ -22,23 +23,15 @@ pub(crate) unsafe fn register(lua: *mut lua_State) {
         [(c"close", close), (c"map", map_entry), (c"stats", stats), (c"submit", submit_entry)];
     let metamethods: [(&CStr, lua_CFunction); 3] =
         [(c"__close", end), (c"__gc", collect), (c"__tostring", to_string)];
-    // SAFETY: as demanded; balanced.
+    // SAFETY: as demanded.
     unsafe {
         functions::register(lua);
-        if luaL_newmetatable(lua, POOL.as_ptr()) != 0 {
-            set_functions(lua, &metamethods);
-            lua_createtable(lua, 0, methods.len() as c_int);
-            set_functions(lua, &methods);
-            lua_setfield(lua, -2, c"__index".as_ptr());
-            push_text(lua, "llib.pool");
-            lua_setfield(lua, -2, c"__metatable".as_ptr());
-        }
-        lua_pop(lua, 1);
+        userdata::register::<Handle>(lua, &metamethods, &methods);
     }
 }
 
 lua_function!(close => close_body);
-lua_function!(collect => collect_body);
+lua_function!(collect => userdata::collect::<Handle>);
 lua_function!(end => end_body);
 lua_function!(map_entry => map::body);
 lua_function!(stats => stats_body);
@@ -47,19 +40,6 @@ lua_function!(to_string => to_string_body);
 
 // Every body below is called by Lua with its state, and keeps the pool at index 1 while it uses it: that is the SAFETY
 // argument of each.
-
-unsafe fn collect_body(lua: *mut lua_State) -> Outcome {
-    // SAFETY: see above. The collector calls this once.
-    unsafe {
-        let handle = luaL_testudata(lua, 1, POOL.as_ptr()).cast::<Handle>();
-        if !handle.is_null() {
-            lua_pushnil(lua);
-            lua_setmetatable(lua, 1);
-            handle.drop_in_place();
-        }
-    }
-    Ok(0)
-}
 
 /// `pool:close([ms])`: true if all jobs came to their own end.
 unsafe fn close_body(lua: *mut lua_State) -> Outcome {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use llib_lua::ffi::*;
 
 use super::functions;
-use super::handle::{Handle, POOL};
+use super::handle::Handle;
 use super::options::{self, PoolOptions};
 use crate::options::Options;
 use crate::preload;
@@ -19,6 +19,7 @@ use llib_lua::call::{Outcome, Raise, bytes, is_absent, wrong_type};
 use llib_lua::convert::{EncodeOptions, Roots};
 use llib_lua::hooks;
 use llib_lua::types::Outgoing;
+use llib_lua::userdata;
 
 /// `thread.pool([opts])`
 ///
@@ -33,8 +34,7 @@ pub(crate) unsafe fn new(lua: *mut lua_State) -> Outcome {
             _ if is_absent(lua, 1) => PoolOptions::default(),
             _ => return Err(wrong_type(lua, 1, "table")),
         };
-        const { assert!(align_of::<Handle>() <= 8) };
-        let place = lua_newuserdatauv(lua, size_of::<Handle>(), 1).cast::<Handle>();
+        let place = userdata::reserve::<Handle>(lua, 1);
         functions::push_table(lua);
         lua_setiuservalue(lua, 2, 1);
         let session = session(lua)?;
@@ -48,17 +48,16 @@ pub(crate) unsafe fn new(lua: *mut lua_State) -> Outcome {
         let plan = Plan { size, settings, init, objects, timeout, max_jobs, max_memory };
         let pool = Pool::start(session, plan).map_err(|error| Raise::Message(error.to_string()))?;
         let pool = Rc::new(RefCell::new(pool));
-        place.write(Handle {
+        let handle = Handle {
             pool: Rc::clone(&pool),
             name: jobs.name.as_deref().map(Rc::from),
             facts: Facts { name: Rc::from(""), timeout, limits, sandbox: None, captures: false },
             globals,
             extra_globals,
-        });
-        luaL_getmetatable(lua, POOL.as_ptr());
-        lua_setmetatable(lua, 2);
-        hooks::patiently(lua, |patience| limit_time(&pool, patience))?;
+        };
         lua_settop(lua, 2);
+        userdata::complete(lua, place, handle);
+        hooks::patiently(lua, |patience| limit_time(&pool, patience))?;
     }
     Ok(1)
 }

@@ -4,11 +4,12 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipc_channel::ipc::IpcOneShotServer;
 
+use super::reap::reap_later;
 use super::session::Session;
 use llib_core::shm::{RegionError, Segment, Tree, TreeError};
 use llib_core::sys::ring::{Ring, Rung};
@@ -140,7 +141,7 @@ pub(super) fn start(host: &Host) -> Result<Session, StartError> {
         Ok((segment, ready)) => Ok(Session::new(segment, ours, guard, ready)),
         Err(error) => {
             drop(ours);
-            super::session::reap_later(guard);
+            reap_later(guard);
             Err(error)
         }
     }
@@ -184,24 +185,6 @@ fn lua_name(header: &[u8]) -> String {
         [0x1b, b'L', b'J', ..] => "LuaJIT".to_owned(),
         _ => "an unknown Lua".to_owned(),
     }
-}
-
-/// Where the worker program is: `LLIB_WORKER`, else the running executable if it is one of llib's, else
-/// beside the module's own file, else on the search path.
-pub fn find_worker(module: Option<&Path>) -> PathBuf {
-    const NAME: &str = "llib-worker";
-    if let Some(path) = std::env::var_os("LLIB_WORKER").filter(|path| !path.is_empty()) {
-        return path.into();
-    }
-    if let Some(own) = super::session::OWN_WORKER.get() {
-        return own.clone();
-    }
-    let beside = module.and_then(Path::parent).map(|folder| folder.join(NAME)).filter(|path| path.exists());
-    let on_path = || {
-        let folders = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&folders).map(|folder| folder.join(NAME)).find(|path| path.exists())
-    };
-    beside.or_else(on_path).unwrap_or_else(|| NAME.into())
 }
 
 #[cfg(test)]

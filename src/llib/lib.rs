@@ -8,21 +8,30 @@
 #[cfg(test)]
 extern crate lua_runtime as _;
 
+mod about;
 mod async_call;
 mod await_call;
+mod death;
+mod deliver;
+mod inherit;
+mod methods;
 mod module;
 mod nested;
+mod option;
 mod options;
 mod pool;
 mod preload;
 mod sandbox;
+mod session;
 mod signature;
 mod sleep;
+mod source;
+mod states;
 mod task;
 
-pub use module::{open, set_self};
+pub use about::set_self;
+pub use module::open;
 pub use signature::bytecode;
-pub use task::TASK;
 
 llib_lua::lua_function! {
     /// The module's opener, which Lua's `require "llib"` calls.

@@ -30,8 +30,10 @@ pub unsafe fn patiently<T>(
 ) -> Result<T, Raise> {
     let mut raised = None;
     let result = call(&mut || {
-        // SAFETY: as demanded.
-        raised = unsafe { run(lua) }.err();
+        if raised.is_none() {
+            // SAFETY: as demanded.
+            raised = unsafe { run(lua) }.err();
+        }
         raised.is_none()
     });
     match raised {

@@ -14,6 +14,7 @@ pub mod call;
 pub mod convert;
 pub mod hooks;
 pub mod types;
+pub mod userdata;
 pub mod version;
 
 pub use version::ffi;

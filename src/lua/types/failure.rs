@@ -66,24 +66,32 @@ pub unsafe fn set_integer(lua: *mut lua_State, key: &std::ffi::CStr, value: i64)
     }
 }
 
-/// Pushes a usage table: `wall`, `user` and `system` in milliseconds, `maxrss` in bytes.
+/// Sets a number field of the table on top.
+///
+/// # Safety
+/// As for [`set_integer`].
+pub unsafe fn set_number(lua: *mut lua_State, key: &std::ffi::CStr, value: f64) {
+    // SAFETY: as demanded.
+    unsafe {
+        lua_pushnumber(lua, value);
+        lua_setfield(lua, -2, key.as_ptr());
+    }
+}
+
+/// Pushes a usage table: `wall`, and where they are known `user` and `system` in milliseconds, `maxrss` in bytes.
 ///
 /// # Safety
 /// `lua` is a valid state with three free stack slots.
-pub unsafe fn push_usage(lua: *mut lua_State, wall: std::time::Duration, usage: Usage) {
+pub unsafe fn push_usage(lua: *mut lua_State, wall: std::time::Duration, usage: Option<Usage>) {
     // SAFETY: as demanded.
     unsafe {
         lua_createtable(lua, 0, 4);
-        let fields = [
-            (c"wall", wall.as_secs_f64() * 1000.0),
-            (c"user", usage.user as f64 / 1000.0),
-            (c"system", usage.system as f64 / 1000.0),
-        ];
-        for (key, value) in fields {
-            lua_pushnumber(lua, value);
-            lua_setfield(lua, -2, key.as_ptr());
+        set_number(lua, c"wall", wall.as_secs_f64() * 1000.0);
+        if let Some(usage) = usage {
+            set_number(lua, c"user", usage.user as f64 / 1000.0);
+            set_number(lua, c"system", usage.system as f64 / 1000.0);
+            set_integer(lua, c"maxrss", (usage.max_rss * 1024).cast_signed());
         }
-        set_integer(lua, c"maxrss", (usage.max_rss * 1024).cast_signed());
     }
 }
 

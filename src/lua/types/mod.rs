@@ -11,9 +11,11 @@ pub mod hash;
 pub mod lock;
 pub mod mutex;
 mod outcome;
+mod outgoing;
 mod value;
 
-pub use handle::{Objects, Sent, register_all};
+pub use handle::{Objects, register_all};
+pub use outgoing::Outgoing;
 
 use super::convert::ByValue;
 

@@ -11,7 +11,7 @@ use llib_lua::call::{Outcome, bytes, push_bytes, push_description, push_text, ty
 use llib_lua::convert::{DecodeError, DecodeOptions, MEMORY_FACTOR, Source, decode};
 use llib_lua::ffi::*;
 use llib_lua::lua_function;
-use llib_lua::types::{Objects, Sent};
+use llib_lua::types::Objects;
 use llib_lua::version::collector::{self, Pause};
 
 use super::outcome::{
@@ -116,7 +116,7 @@ unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
         // The stack: 1 handler, 2 res, 3 rej, 4 function, 5… arguments.
         let decoded = job.take_values(|start, len| {
             unhurried(lua, len, || {
-                decode(lua, Source::new(start, len), &DecodeOptions::TRUSTED, &mut Objects(&Sent::default()))
+                decode(lua, Source::new(start, len), &DecodeOptions::TRUSTED, &mut Objects::default())
             })
         });
         if let Err(error) = decoded {

@@ -36,7 +36,7 @@ pub(crate) fn prepare() -> Result<(*mut lua_State, Vec<u8>), String> {
         let options = EncodeOptions { globals: GlobalMode::None, ..EncodeOptions::default() };
         let settings = Settings { name: "worker".to_owned(), ..Settings::default() }.to_bytes();
         let rehearsal =
-            encode(lua, 1, 1, &options, &mut NoHandles, |message| Joined([&&settings[..], message]).to_vec());
+            encode(lua, 1, 1, &options, &mut NoHandles).map(|message| Joined([&settings, &message]).to_vec());
         lua_settop(lua, 0);
         settle(lua);
         hooks::on_pause(close_if_asked);

@@ -32,5 +32,4 @@ pub use program::{find_worker, serve_as_worker};
 pub use reply::{ReplyBytes, ReplyError};
 pub use session::{Session, Stats};
 pub use start::{Host, StartError};
-pub use traced::begin_run;
 pub use wait::{NotYet, Patience};

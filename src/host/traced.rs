@@ -60,7 +60,7 @@ impl Traced {
         let args = Args::default().text("job", &name);
         match worker {
             Some(pid) => {
-                begin_run(pid, &name, job, clock::now());
+                Track::of(pid).begin_job(&name, job, clock::now());
                 Track::own().instant("dispatch", "to a spare", args.number("worker", pid));
             }
             None => Track::own().instant("dispatch", "to a new process", args),
@@ -75,11 +75,4 @@ impl Traced {
             line.track.apart(false, line.category, &line.name, &line.id, at, args);
         }
     }
-}
-
-/// A job begins on the track of its worker, which is called after it.
-pub fn begin_run(pid: i32, name: &str, job: u64, at: u64) {
-    let track = Track::of(pid);
-    track.name(name);
-    track.begin("run", name, at, Args::default().number("job", job).number("by", std::process::id()));
 }

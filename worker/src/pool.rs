@@ -14,8 +14,8 @@ use llib_core::sys::{clock, cores, futex};
 use llib_core::wire::settings::PoolPost;
 
 use crate::job::Job;
-use crate::sandbox::limits;
-use crate::sys;
+use llib_sandbox::limits;
+use llib_worker_sys as sys;
 
 /// How long an idle worker sleeps at most. Whoever has work wakes it, and so does a death that could have swallowed
 /// a wake-up.

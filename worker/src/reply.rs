@@ -9,8 +9,9 @@ use llib_core::sys::{clock, futex};
 use llib_host::Broker;
 
 use crate::job::Job;
-use crate::sandbox::limits;
-use crate::{pool, sys};
+use crate::pool;
+use llib_sandbox::limits;
+use llib_worker_sys as sys;
 
 /// Writes a reply where the host finds it, and tells it.
 ///

@@ -198,6 +198,12 @@ impl Track {
         self.write(if begins { 'b' } else { 'e' }, category, name, at, &more, args);
     }
 
+    /// A job begins on the track of its worker, which is called after it.
+    pub fn begin_job(self, name: &str, job: u64, at: u64) {
+        self.name(name);
+        self.begin("run", name, at, Args::default().number("job", job).number("by", std::process::id()));
+    }
+
     /// What the process is called.
     pub fn name(self, name: &str) {
         self.write('M', "", "process_name", clock::now(), "", Args::default().text("name", name));

@@ -12,13 +12,13 @@ use llib_lua::ffi::*;
 
 use super::walls::{self, Plan};
 use crate::job::{Desk, Job};
-use crate::sandbox::{self, Grants};
-use crate::{child, sys};
+use llib_sandbox::{self as sandbox, Grants};
+use llib_worker_sys as sys;
 
 /// Puts this process into its job's sandbox, as far as it does not stand in it yet, and sets the job's limits.
 pub(super) fn enter(lua: *mut lua_State, job: &'static Job, policy: &SandboxPolicy) -> Result<(), String> {
     if job.desk.walls.is_some() {
-        child::set_title("llib:", &job.settings.name);
+        sys::set_title("llib:", &job.settings.name);
     } else {
         let starter = job.desk.errand.as_ref().map(|errand| &errand.charter);
         let grants = Grants::open(policy, starter)?;

@@ -19,7 +19,7 @@ use llib_lua::version::{self, text};
 use rustix::fs::{Mode, OFlags};
 
 use super::loaders::push_searchpath;
-use crate::sandbox::grants::{about, identity};
+use llib_sandbox::grants::{about, identity};
 
 fn problem(module: &[u8], what: &dyn std::fmt::Display) -> Raise {
     Raise::Message(format!("the module '{}', which 'libs' grants, {what}", String::from_utf8_lossy(module)))

@@ -18,9 +18,10 @@ use super::outcome::{
     VALUES, code, exhausted, finish, finish_failure, heap_exhausted, is_memory_error, send, tell,
 };
 use super::{confine, memory, res};
+use crate::child;
 use crate::job::{self, Job};
-use crate::sandbox::limits;
-use crate::{child, sys};
+use llib_sandbox::limits;
+use llib_worker_sys as sys;
 
 /// Runs the job. The process ends here, by itself or by a signal.
 pub(crate) fn run(lua: *mut lua_State, job: &'static Job) -> ! {
@@ -66,7 +67,7 @@ pub(crate) fn run(lua: *mut lua_State, job: &'static Job) -> ! {
 
 fn apply_settings(job: &Job) {
     let settings = &job.settings;
-    child::set_title("llib:", &settings.name);
+    sys::set_title("llib:", &settings.name);
     if let Some(directory) = &settings.directory {
         child::enter_directory(Path::new(OsStr::from_bytes(directory)));
     }

@@ -8,7 +8,7 @@ use llib_lua::ffi::*;
 use llib_lua::lua_function;
 use llib_lua::version::{self, text};
 
-use crate::sandbox::language::Needs;
+use llib_sandbox::language::Needs;
 
 /// Makes `load`, `loadstring`, `loadfile` and `dofile` take text alone.
 ///

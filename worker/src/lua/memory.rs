@@ -24,7 +24,7 @@ use llib_lua::ffi::{lua_State, lua_getallocf};
 use llib_lua::version;
 use llib_lua::version::collector;
 
-use crate::sys;
+use llib_worker_sys as sys;
 
 /// Sizes of small blocks are multiples of this, the alignment that Lua needs.
 const GRAIN: usize = 8;

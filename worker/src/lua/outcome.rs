@@ -12,7 +12,8 @@ use llib_lua::types::Outgoing;
 
 use super::memory::{self, Standing};
 use crate::job::{self, Job};
-use crate::{reply, sys};
+use crate::reply;
+use llib_worker_sys as sys;
 
 /// Code of a reply with values; failures have `Kind::reply_code`.
 pub(super) const VALUES: u32 = 1;

@@ -16,7 +16,7 @@ use super::granted;
 use super::job::set_search_paths;
 use super::loaders::{replace_loaders, replace_searchers};
 use crate::job::Job;
-use crate::sandbox::language::{LIBRARIES, Library};
+use llib_sandbox::language::{LIBRARIES, Library};
 
 lua_function!(pub(super) build => build_body);
 

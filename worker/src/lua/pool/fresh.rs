@@ -17,7 +17,7 @@ use llib_lua::version::jit::Engine;
 use llib_lua::version::state;
 
 use super::watched::{Restored, Watched, metatable};
-use crate::sys;
+use llib_worker_sys as sys;
 
 /// Everything as it should be.
 pub(super) struct Fresh {

@@ -27,8 +27,8 @@ use super::memory;
 use super::outcome::{Unsent, VALUES, code, exhausted, finish, is_memory_error, send, tell};
 use crate::job::Job;
 use crate::pool::{self, Post, Taken};
-use crate::sandbox::limits::JobTime;
-use crate::sys;
+use llib_sandbox::limits::JobTime;
+use llib_worker_sys as sys;
 
 /// Where the function that handles errors stands.
 const HANDLER: c_int = 1;

@@ -129,13 +129,15 @@ pub(super) unsafe fn replace(lua: *mut lua_State, object: &Object, index: c_int)
     // SAFETY: as demanded.
     unsafe {
         let value = encode_one(lua, index)?;
-        match object.try_lock() {
+        let written = match object.try_lock() {
             Some(guard) => write(&guard, &value),
             None => {
                 let value = value.keep();
                 write(&lock(lua, object)?, &value)
             }
-        }
+        };
+        lua_pop(lua, 1);
+        written
     }
 }
 
@@ -149,7 +151,11 @@ pub(super) unsafe fn replace_locked(
     index: c_int,
 ) -> Result<(), Raise> {
     // SAFETY: as demanded.
-    unsafe { write(guard, &encode_one(lua, index)?) }
+    unsafe {
+        let written = write(guard, &encode_one(lua, index)?);
+        lua_pop(lua, 1);
+        written
+    }
 }
 
 fn write(guard: &Guard<'_>, value: &Outgoing<impl Payload>) -> Result<(), Raise> {

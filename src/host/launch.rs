@@ -1,6 +1,5 @@
 //! Handing a job over: to a spare that waits, or to a slot that gets a worker.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -56,24 +55,15 @@ struct Order<'a> {
 }
 
 /// Why a job cannot be handed over.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum DispatchError {
     /// All slots are in use.
+    #[error("too many jobs at once: {SLOTS} are not cleaned yet")]
     Full,
     /// Its bytes do not fit into shared memory.
+    #[error("{0}")]
     Memory(RegionError),
 }
-
-impl fmt::Display for DispatchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            DispatchError::Full => write!(f, "too many jobs at once: {SLOTS} are not cleaned yet"),
-            DispatchError::Memory(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for DispatchError {}
 
 impl Session {
     /// Hands a job over. Returns at once: no fork is waited for.

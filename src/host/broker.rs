@@ -1,7 +1,6 @@
 //! Jobs of a sandboxed job. Behind its walls it can have no supervisors of its own; its zygote is the broker that
 //! starts and ends processes for it, by way of a [`Nest`].
 
-use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -36,16 +35,19 @@ pub fn serve_in_sandbox(broker: Broker) {
 }
 
 /// Why a broker takes no job.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
     /// The sandbox grants none.
+    #[error("the sandbox of this job lets it start no others (jobs = 0)")]
     None,
     /// All of its slots are in use.
+    #[error("too many jobs at once: this sandboxed job may have {places} that are not cleaned yet")]
     Full {
         /// How many there are.
         places: usize,
     },
     /// What goes to the job does not fit into its slot.
+    #[error("what goes to the job takes {bytes} bytes, and in this sandbox there is room for {most}")]
     Long {
         /// How many bytes it takes.
         bytes: usize,
@@ -53,34 +55,12 @@ pub enum BrokerError {
         most: usize,
     },
     /// Shared memory cannot be had.
+    #[error("{0}")]
     Memory(RegionError),
     /// The caller's patience was at its end.
+    #[error("waiting for an earlier job's end was interrupted")]
     Stopped,
 }
-
-impl fmt::Display for BrokerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BrokerError::None => f.write_str("the sandbox of this job lets it start no others (jobs = 0)"),
-            BrokerError::Full { places } => {
-                write!(
-                    f,
-                    "too many jobs at once: this sandboxed job may have {places} that are not cleaned yet"
-                )
-            }
-            BrokerError::Long { bytes, most } => {
-                write!(
-                    f,
-                    "what goes to the job takes {bytes} bytes, and in this sandbox there is room for {most}"
-                )
-            }
-            BrokerError::Memory(error) => error.fmt(f),
-            BrokerError::Stopped => f.write_str("waiting for an earlier job's end was interrupted"),
-        }
-    }
-}
-
-impl std::error::Error for BrokerError {}
 
 impl Broker {
     /// The process's, if it is a sandboxed job.

@@ -1,6 +1,5 @@
 //! What a job is launched with.
 
-use std::fmt;
 use std::time::Duration;
 
 use llib_core::shm::{RegionError, SLOTS};
@@ -35,21 +34,12 @@ pub enum Walls {
 }
 
 /// Why a job cannot be handed over.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum DispatchError {
     /// All slots are in use.
+    #[error("too many jobs at once: {SLOTS} are not cleaned yet")]
     Full,
     /// Its bytes do not fit into shared memory.
+    #[error("{0}")]
     Memory(RegionError),
 }
-
-impl fmt::Display for DispatchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            DispatchError::Full => write!(f, "too many jobs at once: {SLOTS} are not cleaned yet"),
-            DispatchError::Memory(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for DispatchError {}

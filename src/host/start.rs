@@ -1,6 +1,5 @@
 //! Starting a session: run the worker program, shake hands, map its segment.
 
-use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -31,11 +30,13 @@ pub struct Host {
 }
 
 /// Why no session can be started.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A channel to the worker program cannot be made, for instance for want of descriptors.
+    #[error("failed to make a channel to the worker program: {0}")]
     Channel(io::Error),
     /// The worker program cannot be run.
+    #[error("failed to run the worker program '{}': {source}", program.display())]
     Spawn {
         /// The program.
         program: PathBuf,
@@ -43,18 +44,25 @@ pub enum StartError {
         source: io::Error,
     },
     /// It ended before it was ready.
+    #[error("the worker program '{}' ended before it was ready", program.display())]
     Ended {
         /// The program.
         program: PathBuf,
     },
     /// It runs, but was not ready in time.
+    #[error("the worker program '{}' was not ready within {} s", program.display(), PATIENCE.as_secs())]
     Late {
         /// The program.
         program: PathBuf,
     },
     /// It says that it cannot serve.
+    #[error("the worker program cannot serve: {0}")]
     Refused(String),
     /// It is of another release than the module.
+    #[error(
+        "the worker program '{}' is of another release (it speaks protocol {theirs}, this module {PROTOCOL})",
+        program.display()
+    )]
     Protocol {
         /// The program.
         program: PathBuf,
@@ -62,6 +70,10 @@ pub enum StartError {
         theirs: u32,
     },
     /// Its Lua cannot run this interpreter's functions.
+    #[error(
+        "the worker program '{}' has {theirs}, which cannot run functions of this interpreter's {ours}",
+        program.display()
+    )]
     Bytecode {
         /// The program.
         program: PathBuf,
@@ -71,45 +83,12 @@ pub enum StartError {
         ours: String,
     },
     /// Its shared memory cannot be mapped.
+    #[error("{0}")]
     Memory(RegionError),
     /// What it shares with others cannot be had.
+    #[error("{0}")]
     Tree(TreeError),
 }
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StartError::Channel(source) => {
-                write!(f, "failed to make a channel to the worker program: {source}")
-            }
-            StartError::Spawn { program, source } => {
-                write!(f, "failed to run the worker program '{}': {source}", program.display())
-            }
-            StartError::Ended { program } => {
-                write!(f, "the worker program '{}' ended before it was ready", program.display())
-            }
-            StartError::Late { program } => {
-                let seconds = PATIENCE.as_secs();
-                write!(f, "the worker program '{}' was not ready within {seconds} s", program.display())
-            }
-            StartError::Refused(reason) => write!(f, "the worker program cannot serve: {reason}"),
-            StartError::Protocol { program, theirs } => write!(
-                f,
-                "the worker program '{}' is of another release (it speaks protocol {theirs}, this module {PROTOCOL})",
-                program.display()
-            ),
-            StartError::Bytecode { program, theirs, ours } => write!(
-                f,
-                "the worker program '{}' has {theirs}, which cannot run functions of this interpreter's {ours}",
-                program.display()
-            ),
-            StartError::Memory(error) => error.fmt(f),
-            StartError::Tree(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
 
 pub(super) fn start(host: &Host) -> Result<Session, StartError> {
     let _plugs = plug_standard_streams();

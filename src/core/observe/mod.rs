@@ -18,6 +18,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use sink::Sink;
+
 /// Whether this process is one of llib's own, whose host has said already what there is to say.
 static SERVES: AtomicBool = AtomicBool::new(false);
 
@@ -58,22 +60,23 @@ fn complain(reason: &str) {
     }
 }
 
+/// Opens the file that a variable names; whether it could be. See [`Sink::open`].
+fn open(sink: &Sink, variable: &str, name: &OsStr, head: Option<&[u8]>) -> bool {
+    let opened = std::path::absolute(with_pid(name)).and_then(|path| sink.open(path, head));
+    if let Err(error) = &opened {
+        complain(&format!("{variable}: cannot write '{}': {error}", Path::new(name).display()));
+    }
+    opened.is_ok()
+}
+
 /// A file's name with the process id in place of `%p`.
 fn with_pid(name: &OsStr) -> OsString {
-    let pid = std::process::id().to_string();
-    let mut bytes = Vec::new();
-    let mut rest = name.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        match after.split_first() {
-            Some((b'p', after)) if first == b'%' => {
-                bytes.extend_from_slice(pid.as_bytes());
-                rest = after;
-            }
-            _ => {
-                bytes.push(first);
-                rest = after;
-            }
-        }
+    let (mut bytes, mut rest) = (Vec::new(), name.as_bytes());
+    while let Some(at) = rest.windows(2).position(|pair| pair == b"%p") {
+        bytes.extend_from_slice(&rest[..at]);
+        bytes.extend_from_slice(std::process::id().to_string().as_bytes());
+        rest = &rest[at + 2..];
     }
+    bytes.extend_from_slice(rest);
     OsString::from_vec(bytes)
 }

@@ -83,11 +83,7 @@ fn start() -> bool {
     let Some(given) = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) else { return false };
     // Supervisors find the file that their host has begun.
     let head = if super::serves() { None } else { Some(&b"[\n"[..]) };
-    let opened = std::path::absolute(super::with_pid(&given)).and_then(|path| SINK.open(path, head));
-    if let Err(error) = &opened {
-        super::complain(&format!("{VARIABLE}: cannot write '{}': {error}", PathBuf::from(given).display()));
-    }
-    opened.is_ok()
+    super::open(&SINK, VARIABLE, &given, head)
 }
 
 /// The file, for the variable of processes that this one starts: they may start elsewhere.

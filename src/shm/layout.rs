@@ -21,17 +21,14 @@
 
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
-use super::bitmap::Bitmap;
+use super::bitmap::{Bitmap, SLOTS};
 use super::mailbox::Mailbox;
 use super::region::{Region, RegionError};
-use super::snapshot::AnyBits;
+use super::seen::AnyBits;
 use crate::observe::Waiting;
 use crate::sync::Owner;
 use crate::wire::cause::Cause;
 use crate::wire::limits::{Limits, WORDS};
-
-/// How many jobs a session can have at once.
-pub const SLOTS: usize = 4096;
 
 /// See the table in the module's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

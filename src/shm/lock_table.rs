@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use super::mapping::{Mapping, PAGE};
 use super::owners::{self, Owners};
 use super::region::RegionError;
-use super::snapshot::{AnyBits, HeldNumber, Seen};
+use super::seen::{AnyBits, Seen};
 use crate::observe::{Awaited, trace, waiting};
 use crate::sync::{Acquired, LockRef, Owner, Unlocked, holder};
 
@@ -52,6 +52,15 @@ pub struct LockTable {
 
 // SAFETY: it is made of integers.
 unsafe impl AnyBits for Entry {}
+
+/// A numbered lock that is held.
+#[derive(Clone, Copy, Debug)]
+pub struct HeldNumber {
+    /// The number.
+    pub id: i64,
+    /// Who holds it.
+    pub owner: Owner,
+}
 
 /// The locks of the table in a tree's segment that somebody holds, as others see it.
 pub(super) fn seen(tree: &Seen) -> Vec<HeldNumber> {

@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::mapping::PAGE;
 use super::region::RegionError;
-use super::snapshot::AnyBits;
+use super::seen::AnyBits;
 use crate::observe::{Awaited, Waiting};
 use crate::wire::settings::{PREFIX, Settings};
 

@@ -6,8 +6,8 @@ use std::ptr::{self, NonNull};
 
 use rustix::mm::{Advice, MapFlags, MremapFlags, ProtFlags, madvise, mmap, mremap, munmap};
 
+use super::confined::is_confined;
 use super::region::{RegionError, advise};
-use super::tree::is_confined;
 
 /// A page; every range here is made of whole ones.
 pub(crate) const PAGE: usize = 4096;

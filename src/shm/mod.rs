@@ -12,6 +12,7 @@
 
 mod bitmap;
 mod capture;
+mod confined;
 mod layout;
 mod lock_table;
 mod mailbox;
@@ -22,30 +23,32 @@ mod payload;
 mod pool;
 mod region;
 mod room;
+mod seen;
 mod segment;
 mod snapshot;
 mod stale;
 mod tree;
 
-pub use bitmap::Bitmap;
+pub use bitmap::{Bitmap, SLOTS};
 pub use capture::{CaptureSegment, Stream};
-pub use layout::{Entry, Header, SLOTS, Slot, State, detached, job_id, walls};
-pub use lock_table::{LOCKS, LockTable, LockTableError, Seeker};
+pub(crate) use confined::is_confined;
+pub use layout::{Entry, Header, Slot, State, detached, job_id, walls};
+pub use lock_table::{HeldNumber, LOCKS, LockTable, LockTableError, Seeker};
 pub use mailbox::{Go, INLINE, Mailbox, Spot, handles};
 pub(crate) use mapping::{Mapping, PAGE};
 pub use nest::{Nest, Orders, Shape, Wish};
 pub use owners::{Owners, Registrar};
 pub use payload::{Joined, Payload};
 pub use pool::{
-    ANY, LARGE_SLOTS, OVER, POLLED, PoolMemory, PoolSlot, SEATS, SMALL_SLOTS, Seat, WHEN_EMPTY, Word,
-    carries, is_large, pool_name, seat, slot_capacity, stage,
+    ANY, LARGE_SLOTS, OVER, POLLED, PoolMemory, PoolSeat, PoolSlot, SEATS, SMALL_SLOTS, Seat, WHEN_EMPTY,
+    Word, carries, is_large, pool_name, seat, slot_capacity, stage,
 };
 pub use region::{Region, RegionError, copy_out};
 pub use room::{Room, RoomFile, charter_of};
+pub(crate) use seen::{AnyBits, Seen};
 pub use segment::Segment;
-pub(crate) use snapshot::{AnyBits, Seen};
-pub use snapshot::{HeldNumber, PoolSeat, SessionView, SlotView, TreeView, sessions};
+pub use snapshot::{SessionView, SlotView, TreeView, sessions};
 pub(crate) use stale::names;
 pub use stale::{SessionLock, claim, new_name, remove_session, sweep, tree_number};
 pub use tree::{Tree, TreeError, registrar};
-pub(crate) use tree::{is_confined, open_named, unlink_named};
+pub(crate) use tree::{open_named, unlink_named};

@@ -19,9 +19,9 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::confined::is_confined;
 use super::mapping::Mapping;
-use super::snapshot::{AnyBits, Seen};
-use super::tree::is_confined;
+use super::seen::{AnyBits, Seen};
 use crate::sync::{OWNERS, Owner, OwnerCheck};
 use crate::sys::{futex, process};
 

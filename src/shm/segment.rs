@@ -4,7 +4,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
-use super::layout::{self, Header, SLOTS, Slot};
+use super::bitmap::SLOTS;
+use super::layout::{self, Header, Slot};
 use super::mailbox::Mailbox;
 use super::region::{Region, RegionError};
 use super::stale;

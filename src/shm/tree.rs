@@ -13,6 +13,7 @@ use rustix::fs::{FallocateFlags, Mode, fallocate, ftruncate};
 use rustix::io::Errno;
 use rustix::shm::OFlags;
 
+use super::confined;
 use super::lock_table::{self, LockTable};
 use super::mailbox::Mailbox;
 use super::owners::{self, Owners, Registrar};
@@ -29,8 +30,6 @@ pub struct Tree {
     me: Option<Owner>,
     /// The mailbox in which a worker notes the objects that it holds.
     journal: Option<Mailbox<'static>>,
-    /// Whether the process may open no more segments.
-    confined: std::sync::atomic::AtomicBool,
     owners: OnceLock<Owners>,
     locks: OnceLock<LockTable>,
     /// The root's claim.
@@ -103,7 +102,6 @@ impl Tree {
             name: name.to_owned(),
             me,
             journal: Some(journal),
-            confined: false.into(),
             owners: OnceLock::new(),
             locks: OnceLock::new(),
             _life: None,
@@ -129,12 +127,12 @@ impl Tree {
 
     /// From now on this process opens no more segments: it cannot, or must not.
     pub fn confine(&self) {
-        self.confined.store(true, std::sync::atomic::Ordering::SeqCst);
+        confined::confine();
     }
 
     /// Whether it may open none.
     pub fn is_confined(&self) -> bool {
-        self.confined.load(std::sync::atomic::Ordering::SeqCst)
+        confined::is_confined()
     }
 
     /// Leaves the locks of this thread as its process's death would. For a process whose work is over.
@@ -175,19 +173,14 @@ impl Tree {
     }
 }
 
-/// Whether this process may open no more segments, and give back no pages of those that it has.
-pub(crate) fn is_confined() -> bool {
-    CURRENT.get().is_some_and(Tree::is_confined)
-}
-
 /// Opens a segment by its name; not in a process that may open nothing, where the mere try would end it.
 pub(crate) fn open_named(name: &str) -> Result<OwnedFd, Errno> {
-    if is_confined() { Err(Errno::PERM) } else { stale::open(name) }
+    if confined::is_confined() { Err(Errno::PERM) } else { stale::open(name) }
 }
 
 /// Removes a name, likewise.
 pub(crate) fn unlink_named(name: &str) {
-    if !is_confined() {
+    if !confined::is_confined() {
         stale::unlink(name);
     }
 }
@@ -218,7 +211,6 @@ fn found() -> Result<Tree, TreeError> {
             name,
             me: Some(me),
             journal: None,
-            confined: false.into(),
             owners: OnceLock::new(),
             locks: OnceLock::new(),
             _life: Some(life),

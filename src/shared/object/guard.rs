@@ -6,10 +6,12 @@ use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
 use super::halves::{LARGEST, half_at, half_in_file, half_size};
-use super::header::{SMALL_AT, SMALL_HALF};
-use super::segment::{Object, name_of};
+use super::header::{SMALL_AT, SMALL_HALF, name_of};
+use super::segment::Object;
+use crate::observe::{Awaited, trace, waiting};
 use crate::shared::unreadable::Unreadable;
 use crate::shm::{RegionError, open_named};
+use crate::sync::{Acquired, Unlocked};
 
 /// Pairs up to this one, of 32 KiB a half, keep their pages once they have them: giving back and taking anew
 /// would cost more than they are worth. So this process needs to make sure of them once.
@@ -17,6 +19,53 @@ const KEPT: u32 = 4;
 
 fn present_bit(pair: u32, half: usize) -> u32 {
     1 << (pair * 2 + half as u32)
+}
+
+/// What came of waiting for an object's lock, where it was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockError {
+    /// The time is over.
+    TimedOut,
+    /// The caller wanted no more.
+    Stopped,
+}
+
+impl Object {
+    /// Takes the lock in the name of a process that is dead: the guard does not give it back, and others inherit it.
+    #[cfg(test)]
+    pub(in crate::shared) fn lock_as_a_dead_owner(&self) -> Guard<'_> {
+        let dead = crate::sync::Owner { index: 9999, generation: 77 };
+        let owners = self.tree.owners().expect("mapped since the object was");
+        let taken = crate::sync::LockRef::new(&self.header().lock, owners, dead).try_acquire();
+        assert_eq!(taken, Some(Acquired::Yes));
+        Guard { object: self, abandoned: false }
+    }
+
+    /// Takes the object's lock if that needs no waiting.
+    pub fn try_lock(&self) -> Option<Guard<'_>> {
+        let lock = self.lock_ref()?;
+        lock.try_acquire().map(|_| Guard { object: self, abandoned: false })
+    }
+
+    /// Takes the object's lock, see [`LockRef::acquire`](crate::sync::LockRef::acquire).
+    pub fn lock(&self, end: Option<u64>, patience: &mut dyn FnMut() -> bool) -> Result<Guard<'_>, LockError> {
+        let Some(lock) = self.lock_ref() else { return Err(LockError::Stopped) };
+        let acquired = lock.try_acquire().unwrap_or_else(|| {
+            let _span = trace::span("wait", || self.title());
+            waiting(Awaited::Object(self.id), || lock.acquire(end, patience))
+        });
+        match acquired {
+            Acquired::Yes => Ok(Guard { object: self, abandoned: false }),
+            Acquired::Abandoned => Ok(Guard { object: self, abandoned: true }),
+            Acquired::TimedOut => Err(LockError::TimedOut),
+            Acquired::Stopped => Err(LockError::Stopped),
+        }
+    }
+
+    /// Gives the lock back that a [`Guard::keep`] left taken.
+    pub fn unlock(&self) -> Unlocked {
+        self.lock_ref().map_or(Unlocked::NotHeld, |lock| lock.release())
+    }
 }
 
 /// The object's lock, taken. Dropping it gives it back once.

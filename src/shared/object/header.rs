@@ -108,3 +108,8 @@ impl Header {
         Kind::from_code(self.kind.load(Ordering::SeqCst))
     }
 }
+
+/// Name of the segment of an object of the tree with this name.
+pub(in crate::shared) fn name_of(tree: &str, id: u64) -> String {
+    format!("{tree}.{id:016x}")
+}

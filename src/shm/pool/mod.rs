@@ -33,7 +33,7 @@ use rustix::shm::OFlags;
 
 use super::mapping::{Mapping, PAGE};
 use super::region::RegionError;
-use super::snapshot::{AnyBits, PoolSeat, Seen};
+use super::seen::{AnyBits, Seen};
 use super::stale;
 
 pub use slot::{PoolSlot, Word, carries, stage};
@@ -115,6 +115,15 @@ pub struct Seat {
 unsafe impl AnyBits for Header {}
 // SAFETY: as above.
 unsafe impl AnyBits for Seat {}
+
+/// A seat of a pool.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PoolSeat {
+    /// Whether its worker has a job.
+    pub busy: bool,
+    /// Jobs that it has done.
+    pub jobs: u64,
+}
 
 /// A pool as others see it.
 pub(super) struct PoolSeen;

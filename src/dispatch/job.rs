@@ -9,7 +9,8 @@ use super::session::{Patience, SLICE};
 use super::supervisor::Supervisor;
 use super::traced::Traced;
 use crate::observe::{Awaited, log, trace, waiting_in};
-use crate::shm::{Mailbox, Region, RegionError, Slot, Spot, State, detached, handles};
+use crate::shared::open_parcel;
+use crate::shm::{Mailbox, Region, RegionError, SharedBytes, Slot, Spot, State, Stored, detached, handles};
 use crate::sys::futex::Woken;
 use crate::sys::process::Usage;
 use crate::sys::{clock, futex};
@@ -50,25 +51,18 @@ pub enum Waited {
 }
 
 /// Where a reply stands. The memory can change while it is read.
-pub struct ReplyBytes {
-    /// First byte.
-    pub start: *const u8,
-    /// How many there are.
-    pub len: usize,
+pub struct ReplyBytes<'a> {
+    stored: Stored<'a>,
     /// Whether it says to be a [`Parcel`](crate::shared::Parcel) with handles. They stay its own until the slot is
     /// freed: a task that is kept can be awaited again.
-    pub carries: bool,
-    _keeper: Keeper,
+    carries: bool,
 }
 
-/// What keeps the bytes of a reply where they are.
-enum Keeper {
-    /// The session's segment.
-    Session,
-    /// The mapping of a segment apart.
-    Region(#[expect(dead_code, reason = "held for its end")] Region),
-    /// A private copy.
-    Copy(#[expect(dead_code, reason = "held for its end")] Vec<u8>),
+impl ReplyBytes<'_> {
+    /// The encoded values.
+    pub fn values(&self) -> SharedBytes<'_> {
+        open_parcel(self.stored.bytes(), self.carries).0
+    }
 }
 
 /// A job that was handed over. Dropping it detaches it: it runs on and is freed when it ends.
@@ -221,7 +215,7 @@ impl Job {
     }
 
     /// The reply of a job that settled with one.
-    pub fn reply_bytes(&self) -> Result<ReplyBytes, RegionError> {
+    pub fn reply_bytes(&self) -> Result<ReplyBytes<'_>, RegionError> {
         let claimed = usize::try_from(self.mailbox().length()).unwrap_or(usize::MAX);
         let carries = self.mailbox().handles().load(Ordering::SeqCst) == handles::REPLY;
         if self.mailbox().spot(claimed) == Spot::Inline {
@@ -229,19 +223,17 @@ impl Job {
                 // A worker that lies has not, and reading a page that cannot be had is a SIGBUS too.
                 self.mailbox().reserve(claimed)?;
             }
-            let start = self.mailbox().payload();
-            return Ok(ReplyBytes { start, len: claimed, carries, _keeper: Keeper::Session });
+            let stored = Stored::Inline(self.mailbox().payload().first(claimed));
+            return Ok(ReplyBytes { stored, carries });
         }
         let session = self.supervisor.session().ok_or(RegionError::Full { bytes: claimed })?;
         let region = Region::open(&session.segment.reply_name(self.at.slot, self.at.generation))?;
-        let start = region.as_ptr();
-        let len = claimed.min(region.len());
-        Ok(ReplyBytes { start, len, carries, _keeper: Keeper::Region(region) })
+        Ok(ReplyBytes { stored: Stored::Apart(region, claimed), carries })
     }
 
     /// The same for a worker that may have been taken over: nothing of it is mapped. A segment apart is read, at
     /// most `limit` bytes, since a page that it lacks and a full file system would be a SIGBUS in a mapping.
-    pub fn hostile_reply_bytes(&self, limit: usize) -> Result<ReplyBytes, RegionError> {
+    pub fn hostile_reply_bytes(&self, limit: usize) -> Result<ReplyBytes<'_>, RegionError> {
         let claimed = usize::try_from(self.mailbox().length()).unwrap_or(usize::MAX);
         if self.mailbox().spot(claimed) == Spot::Inline {
             return self.reply_bytes();
@@ -251,7 +243,7 @@ impl Job {
         // One byte more shows that it is too long.
         let copy = Region::read_out(&name, claimed.min(limit.saturating_add(1)))?;
         let carries = self.mailbox().handles().load(Ordering::SeqCst) == handles::REPLY;
-        Ok(ReplyBytes { start: copy.as_ptr(), len: copy.len(), carries, _keeper: Keeper::Copy(copy) })
+        Ok(ReplyBytes { stored: Stored::Copy(copy), carries })
     }
 
     /// The system call for which the sandbox ended it, as it says itself.

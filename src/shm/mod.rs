@@ -11,8 +11,11 @@
 #![allow(unsafe_code)]
 
 mod bitmap;
+mod bytes;
 mod capture;
 mod confined;
+mod error;
+mod file;
 mod layout;
 mod lock_table;
 mod mailbox;
@@ -27,15 +30,21 @@ mod seen;
 mod segment;
 mod snapshot;
 mod stale;
+mod stored;
 mod tree;
 
 pub use bitmap::{Bitmap, SLOTS};
+pub(crate) use bytes::Atomics;
+pub use bytes::{SharedBytes, SharedBytesMut};
 pub use capture::{CaptureSegment, Stream};
 pub(crate) use confined::is_confined;
+pub use error::RegionError;
+pub(crate) use file::SharedFile;
+pub use file::unlink;
 pub use layout::{Entry, Header, Slot, State, detached, job_id, walls};
 pub use lock_table::{HeldNumber, LOCKS, LockTable, LockTableError, Seeker};
 pub use mailbox::{Go, INLINE, Mailbox, Spot, handles};
-pub(crate) use mapping::{Mapping, PAGE};
+pub(crate) use mapping::Mapping;
 pub use nest::{Nest, Orders, Shape, Wish};
 pub use owners::{Owners, Registrar};
 pub use payload::{Joined, Payload};
@@ -43,12 +52,12 @@ pub use pool::{
     ANY, LARGE_SLOTS, OVER, POLLED, PoolMemory, PoolSeat, PoolSlot, SEATS, SMALL_SLOTS, Seat, WHEN_EMPTY,
     Word, carries, is_large, pool_name, seat, slot_capacity, stage,
 };
-pub use region::{Region, RegionError, copy_out};
+pub use region::Region;
 pub use room::{Room, RoomFile, charter_of};
-pub(crate) use seen::{AnyBits, Seen};
+pub(crate) use seen::Seen;
 pub use segment::Segment;
 pub use snapshot::{SessionView, SlotView, TreeView, sessions};
 pub(crate) use stale::names;
 pub use stale::{SessionLock, claim, new_name, remove_session, sweep, tree_number};
+pub use stored::Stored;
 pub use tree::{Tree, TreeError, registrar};
-pub(crate) use tree::{open_named, unlink_named};

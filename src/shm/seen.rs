@@ -7,14 +7,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{FileType, Mode, OFlags, fstat};
 
-/// A type for which every bit pattern is a value, so that it can be read from a file that anybody may have written.
-///
-/// # Safety
-/// It is: plain integers and atomics of them, without padding that anybody looks at.
-pub(crate) unsafe trait AnyBits: Sized {}
-
-// SAFETY: an integer.
-unsafe impl AnyBits for u8 {}
+use super::bytes::Atomics;
+use super::file::read_at;
+use super::stale::DIRECTORY;
 
 /// A file of shared memory that belongs to a user whose sessions this process may see, opened for reading.
 pub(crate) struct Seen {
@@ -28,7 +23,7 @@ impl Seen {
     /// Opens it by its name. Neither a link nor a pipe of that name is followed or waited for.
     pub(crate) fn open(name: &str) -> Option<Seen> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let path = std::path::Path::new(super::stale::DIRECTORY).join(name);
+        let path = std::path::Path::new(DIRECTORY).join(name);
         let file = rustix::fs::open(path, flags, Mode::empty()).ok()?;
         let about = fstat(&file).ok()?;
         let me = rustix::process::geteuid();
@@ -39,17 +34,8 @@ impl Seen {
     }
 
     /// Copies of `count` values that stand one after the other from `at` on; none if the file ends before.
-    pub(crate) fn read<T: AnyBits>(&self, at: usize, count: usize) -> Option<Vec<T>> {
-        let mut bytes = vec![0u8; count.checked_mul(size_of::<T>())?];
-        let mut filled = 0;
-        while filled < bytes.len() {
-            match rustix::io::pread(self.file.as_fd(), &mut bytes[filled..], (at + filled) as u64) {
-                Ok(0) => return None,
-                Ok(count) => filled += count,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(_) => return None,
-            }
-        }
+    pub(crate) fn read<T: Atomics>(&self, at: usize, count: usize) -> Option<Vec<T>> {
+        let bytes = self.read_bytes(at, count.checked_mul(size_of::<T>())?)?;
         let values = (0..count).map(|index| {
             // SAFETY: the vector has `count` values' bytes, each pattern of which is a value; no alignment is needed.
             unsafe { bytes.as_ptr().add(index * size_of::<T>()).cast::<T>().read_unaligned() }
@@ -57,8 +43,14 @@ impl Seen {
         Some(values.collect())
     }
 
+    /// The same for bytes.
+    pub(crate) fn read_bytes(&self, at: usize, len: usize) -> Option<Vec<u8>> {
+        let mut bytes = vec![0u8; len];
+        read_at(&self.file, at, &mut bytes).then_some(bytes)
+    }
+
     /// One value.
-    pub(crate) fn read_one<T: AnyBits>(&self, at: usize) -> Option<T> {
+    pub(crate) fn read_one<T: Atomics>(&self, at: usize) -> Option<T> {
         self.read(at, 1)?.pop()
     }
 

@@ -6,18 +6,14 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use rustix::fs::{FallocateFlags, Mode, fallocate, ftruncate};
-use rustix::io::Errno;
-use rustix::shm::OFlags;
-
 use super::confined;
+use super::error::RegionError;
+use super::file::{SharedFile, unlink};
 use super::lock_table::{self, LockTable};
 use super::mailbox::Mailbox;
 use super::owners::{self, Owners, Registrar};
-use super::region::{RegionError, check_length};
 use super::stale::{self, SessionLock};
 use crate::sync::Owner;
 use crate::sys::exit::at_exit;
@@ -98,16 +94,17 @@ impl Tree {
     /// part in that, if the zygote called [`fork::watch`].
     pub fn join(name: &str, me: Option<Owner>, journal: Mailbox<'static>) {
         fork::expect();
-        let tree = Tree {
-            name: name.to_owned(),
-            me,
-            journal: Some(journal),
-            owners: OnceLock::new(),
-            locks: OnceLock::new(),
-            _life: None,
-        };
         // A zygote belongs to no tree, and a worker joins once.
-        let _ = CURRENT.set(tree);
+        let _ = CURRENT.set(Tree::new(name.to_owned(), me, Some(journal), None));
+    }
+
+    fn new(
+        name: String,
+        me: Option<Owner>,
+        journal: Option<Mailbox<'static>>,
+        life: Option<SessionLock>,
+    ) -> Tree {
+        Tree { name, me, journal, owners: OnceLock::new(), locks: OnceLock::new(), _life: life }
     }
 
     /// Name of the tree's segment, and prefix of every other one of the tree.
@@ -157,7 +154,7 @@ impl Tree {
     fn part<'a, T>(
         &self,
         place: &'a OnceLock<T>,
-        map: impl FnOnce(&OwnedFd) -> io::Result<T>,
+        map: impl FnOnce(&SharedFile) -> io::Result<T>,
     ) -> Result<&'a T, TreeError> {
         if let Some(part) = place.get() {
             return Ok(part);
@@ -165,29 +162,17 @@ impl Tree {
         if self.is_confined() {
             return Err(TreeError::Confined);
         }
-        let failed = |source: io::Error| RegionError::Map { action: "open", name: self.name.clone(), source };
-        let file = stale::open(&self.name).map_err(|error| failed(error.into()))?;
-        let part = map(&file).map_err(failed)?;
+        let file =
+            SharedFile::open(&self.name).map_err(|error| RegionError::map("open", &self.name, error))?;
+        let part = map(&file).map_err(file.failed("open"))?;
         // Two threads may come here at once: one of the mappings is dropped.
         Ok(place.get_or_init(|| part))
     }
 }
 
-/// Opens a segment by its name; not in a process that may open nothing, where the mere try would end it.
-pub(crate) fn open_named(name: &str) -> Result<OwnedFd, Errno> {
-    if confined::is_confined() { Err(Errno::PERM) } else { stale::open(name) }
-}
-
-/// Removes a name, likewise.
-pub(crate) fn unlink_named(name: &str) {
-    if !confined::is_confined() {
-        stale::unlink(name);
-    }
-}
-
 /// The table of owners of the tree `name`, for a zygote of it.
 pub fn registrar(name: &str) -> io::Result<Registrar> {
-    Registrar::map(stale::open(name)?)
+    Registrar::map(SharedFile::open(name)?)
 }
 
 /// Founds a tree with this process as its root.
@@ -195,53 +180,31 @@ fn found() -> Result<Tree, TreeError> {
     // What roots left that were killed.
     stale::sweep(|_| ());
     loop {
-        let name = stale::new_tree_name().map_err(|source| named("", source))?;
+        let name = stale::new_tree_name().map_err(|source| RegionError::map("create", "", source))?;
         let me = create(&name)?;
         let life = match stale::claim(&name) {
             Ok(Some(life)) => life,
             Ok(None) => continue,
             Err(source) => {
-                stale::unlink(&name);
-                return Err(named(&name, source).into());
+                unlink(&name);
+                return Err(RegionError::map("create", &name, source).into());
             }
         };
         at_exit(remove_own);
         fork::watch();
-        return Ok(Tree {
-            name,
-            me: Some(me),
-            journal: None,
-            owners: OnceLock::new(),
-            locks: OnceLock::new(),
-            _life: Some(life),
-        });
+        return Ok(Tree::new(name, Some(me), None, Some(life)));
     }
-}
-
-fn named(name: &str, source: io::Error) -> RegionError {
-    RegionError::Map { action: "create", name: name.to_owned(), source }
 }
 
 /// Creates a tree's segment, and says who this process is in it. The table of owners is there whole, that of locks
 /// as it is used.
 fn create(name: &str) -> Result<Owner, RegionError> {
-    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR;
-    let file =
-        rustix::shm::open(name, flags, Mode::RUSR | Mode::WUSR).map_err(|error| named(name, error.into()))?;
     let (me, place) = owners::root(std::process::id());
-    let written = (|| {
-        let none = FallocateFlags::empty();
-        check_length(owners::LEN + lock_table::LEN)?;
-        fallocate(&file, none, 0, owners::LEN as u64)?;
-        rustix::io::pwrite(file.as_fd(), &place, 0)?;
-        ftruncate(&file, (owners::LEN + lock_table::LEN) as u64)
-    })();
-    written.map(|()| me).map_err(|error| {
-        stale::unlink(name);
-        match error {
-            Errno::NOSPC => RegionError::Full { bytes: owners::LEN },
-            error => named(name, error.into()),
-        }
+    SharedFile::create(name, |file| {
+        file.grow(owners::LEN + lock_table::LEN)?;
+        file.allocate(0..owners::LEN)?;
+        file.write_at(0, &&place[..])?;
+        Ok(me)
     })
 }
 

@@ -80,8 +80,8 @@ fn encode_all(lua: *mut lua_State, bytes: &mut Vec<u8>) {
     // SAFETY: a state of this program.
     let outcome = unsafe {
         encode(lua, 1, lua_gettop(lua), &EncodeOptions::default(), &mut NoHandles, |message| {
-            bytes.resize(message.len(), 0);
-            message.write_to(bytes);
+            bytes.clear();
+            message.each(&mut |piece| bytes.extend_from_slice(piece));
         })
     };
     outcome.expect("values that can be sent");

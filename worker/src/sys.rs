@@ -15,11 +15,10 @@ use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 
+pub(crate) use llib::sys::PAGE;
 use llib::sys::process::Usage;
 use rustix::io::DupFlags;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-pub(crate) const PAGE: usize = 4096;
 
 /// Which side of a fork this is.
 pub(crate) enum Forked {

@@ -5,27 +5,43 @@ use std::sync::atomic::Ordering;
 
 use super::line::outcome;
 use super::{Ended, Pool, Stage, Ticket};
-use crate::shared::{ids_in_bytes, ids_in_region, ids_in_slot, release};
-use crate::shm::{PoolMemory, Region, Word, carries, slot_capacity};
+use crate::shared::{open_parcel, release};
+use crate::shm::{PoolMemory, Region, SharedBytes, Word, carries, slot_capacity};
 use crate::sys::clock;
 
-/// A result's bytes and what keeps them where they are.
+/// A result's bytes and what keeps them where they are. The memory can change while it is read.
 pub struct PooledBytes {
-    /// First byte. The memory can change while it is read.
-    pub start: *const u8,
-    /// How many there are.
-    pub len: usize,
+    kept: Keep,
     /// Whether they say to end with handles.
-    pub carries: bool,
-    _keep: Keep,
+    carries: bool,
+}
+
+impl PooledBytes {
+    /// The encoded values.
+    pub fn values(&self) -> SharedBytes<'_> {
+        open_parcel(self.kept.bytes(), self.carries).0
+    }
 }
 
 /// See [`PooledBytes`].
 #[derive(Clone)]
 pub(super) enum Keep {
-    Slot(#[allow(dead_code)] Rc<PoolMemory>),
+    /// So many bytes of a slot.
+    Slot(Rc<PoolMemory>, u32, usize),
     Copy(Rc<Vec<u8>>),
     Apart(Rc<Region>),
+}
+
+impl Keep {
+    fn bytes(&self) -> SharedBytes<'_> {
+        match self {
+            Keep::Slot(memory, index, len) => {
+                memory.slot(*index).map_or((&[][..]).into(), |slot| slot.payload().first(*len))
+            }
+            Keep::Copy(bytes) => bytes[..].into(),
+            Keep::Apart(region) => *region.bytes(),
+        }
+    }
 }
 
 /// Code of a result with values.
@@ -39,7 +55,7 @@ impl Pool {
         let carried = slot.carries().load(Ordering::Relaxed) == carries::REPLY;
         let (code, length) = (slot.code(), slot.length());
         let keep = if length <= slot.capacity() {
-            Some(Keep::Copy(Rc::new(slot.copy(length))))
+            Some(Keep::Copy(Rc::new(slot.payload().first(length).copy())))
         } else {
             self.open_reply(ticket)
         };
@@ -53,9 +69,7 @@ impl Pool {
     /// The segment of a long result. It stays for whoever holds it and has no name any more.
     pub(super) fn open_reply(&self, ticket: Ticket) -> Option<Keep> {
         let name = self.memory.reply_name(self.records[ticket].number);
-        let mut region = Region::open(&name).ok()?;
-        region.set_owner(true);
-        Some(Keep::Apart(Rc::new(region)))
+        Some(Keep::Apart(Rc::new(Region::take(&name).ok()?)))
     }
 
     pub(super) fn note_result(&mut self, ticket: Ticket, index: u32) {
@@ -87,18 +101,12 @@ impl Pool {
             let len = slot.length();
             if len <= slot.capacity() {
                 let carries = slot.carries().load(Ordering::Relaxed) == carries::REPLY;
-                let start = slot.payload().cast_const();
-                return Some(PooledBytes { start, len, carries, _keep: Keep::Slot(Rc::clone(&self.memory)) });
+                return Some(PooledBytes { kept: Keep::Slot(Rc::clone(&self.memory), index, len), carries });
             }
             self.take_out_kept(ticket, index);
         }
         let Stage::Over(_, Some((keep, carries))) = &self.records[ticket].stage else { return None };
-        let (start, len) = match keep {
-            Keep::Copy(bytes) => (bytes.as_ptr(), bytes.len()),
-            Keep::Apart(region) => (region.as_ptr().cast_const(), region.len()),
-            Keep::Slot(_) => return None,
-        };
-        Some(PooledBytes { start, len, carries: *carries, _keep: keep.clone() })
+        Some(PooledBytes { kept: keep.clone(), carries: *carries })
     }
 
     pub(super) fn take_out_kept(&mut self, ticket: Ticket, index: u32) {
@@ -118,7 +126,7 @@ impl Pool {
                 let length = slot.length();
                 let apart = length > slot.capacity();
                 if slot.carries().load(Ordering::Relaxed) == carries::REPLY && !apart {
-                    self.release(ids_in_slot(slot, length));
+                    self.release(open_parcel(slot.payload().first(length), true).1);
                 }
                 if apart {
                     drop(self.open_reply(ticket));
@@ -126,11 +134,7 @@ impl Pool {
                 self.free_used(index);
             }
             Stage::Over(_, Some((keep, true))) => {
-                self.release(match &keep {
-                    Keep::Copy(bytes) => ids_in_bytes(bytes),
-                    Keep::Apart(region) => ids_in_region(region),
-                    Keep::Slot(_) => Vec::new(),
-                });
+                self.release(open_parcel(keep.bytes(), true).1);
             }
             Stage::Vacant => return self.vacant.push(ticket),
             Stage::Over(..) | Stage::Backlog(_) => {}
@@ -162,14 +166,16 @@ impl Pool {
                 let apart = length > slot.capacity();
                 match slot.carries().load(Ordering::SeqCst) {
                     carries::JOB => self.release(ids),
-                    carries::REPLY if !apart => self.release(ids_in_slot(slot, length)),
+                    carries::REPLY if !apart => {
+                        self.release(open_parcel(slot.payload().first(length), true).1)
+                    }
                     _ => {}
                 }
                 // Segments apart that nobody has taken.
                 let number = self.records[ticket].number;
                 for name in [self.memory.job_name(number), self.memory.reply_name(number)] {
                     if apart {
-                        crate::shm::unlink_named(&name);
+                        crate::shm::unlink(&name);
                     }
                 }
                 self.free_used(index);

@@ -13,7 +13,6 @@ use crate::lua::convert::{DecodeOptions, Source, decode};
 use crate::lua::hooks;
 use crate::lua::types::{Objects, Sent};
 use crate::observe::trace;
-use crate::shared::split_in_memory;
 use crate::sys::call_names::call_name;
 use crate::sys::{clock, signal};
 use crate::wire::cause::{Cause, Scarce};
@@ -122,9 +121,8 @@ unsafe fn decode_reply(lua: *mut lua_State, facts: &Facts, job: &Job) -> Result<
     let reply = reply.map_err(|error| error.to_string())?;
     // SAFETY: `reply` keeps the memory mapped until the end of this function.
     unsafe {
-        let split = if reply.carries { split_in_memory(reply.start, reply.len) } else { None };
-        let len = split.map_or(reply.len, |(values, _)| values);
-        let source = Source::new(reply.start, len);
+        let values = reply.values();
+        let source = Source::new(values.as_ptr(), values.len());
         decode(lua, source, &options, &mut Objects(&Sent::default())).map_err(|error| error.to_string())
     }
 }

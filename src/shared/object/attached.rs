@@ -4,14 +4,13 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use rustix::fs::{Mode, fstat, ftruncate};
 use rustix::io::Errno;
-use rustix::shm::OFlags;
 
 use super::header::{Header, Kind, name_of};
 use super::holders::{self, end_if_unused};
 use super::segment::{Object, ObjectError, allowed_length, map};
-use crate::shm::{Mapping, PAGE, RegionError, Tree, TreeError, open_named, unlink_named};
+use crate::shm::{RegionError, SharedFile, Tree, TreeError, unlink};
+use crate::sys::PAGE;
 
 /// What this process has mapped, by id.
 static ATTACHED: Mutex<Option<HashMap<u64, Weak<Object>>>> = Mutex::new(None);
@@ -33,43 +32,23 @@ pub fn create(kind: Kind) -> Result<Arc<Object>, ObjectError> {
     }
     let me = tree.me()?;
     tree.owners()?;
-    loop {
-        let mut bytes = [0; 8];
-        let random = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-        let id = u64::from_ne_bytes(bytes);
-        let name = name_of(tree.name(), id);
-        let failed = |source: Errno| {
-            let (action, name) = ("create", name.clone());
-            RegionError::Map { action, name, source: source.into() }
-        };
-        random.map_err(failed)?;
-        let _creation = holders::Creation::of(tree, id);
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR;
-        let file = match rustix::shm::open(&name, flags, Mode::RUSR | Mode::WUSR) {
-            Ok(file) => file,
-            Err(Errno::EXIST) => continue,
-            Err(error) => return Err(failed(error).into()),
-        };
-        let built = (|| {
-            ftruncate(&file, allowed_length() as u64).map_err(failed)?;
-            let object = map(tree, me, id, Some(kind), &file)?;
-            object.header.reserve(0, PAGE)?;
-            // In this order: an object that is one has been held.
-            holders::hold(tree, id, object.header(), me);
-            object.header().kind.store(kind as u32, Ordering::SeqCst);
-            Ok::<_, ObjectError>(object)
-        })();
-        drop(file);
-        let object = match built {
-            Ok(object) => Arc::new(object),
-            Err(error) => {
-                unlink_named(&name);
-                return Err(error);
-            }
-        };
-        attached().get_or_insert_default().insert(id, Arc::downgrade(&object));
-        return Ok(object);
-    }
+    let mut bytes = [0; 8];
+    let random = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    let id = u64::from_ne_bytes(bytes);
+    let name = name_of(tree.name(), id);
+    random.map_err(|error| RegionError::map("create", &name, error))?;
+    let _creation = holders::Creation::of(tree, id);
+    let object = SharedFile::create(&name, |file| {
+        file.grow(allowed_length())?;
+        let object = map(tree, me, id, Some(kind), file)?;
+        object.header.bytes().reserve(0..PAGE)?;
+        // In this order: an object that is one has been held.
+        holders::hold(tree, id, object.header(), me);
+        object.header().kind.store(kind as u32, Ordering::SeqCst);
+        Ok::<_, ObjectError>(Arc::new(object))
+    })?;
+    attached().get_or_insert_default().insert(id, Arc::downgrade(&object));
+    Ok(object)
 }
 
 /// The object with this id, mapped and held by this process from now on. Whoever calls this knows that it is
@@ -95,9 +74,9 @@ pub(in crate::shared) fn attach_with(
     }
     tree.owners()?;
     let name = name_of(tree.name(), id);
-    let file = open_named(&name).map_err(|error| match error {
+    let file = SharedFile::open(&name).map_err(|error| match error {
         Errno::NOENT => ObjectError::Gone,
-        error => RegionError::Map { action: "open", name, source: error.into() }.into(),
+        error => RegionError::map("open", &name, error).into(),
     })?;
     let mut object = map(tree, me, id, None, &file)?;
     prepare(&mut object)?;
@@ -141,21 +120,19 @@ pub(in crate::shared) fn with_header(tree: &str, id: u64, use_header: impl FnOnc
     if let Some(object) = attached_here(id).filter(|object| object.tree_name() == tree) {
         return use_header(object.header());
     }
-    let Ok(file) = open_named(&name_of(tree, id)) else { return };
+    let Ok(file) = SharedFile::open(&name_of(tree, id)) else { return };
     // A file that has pages has its first: the creator reserved that before it told anybody.
-    let is_object = fstat(&file).is_ok_and(|about| about.st_size >= PAGE as i64 && about.st_blocks > 0);
-    let mapping = is_object.then(|| Mapping::new(&file, 0, PAGE, true));
-    if let Some(Ok(mapping)) = mapping {
-        // SAFETY: a page is mapped and exists; the header is made of atomics.
-        use_header(unsafe { &*mapping.start().cast::<Header>() });
+    let is_object = file.len().is_ok_and(|len| len >= PAGE) && file.has_pages();
+    if let Some(Ok(mapping)) = is_object.then(|| file.map(0..PAGE)) {
+        use_header(mapping.bytes().words(0));
     }
 }
 
 /// Removes what is there of an object whose creator died before it held it.
 pub(in crate::shared) fn end_creation(tree: &str, id: u64) {
-    let Ok(file) = open_named(&name_of(tree, id)) else { return };
-    if fstat(&file).is_ok_and(|about| about.st_blocks == 0) {
-        return unlink_named(&name_of(tree, id));
+    let Ok(file) = SharedFile::open(&name_of(tree, id)) else { return };
+    if !file.has_pages() {
+        return unlink(&name_of(tree, id));
     }
     with_header(tree, id, |header| release(tree, end_if_unused(tree, id, header)));
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 use super::header::{Header, name_of};
 use crate::shared::contained;
-use crate::shm::{Tree, is_confined, unlink_named};
+use crate::shm::{Tree, is_confined, unlink};
 use crate::sync::Owner;
 use crate::sys::process;
 
@@ -129,6 +129,6 @@ pub(in crate::shared) fn end_if_unused(tree: &str, id: u64, header: &Header) -> 
         return Vec::new();
     }
     let contained = contained::handles(tree, id, header);
-    unlink_named(&name_of(tree, id));
+    unlink(&name_of(tree, id));
     contained
 }

@@ -2,8 +2,6 @@
 
 use std::cell::UnsafeCell;
 use std::fmt;
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use rustix::fs::{Mode, fchmod, fstat};
@@ -11,8 +9,9 @@ use rustix::process::{Resource, getrlimit};
 
 use super::halves::{LARGEST, half_at, half_size};
 use super::header::{Header, Kind, name_of};
-use crate::shm::{Mapping, Owners, PAGE, RegionError, Tree, TreeError, open_named};
+use crate::shm::{Mapping, Owners, RegionError, SharedFile, Tree, TreeError};
 use crate::sync::{LockRef, Owner};
+use crate::sys::PAGE;
 
 /// Bytes that are mapped after the header from the start: the first pair.
 const FIRST: usize = 2 * PAGE;
@@ -72,20 +71,16 @@ pub(super) fn map(
     me: Owner,
     id: u64,
     kind: Option<Kind>,
-    file: &OwnedFd,
+    file: &SharedFile,
 ) -> Result<Object, ObjectError> {
-    let failed =
-        |source: io::Error| RegionError::Map { action: "map", name: name_of(tree.name(), id), source };
-    let about = fstat(file).map_err(|error| failed(error.into()))?;
-    let length = usize::try_from(about.st_size).unwrap_or(0);
-    if length < PAGE + FIRST || (kind.is_none() && about.st_blocks == 0) {
+    let length = file.len().map_err(file.failed("map"))?;
+    if length < PAGE + FIRST || (kind.is_none() && !file.has_pages()) {
         return Err(ObjectError::Gone);
     }
-    let header = Mapping::new(file.as_fd(), 0, PAGE, true).map_err(failed)?;
-    let content = Mapping::new(file.as_fd(), PAGE, FIRST, true).map_err(failed)?;
+    let header = file.map(0..PAGE).map_err(file.failed("map"))?;
+    let content = file.map(PAGE..PAGE + FIRST).map_err(file.failed("map"))?;
     // Not looked at in a fresh file: it has no pages yet, and perhaps there is no room for any.
-    // SAFETY: see `Object::header`.
-    let written = || unsafe { &*header.start().cast::<Header>() }.kind();
+    let written = || header.bytes().words::<Header>(0).kind();
     let kind = kind.or_else(written).ok_or(ObjectError::Gone)?;
     Ok(Object {
         tree,
@@ -132,9 +127,8 @@ impl Object {
 
     /// Its first page.
     pub fn header(&self) -> &Header {
-        // SAFETY: a page is mapped there as long as the object lives, and exists: its creator reserved it.
-        // The header is made of atomics, which other processes may change at any time.
-        unsafe { &*self.header.start().cast::<Header>() }
+        // Its page exists: the creator reserved it.
+        self.header.bytes().words(0)
     }
 
     /// Maps now all pairs up to this one, and takes it for the last.
@@ -143,11 +137,7 @@ impl Object {
         let end = half_at(last, 2);
         self.length = self.length.min(PAGE + end);
         let grown = self.content.get_mut().grow(end);
-        grown.map_err(|source| RegionError::Map {
-            action: "map",
-            name: name_of(self.tree.name(), self.id),
-            source,
-        })
+        grown.map_err(|error| RegionError::map("map", &name_of(self.tree.name(), self.id), error))
     }
 
     /// The largest content that its file has room for, in bytes.
@@ -170,13 +160,13 @@ impl Object {
     /// such a process can change no file's mode.
     pub fn distrust(&self) -> Result<(), ObjectError> {
         let name = name_of(self.tree.name(), self.id);
-        let marked = open_named(&name).and_then(|file| fchmod(&file, Mode::RWXU));
-        marked.map_err(|error| RegionError::Map { action: "mark", name, source: error.into() }.into())
+        let marked = SharedFile::open(&name).and_then(|file| fchmod(&file, Mode::RWXU));
+        marked.map_err(|error| RegionError::map("mark", &name, error).into())
     }
 
     /// Whether [`Object::distrust`] was called anywhere; also where that cannot be told.
     pub fn is_distrusted(&self) -> bool {
-        let about = open_named(&name_of(self.tree.name(), self.id)).and_then(fstat);
+        let about = SharedFile::open(&name_of(self.tree.name(), self.id)).and_then(fstat);
         about.map_or(true, |about| Mode::from_raw_mode(about.st_mode).contains(Mode::XUSR))
     }
 

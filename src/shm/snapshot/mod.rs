@@ -29,7 +29,7 @@ mod tests {
         slot.entry.swap(State::Busy);
         let settings = crate::wire::settings::Settings { name: "a job".to_owned(), ..Default::default() };
         let bytes = settings.to_bytes();
-        slot.mailbox.fill(bytes.len(), |to| to.copy_from_slice(&bytes));
+        slot.mailbox.write(&&bytes[..]);
         slot.mailbox.publish_job(3, bytes.len());
         let view = sessions().find(|view| view.name == name).unwrap();
         assert_eq!((view.tree.as_str(), view.zygote), ("llib-tree-0000000000000abc", 42));
@@ -37,7 +37,7 @@ mod tests {
         assert_eq!((view.slots[0].index, view.slots[0].state), (7, State::Busy));
         assert_eq!(view.slots[0].name.as_deref(), Some("a job"));
         // Nonsense in the mailbox is no name.
-        slot.mailbox.fill(64, |to| to.fill(0xff));
+        slot.mailbox.write(&&[0xff; 64][..]);
         let view = sessions().find(|view| view.name == name).unwrap();
         assert_eq!(view.slots[0].name, None);
         remove_session(&name);
@@ -46,8 +46,7 @@ mod tests {
     #[test]
     fn whatever_stands_in_a_session_it_is_looked_at_without_harm() {
         let name = new_name().unwrap();
-        let mut segment = Region::create(&name, super::super::layout::LEN).unwrap();
-        segment.set_owner(true);
+        let segment = Region::create(&name, super::super::layout::LEN).unwrap();
         // A guard that starts elsewhere takes a segment without a lock for a leftover.
         let _lock = super::super::claim(&name).unwrap();
         let bytes = 64 << 10;
@@ -59,8 +58,7 @@ mod tests {
                 if round == 0 { 0xff } else { (state >> 56) as u8 }
             };
             let noise: Vec<u8> = std::iter::repeat_with(&mut noise).take(bytes).collect();
-            // SAFETY: so many bytes are mapped and reserved; this test is the only one to use them.
-            unsafe { segment.as_ptr().copy_from_nonoverlapping(noise.as_ptr(), bytes) };
+            segment.bytes().put(0, &noise);
             for view in sessions().filter(|view| view.name == name) {
                 assert!(view.slots.iter().all(|slot| (slot.index as usize) < crate::shm::SLOTS));
                 assert!(view.pool(u32::MAX).is_none() && TreeView::of(&view.tree).is_none());
@@ -71,10 +69,9 @@ mod tests {
     #[test]
     fn a_file_of_a_sessions_name_that_is_none_is_not_seen() {
         let name = new_name().unwrap();
-        let mut region = Region::create(&name, 4096).unwrap();
-        region.set_owner(true);
+        let _region = Region::create(&name, 4096).unwrap();
         assert!(sessions().all(|view| view.name != name));
-        assert!(Seen::open(&name).unwrap().read::<u8>(4000, 100).is_none());
+        assert!(Seen::open(&name).unwrap().read_bytes(4000, 100).is_none());
         assert!(Seen::open("..").is_none());
     }
 }

@@ -118,12 +118,12 @@ fn name(seen: &Seen, mailbox: usize, words: &Words) -> Option<String> {
         return None;
     }
     let payload = mailbox + Mailbox::PAYLOAD_AT;
-    let prefix: Vec<u8> = seen.read(payload, PREFIX)?;
+    let prefix = seen.read_bytes(payload, PREFIX)?;
     let len = u32::from_le_bytes(*prefix.first_chunk()?) as usize;
     if len == 0 || PREFIX + len > Mailbox::READY {
         return None;
     }
-    let bytes: Vec<u8> = seen.read(payload, PREFIX + len)?;
+    let bytes = seen.read_bytes(payload, PREFIX + len)?;
     Some(Settings::from_bytes(&bytes)?.0.name)
 }
 

@@ -18,7 +18,6 @@ use crate::lua::hooks;
 use crate::lua::types::{Objects, Sent};
 use crate::lua_function;
 use crate::observe::trace;
-use crate::shared::split_in_memory;
 use crate::sys::clock;
 use crate::wire::cause::Cause;
 use crate::wire::kind::Kind;
@@ -312,12 +311,11 @@ pub(super) unsafe fn decode_result(
     let bytes = shared.pool.borrow_mut().bytes(ticket).ok_or("its bytes are gone")?;
     // SAFETY: `bytes` keeps them mapped until the end of this function.
     unsafe {
-        let split = if bytes.carries { split_in_memory(bytes.start, bytes.len) } else { None };
-        let len = split.map_or(bytes.len, |(values, _)| values);
+        let values = bytes.values();
         let most = shared.options.limits.result.unwrap_or(u64::MAX);
         let options =
             DecodeOptions { max_len: usize::try_from(most).unwrap_or(usize::MAX), ..DecodeOptions::TRUSTED };
-        decode(lua, Source::new(bytes.start, len), &options, &mut Objects(&Sent::default()))
+        decode(lua, Source::new(values.as_ptr(), values.len()), &options, &mut Objects(&Sent::default()))
             .map_err(|error| error.to_string())
     }
 }

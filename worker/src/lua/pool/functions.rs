@@ -8,7 +8,7 @@ use std::ffi::c_int;
 use llib::lua::convert::{DecodeError, DecodeOptions, NoHandles, Source, decode};
 use llib::lua::ffi::*;
 use llib::lua::version::upvalue;
-use llib::shm::copy_out;
+use llib::shm::SharedBytes;
 
 /// Functions that are kept.
 const MOST: usize = 64;
@@ -34,16 +34,15 @@ impl Functions {
     /// Pushes the function of a message; whether it can reach any global.
     ///
     /// # Safety
-    /// `len` bytes from `start` on are mapped; `lua` is the job's state with some free slots.
+    /// `lua` is the job's state with some free slots.
     pub(super) unsafe fn push(
         &mut self,
         lua: *mut lua_State,
-        start: *const u8,
-        len: usize,
+        bytes: SharedBytes<'_>,
     ) -> Result<bool, DecodeError> {
         // SAFETY: as demanded; the references are this struct's own.
         unsafe {
-            self.message = copy_out(start, len);
+            self.message = bytes.copy();
             let hash = hash(&self.message);
             let found = self.known.iter().position(|known| known.hash == hash && known.bytes == self.message);
             if let Some(place) = found {

@@ -15,7 +15,6 @@ use llib::lua::ffi::*;
 use llib::lua::types::{Objects, Sent};
 use llib::lua::version::{self, collector};
 use llib::observe::trace;
-use llib::shm::copy_out;
 use llib::wire::kind::Kind;
 use llib::wire::pooled::{HEAD, Head};
 use llib::wire::settings::PoolPost;
@@ -158,18 +157,19 @@ unsafe fn receive(
     functions: &mut Functions,
 ) -> Result<(Head, bool), DecodeError> {
     let load = post.load(taken).map_err(|error| DecodeError::Handle(error.to_string()))?;
+    let (payload, ids) = load.open();
     // SAFETY: `load` keeps its bytes mapped until the end of this function.
     unsafe {
         lua_pushcfunction(lua, explain);
-        let head = copy_out(load.start, HEAD.min(load.len));
+        let head = payload.first(HEAD).copy();
         let head = head.first_chunk::<HEAD>().map(|bytes| Head::from_bytes(*bytes)).unwrap_or_default();
-        let function = (head.function as usize).min(load.len.saturating_sub(HEAD));
+        let function = (head.function as usize).min(payload.after(HEAD).len());
         let mut reaches = true;
         if function > 0 {
-            reaches = functions.push(lua, load.start.add(HEAD), function)?;
+            reaches = functions.push(lua, payload.after(HEAD).first(function))?;
         }
-        let values = (HEAD + function).min(load.len);
-        let source = Source::new(load.start.add(values), load.len - values);
+        let values = payload.after(HEAD + function);
+        let source = Source::new(values.as_ptr(), values.len());
         let sent = Sent::default();
         // Plain data leads to no global, so that a function which has none cannot get at one.
         let plain = !reaches && !load.carries;
@@ -189,7 +189,7 @@ unsafe fn receive(
             }
         };
         if load.carries {
-            post.took_handles(load.ids);
+            post.took_handles(ids);
         }
         Ok((head, reaches))
     }

@@ -5,13 +5,13 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use llib::shared::{attach_up_to, open_parcel, take_over};
-use llib::shm::{Mailbox, Region, RegionError, Room, SharedBytes, Spot, Stored, handles, job_id};
-use llib::wire::charter::{Charter, Module, Pinned};
-use llib::wire::limits::Limits;
-use llib::wire::settings::{PREFIX, Settings};
+use llib_core::shared::{attach_up_to, open_parcel, take_over};
+use llib_core::shm::{Mailbox, Region, RegionError, Room, SharedBytes, Spot, Stored, handles, job_id};
+use llib_core::wire::charter::{Charter, Module, Pinned};
+use llib_core::wire::limits::Limits;
+use llib_core::wire::settings::{PREFIX, Settings};
 
-use crate::child::Nested;
+use llib_supervisor::Nested;
 
 /// A job as it stands in shared memory.
 pub(crate) struct Job {

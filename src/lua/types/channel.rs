@@ -3,18 +3,19 @@
 use std::ffi::c_int;
 use std::time::Duration;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::value::{DISTRUSTED, Load, decode_plain, decode_trusted, encode_for};
 use super::{handle, outcome};
-use crate::lua::call::{Outcome, Raise, is_absent, milliseconds, push_text, set_functions, wrong_type};
-use crate::lua::convert::DecodeError;
-use crate::lua::hooks;
+use crate::call::{Outcome, Raise, is_absent, milliseconds, push_text, set_functions, wrong_type};
+use crate::convert::DecodeError;
+use crate::hooks;
 use crate::lua_function;
-use crate::observe::{self, Awaited, trace};
-use crate::shared::channel::{self, Popped, PushError, Pushed, Received, Waiting};
-use crate::shared::{Guard, Kind, Object};
-use crate::sys::clock;
+use llib_core::observe::trace;
+use llib_core::shared::channel::{self, Popped, PushError, Pushed, Received, Waiting};
+use llib_core::shared::{Guard, Kind, Object};
+use llib_core::shm::{Awaited, waiting as published};
+use llib_core::sys::clock;
 
 lua_function!(close => close_body);
 lua_function!(iter => iter_body);
@@ -156,7 +157,7 @@ unsafe fn wait(
     if left.is_zero() {
         return Ok(false);
     }
-    let woken = observe::waiting(what, || waiting.wait(left));
+    let woken = published(what, || waiting.wait(left));
     if !woken {
         // SAFETY: see above.
         unsafe { hooks::run(lua)? };

@@ -4,6 +4,8 @@
 
 pub mod buffer;
 pub mod channel;
+pub mod crypto;
+pub mod failure;
 mod handle;
 pub mod hash;
 pub mod lock;

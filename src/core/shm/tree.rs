@@ -15,6 +15,7 @@ use super::lock_table::{self, LockTable};
 use super::mailbox::Mailbox;
 use super::owners::{self, Owners, Registrar};
 use super::stale::{self, SessionLock};
+use super::waiting;
 use crate::observe::trace;
 use crate::sync::Owner;
 use crate::sys::exit::at_exit;
@@ -95,6 +96,7 @@ impl Tree {
     /// part in that, if the zygote called [`fork::watch`].
     pub fn join(name: &str, me: Option<Owner>, journal: Mailbox<'static>) {
         fork::expect();
+        waiting::set_own(journal.waiting());
         trace::Context { tree: name.to_owned(), spans: Some(journal.spans()) }.set();
         // A zygote belongs to no tree, and a worker joins once.
         let _ = CURRENT.set(Tree::new(name.to_owned(), me, Some(journal), None));

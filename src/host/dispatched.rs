@@ -75,7 +75,7 @@ pub trait Dispatched {
 
     /// The reply of a job that settled with one. Where the worker may have been taken over, `hostile` says how much of it
     /// is wanted.
-    fn reply(&self, hostile: Option<usize>) -> Result<ReplyBytes, ReplyError>;
+    fn reply(&self, hostile: Option<usize>) -> Result<ReplyBytes<'_>, ReplyError>;
 
     /// A descriptor that polls readable once the job has settled; the same each time, as long as there is the job.
     fn watch(&self) -> io::Result<RawFd>;

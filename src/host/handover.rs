@@ -152,16 +152,16 @@ impl Session {
                 if length > Mailbox::READY {
                     self.segment.reserve(slot.index, length).map_err(DispatchError::Memory)?;
                 }
-                slot.mailbox.fill(length, |bytes| payload.write_to(bytes));
+                slot.mailbox.write(payload);
             }
             Spot::Apart => {
                 let name = self.segment.job_name(slot.index, generation);
                 // From here on the worker reads it, and whoever frees the slot removes it.
-                let parts = payload.parts();
-                Region::write_new(&name, &parts).map_err(DispatchError::Memory)?;
+                Region::write_new(&name, payload).map_err(DispatchError::Memory)?;
                 // Once more, for whoever looks on: the settings, and in them the job's name.
+                let parts = payload.parts();
                 if let Some(settings) = parts.first().filter(|settings| settings.len() <= Mailbox::READY) {
-                    slot.mailbox.fill(settings.len(), |bytes| bytes.copy_from_slice(settings));
+                    slot.mailbox.write(settings);
                 }
             }
         }

@@ -85,7 +85,7 @@ impl Job {
 
     /// A segment apart is mapped where its worker is trusted. Of one that may have been taken over it is read, at most
     /// `limit` bytes, since a page that it lacks and a full file system would be a SIGBUS in a mapping.
-    fn reply_apart(&self, claimed: usize, hostile: Option<usize>) -> Result<ReplyBytes, RegionError> {
+    fn reply_apart(&self, claimed: usize, hostile: Option<usize>) -> Result<ReplyBytes<'_>, RegionError> {
         let session = self.supervisor.session().ok_or(RegionError::Full { bytes: claimed })?;
         let carries = || self.mailbox().handles().load(Ordering::SeqCst) == handles::REPLY;
         let Some(limit) = hostile else {
@@ -170,7 +170,7 @@ impl Dispatched for Job {
         waiting_in(place, Awaited::Job(self.id()), || self.wait_for(limit, || self.look()))
     }
 
-    fn reply(&self, hostile: Option<usize>) -> Result<ReplyBytes, ReplyError> {
+    fn reply(&self, hostile: Option<usize>) -> Result<ReplyBytes<'_>, ReplyError> {
         let claimed = usize::try_from(self.mailbox().length()).unwrap_or(usize::MAX);
         if self.mailbox().spot(claimed) == Spot::Apart {
             return Ok(self.reply_apart(claimed, hostile)?);
@@ -180,7 +180,7 @@ impl Dispatched for Job {
             // A worker that lies has not, and reading a page that cannot be had is a SIGBUS too.
             self.mailbox().reserve(claimed)?;
         }
-        Ok(ReplyBytes::in_mailbox(self.mailbox().payload(), claimed, carries))
+        Ok(ReplyBytes::in_mailbox(self.mailbox().payload().first(claimed), carries))
     }
 
     /// It closes as well if the zygote dies.

@@ -93,7 +93,7 @@ fn write(
     discard_inline(slot.mailbox);
     slot.mailbox.reset();
     slot.mailbox.reserve(bytes).map_err(BrokerError::Memory)?;
-    slot.mailbox.fill(bytes, |place| payload.write_to(place));
+    slot.mailbox.write(payload);
     if !objects.is_empty() {
         objects.iter().for_each(|object| retain(object));
         slot.mailbox.carry(handles::JOB, bytes);

@@ -43,11 +43,8 @@ pub fn preload(session: &Session, mut wanted: Preload, patience: Patience<'_>) -
     if !session.wait_for(done, wanted.number, patience) {
         return if lost() { Preloaded::Lost } else { Preloaded::Stopped };
     }
-    match Region::open(&session.segment.preload_name(wanted.number)) {
-        Ok(mut reason) => {
-            reason.set_owner(true);
-            Preloaded::Failed(reason.text())
-        }
+    match Region::take(&session.segment.preload_name(wanted.number)) {
+        Ok(reason) => Preloaded::Failed(reason.text()),
         Err(_) => {
             loaded().push(wanted);
             Preloaded::Yes

@@ -6,7 +6,6 @@ use llib_lua::ffi::*;
 
 use super::death::tell_death;
 use super::task::Facts;
-use llib_core::shared::split_in_memory;
 use llib_core::wire::cause::Cause;
 use llib_core::wire::kind::Kind;
 use llib_core::wire::limits::Limits;
@@ -120,9 +119,8 @@ pub(super) unsafe fn decode_reply(
     let reply = job.reply(hostile).map_err(|error| error.to_string())?;
     // SAFETY: `reply` and the job keep the memory mapped until the end of this function.
     unsafe {
-        let split = if reply.carries { split_in_memory(reply.start, reply.len) } else { None };
-        let len = split.map_or(reply.len, |(values, _)| values);
-        let source = Source::new(reply.start, len);
+        let values = reply.values();
+        let source = Source::new(values.as_ptr(), values.len());
         decode(lua, source, &options, &mut Objects::default()).map_err(|error| error.to_string())
     }
 }

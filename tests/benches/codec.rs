@@ -81,8 +81,8 @@ fn encode_all(lua: *mut lua_State, bytes: &mut Vec<u8>) {
     unsafe {
         let message = encode(lua, 1, lua_gettop(lua), &EncodeOptions::default(), &mut NoHandles);
         let message = message.expect("values that can be sent");
-        bytes.resize(message.len(), 0);
-        message.write_to(bytes);
+        bytes.clear();
+        message.each(&mut |piece| bytes.extend_from_slice(piece));
         lua_pop(lua, 1);
     }
 }

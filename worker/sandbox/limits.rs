@@ -195,9 +195,8 @@ impl JobTime {
 
 /// What counts towards RLIMIT_DATA now: the field `data` of /proc/PID/statm, which has stacks in it besides.
 fn private_memory() -> u64 {
-    const PAGE: u64 = 4096;
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm.split_ascii_whitespace().nth(5).and_then(|pages| pages.parse::<u64>().ok());
     // Without /proc: more than a worker ever has at its start.
-    pages.map_or(64 << 20, |pages| pages * PAGE)
+    pages.map_or(64 << 20, |pages| pages * sys::PAGE as u64)
 }

@@ -74,7 +74,7 @@ pub(crate) fn run(worker: &LuaWorker, seat: Seat<'_>) -> ! {
                 // For whoever looks on: the job's name, where that of any other stands.
                 let settings = job.settings.to_bytes();
                 if settings.len() <= Mailbox::READY {
-                    journal.fill(settings.len(), |bytes| bytes.copy_from_slice(&settings));
+                    journal.write(&&settings[..]);
                 }
             }
             lua::job::run(worker.lua, job::enter(job))

@@ -1,11 +1,12 @@
 //! The one job of a worker's process.
 
+use std::ops::Range;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use llib_core::shared::{attach_up_to, split_in_memory, take_over};
-use llib_core::shm::{Mailbox, Region, RegionError, Room, Spot, handles, job_id};
+use llib_core::shared::{attach_up_to, open_parcel, take_over};
+use llib_core::shm::{Mailbox, Region, RegionError, Room, SharedBytes, Spot, Stored, handles, job_id};
 use llib_core::wire::charter::{Charter, Module, Pinned};
 use llib_core::wire::limits::Limits;
 use llib_core::wire::settings::{PREFIX, Settings};
@@ -74,24 +75,20 @@ impl Desk {
     }
 }
 
-/// The job's encoded values, and what keeps them mapped.
-#[derive(Default)]
+/// The job's encoded values.
 struct Values {
-    address: usize,
-    len: usize,
+    /// The job's payload.
+    stored: Stored<'static>,
+    /// Where in it they stand.
+    place: Range<usize>,
     /// The objects whose handles are among them.
     ids: Vec<u64>,
-    apart: Option<Region>,
 }
 
-/// Where a job's payload stands.
-struct Place {
-    start: *const u8,
-    length: usize,
-    /// Whether it ends with the ids of objects.
-    carries: bool,
-    /// What keeps it mapped.
-    apart: Option<Region>,
+impl Default for Values {
+    fn default() -> Values {
+        Values { stored: Stored::Copy(Vec::new()), place: 0..0, ids: Vec::new() }
+    }
 }
 
 static CURRENT: AtomicPtr<Job> = AtomicPtr::new(std::ptr::null_mut());
@@ -120,38 +117,38 @@ impl Job {
     pub(crate) fn receive(mailbox: Mailbox<'static>, desk: Desk) -> Result<Job, RegionError> {
         let generation = mailbox.generation();
         let length = usize::try_from(mailbox.length()).unwrap_or(0);
-        let (start, apart) = match mailbox.spot(length) {
+        let stored = match mailbox.spot(length) {
             // An honest one is in its mailbox.
             Spot::Apart if desk.errand.is_some() => return Err(RegionError::Full { bytes: length }),
-            Spot::Inline => (mailbox.payload(), None),
+            Spot::Inline => Stored::Inline(mailbox.payload().first(length)),
             Spot::Apart => {
-                let mut region = Region::open(&format!("{}.{}.{generation}.job", desk.session, desk.slot))?;
-                region.set_owner(true);
-                (region.as_ptr(), Some(region))
+                let name = format!("{}.{}.{generation}.job", desk.session, desk.slot);
+                Stored::Apart(Region::take(&name)?, length)
             }
         };
         let carries = mailbox.handles().load(Ordering::SeqCst) == handles::JOB;
-        let place = Place { start, length, carries, apart };
-        Ok(Job::read(mailbox, desk, generation, place))
+        Ok(Job::read(mailbox, desk, generation, stored, carries))
     }
 
     /// A job that the zygote wrote for practice.
     pub(crate) fn rehearse(mailbox: Mailbox<'static>, desk: Desk, bytes: &[u8]) -> Job {
-        let place = Place { start: bytes.as_ptr(), length: bytes.len(), carries: false, apart: None };
-        let job = Job::read(mailbox, desk, 0, place);
+        let job = Job::read(mailbox, desk, 0, Stored::Copy(bytes.to_vec()), false);
         Job { rehearsal: true, ..job }
     }
 
-    #[allow(unsafe_code)]
-    fn read(mailbox: Mailbox<'static>, desk: Desk, generation: u32, place: Place) -> Job {
-        let Place { start, length, carries, apart } = place;
-        // SAFETY: `length` bytes are mapped there, and the copies take no more.
-        let copy = |len: usize| unsafe { llib_core::shm::copy_out(start, len.min(length)) };
-        let count =
-            copy(PREFIX).first_chunk::<PREFIX>().map_or(0, |prefix| u32::from_le_bytes(*prefix) as usize);
+    fn read(
+        mailbox: Mailbox<'static>,
+        desk: Desk,
+        generation: u32,
+        stored: Stored<'static>,
+        carries: bool,
+    ) -> Job {
+        let payload = stored.bytes();
+        let prefix = payload.first(PREFIX).copy();
+        let count = prefix.first_chunk::<PREFIX>().map_or(0, |prefix| u32::from_le_bytes(*prefix) as usize);
         // Those of a job that nobody trusts are few.
         let most = if desk.errand.is_some() { Mailbox::READY } else { usize::MAX };
-        let head = copy(PREFIX.saturating_add(count).min(most));
+        let head = payload.first(PREFIX.saturating_add(count).min(most)).copy();
         let (claimed, used) = Settings::from_bytes(&head).unwrap_or_default();
         let (settings, refused) = match &desk.errand {
             None => (claimed, None),
@@ -160,11 +157,9 @@ impl Job {
                 Err(reason) => (errand.charter.settings.clone(), Some(reason)),
             },
         };
-        // SAFETY: as above.
-        let split = if carries { unsafe { split_in_memory(start, length) } } else { None };
-        let (end, ids) = split.unwrap_or((length, Vec::new()));
-        let len = end.saturating_sub(used);
-        let values = Values { address: start.expose_provenance() + used, len, ids, apart };
+        let (values, ids) = open_parcel(payload, carries);
+        let place = used.min(values.len())..values.len();
+        let values = Values { stored, place, ids };
         Job {
             mailbox,
             settings,
@@ -177,10 +172,10 @@ impl Job {
         }
     }
 
-    /// Hands address and length of its encoded values to `decode`, and forgets them afterwards.
-    pub(crate) fn take_values<R>(&self, decode: impl FnOnce(*const u8, usize) -> R) -> R {
+    /// Hands its encoded values to `decode`, and forgets them afterwards.
+    pub(crate) fn take_values<R>(&self, decode: impl FnOnce(SharedBytes<'_>) -> R) -> R {
         let values = self.values.lock().map(|mut values| std::mem::take(&mut *values)).unwrap_or_default();
-        let decoded = decode(std::ptr::with_exposed_provenance(values.address), values.len);
+        let decoded = decode(values.stored.bytes().part(values.place));
         self.take_handles(values.ids);
         decoded
     }
@@ -210,8 +205,8 @@ impl Job {
     pub(crate) fn open_segments(&self, paths: Vec<Pinned>, modules: Vec<Module>) -> Result<(), String> {
         let ids = match self.values.lock() {
             Ok(mut values) => {
-                if let Some(apart) = &mut values.apart {
-                    apart.remove_name();
+                if let Stored::Apart(region, _) = &mut values.stored {
+                    region.remove_name();
                 }
                 std::mem::take(&mut values.ids)
             }

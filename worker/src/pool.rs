@@ -4,10 +4,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Duration;
 
-use llib_core::shared::{Object, release, retain, split_in_memory};
+use llib_core::shared::{Object, open_parcel, release, retain};
 use llib_core::shm::{
-    POLLED, Payload, PoolMemory, PoolSlot, Region, RegionError, Seat, Tree, WHEN_EMPTY, Word, carries, seat,
-    stage,
+    POLLED, Payload, PoolMemory, PoolSlot, Region, RegionError, Seat, SharedBytes, Stored, Tree, WHEN_EMPTY,
+    Word, carries, seat, stage,
 };
 use llib_core::sync::spin;
 use llib_core::sys::{clock, cores, futex};
@@ -48,13 +48,16 @@ pub(crate) struct Taken {
 }
 
 /// A job's payload where it stands.
-pub(crate) struct Load {
-    pub(crate) start: *const u8,
-    /// Without the ids of objects at its end.
-    pub(crate) len: usize,
-    pub(crate) ids: Vec<u64>,
+pub(crate) struct Load<'a> {
+    stored: Stored<'a>,
     pub(crate) carries: bool,
-    _apart: Option<Region>,
+}
+
+impl Load<'_> {
+    /// The payload without the ids of objects at its end, and these.
+    pub(crate) fn open(&self) -> (SharedBytes<'_>, Vec<u64>) {
+        open_parcel(self.stored.bytes(), self.carries)
+    }
 }
 
 static CURRENT: AtomicPtr<Post> = AtomicPtr::new(std::ptr::null_mut());
@@ -219,31 +222,17 @@ impl Post {
     }
 
     /// Where the payload of a job stands.
-    #[allow(unsafe_code)]
-    pub(crate) fn load(&self, taken: Taken) -> Result<Load, RegionError> {
+    pub(crate) fn load(&self, taken: Taken) -> Result<Load<'_>, RegionError> {
         let Some(slot) = self.memory.slot(taken.index) else {
-            return Ok(Load {
-                start: std::ptr::null(),
-                len: 0,
-                ids: Vec::new(),
-                carries: false,
-                _apart: None,
-            });
+            return Ok(Load { stored: Stored::Copy(Vec::new()), carries: false });
         };
         let length = slot.length();
-        let (start, apart) = if length <= slot.capacity() {
-            (slot.payload().cast_const(), None)
+        let stored = if length <= slot.capacity() {
+            Stored::Inline(slot.payload().first(length))
         } else {
-            let mut region = Region::open(&self.memory.job_name(taken.number))?;
-            region.set_owner(true);
-            (region.as_ptr().cast_const(), Some(region))
+            Stored::Apart(Region::take(&self.memory.job_name(taken.number))?, length)
         };
-        let length = apart.as_ref().map_or(length, |region| length.min(region.len()));
-        let carried = slot.carries().load(Ordering::Relaxed) == carries::JOB;
-        // SAFETY: `length` bytes are mapped there, and exist.
-        let split = if carried { unsafe { split_in_memory(start, length) } } else { None };
-        let (len, ids) = split.unwrap_or((length, Vec::new()));
-        Ok(Load { start, len, ids, carries: carried, _apart: apart })
+        Ok(Load { stored, carries: slot.carries().load(Ordering::Relaxed) == carries::JOB })
     }
 
     /// This process holds now what the payload held.
@@ -271,13 +260,13 @@ impl Post {
         };
         let length = payload.len();
         if length <= slot.capacity() {
-            slot.fill(length, |bytes| payload.write_to(bytes));
+            slot.write(payload);
         } else {
             if self.limited_files {
                 // The job is over, and this file is not one of its own.
                 limits::lift_file_limits();
             }
-            Region::write_new(&self.memory.reply_name(taken.number), &payload.parts())?;
+            Region::write_new(&self.memory.reply_name(taken.number), payload)?;
         }
         if !objects.is_empty() {
             objects.iter().for_each(|object| retain(object));

@@ -25,7 +25,7 @@ pub(crate) fn publish(
     let length = payload.len();
     if job.rehearsal {
         // A host may be writing a job into the mailbox at this moment.
-        payload.write_to(&mut vec![0; length]);
+        drop(payload.to_vec());
         return Ok(());
     }
     if let Some(post) = pool::current() {
@@ -39,11 +39,11 @@ pub(crate) fn publish(
             if length > Mailbox::READY {
                 job.mailbox.reserve(length)?;
             }
-            job.mailbox.fill(length, |bytes| payload.write_to(bytes));
+            job.mailbox.write(payload);
         }
         Spot::Apart if job.settings.sandbox.is_some() => {
             let room = job.room().ok_or(RegionError::Full { bytes: length })?;
-            room.fill(length, |bytes| payload.write_to(bytes))?;
+            room.write(payload)?;
         }
         Spot::Apart => {
             let limits = &job.settings.limits;
@@ -52,7 +52,7 @@ pub(crate) fn publish(
                 limits::lift_file_limits();
             }
             // From here on it is the host's.
-            Region::write_new(&job.reply_name(), &payload.parts())?;
+            Region::write_new(&job.reply_name(), payload)?;
         }
     }
     if !objects.is_empty() {

@@ -15,12 +15,10 @@ use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 
+pub use llib_core::sys::PAGE;
 use llib_core::sys::process::Usage;
 use rustix::io::DupFlags;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-/// Bytes of a page of memory.
-pub const PAGE: usize = 4096;
 
 /// Which side of a fork this is.
 pub enum Forked {

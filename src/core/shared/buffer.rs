@@ -7,10 +7,10 @@
 use std::sync::atomic::Ordering;
 
 use super::object::{Guard, Object, half_size, release, retain};
-use super::parcel::{self, Parcel};
+use super::parcel::{Parcel, split_bytes};
 use super::place::Place;
 use super::unreadable::Unreadable::{self, Damaged};
-use crate::shm::RegionError;
+use crate::shm::{RegionError, SharedBytes};
 
 /// Content stays in its pair up to this one, of 32 KiB a half, when it becomes smaller.
 const STAYS: u32 = 4;
@@ -37,13 +37,10 @@ pub enum WriteError {
     },
 }
 
-/// Content as it stands in memory: valid as long as the guard is held. Other processes may write there all the
-/// same, if they are mad.
-pub struct View {
+/// Content as it stands in memory. Other processes may write there, if they are mad.
+pub struct View<'a> {
     /// The value.
-    pub start: *const u8,
-    /// Bytes of the value.
-    pub len: usize,
+    pub bytes: SharedBytes<'a>,
     /// The objects whose handles are in it.
     pub ids: Vec<u64>,
 }
@@ -68,15 +65,17 @@ pub fn write(
         }
         _ => (fitting, 0),
     };
-    let start = guard.half(pair, half, len).ok_or(WriteError::Unmapped { len })?;
-    guard.make_writable(pair, half, len).map_err(WriteError::Memory)?;
-    // SAFETY: `len` bytes are mapped from `start` on and exist. The lock is held, so that nobody reads or writes
-    // there but processes gone mad, and there is no reference to these bytes.
-    unsafe { parcel.write(start) };
+    // SAFETY: nothing else of the object is in use, as demanded of who has a view.
+    let place = unsafe { guard.half(pair, half, len) }.ok_or(WriteError::Unmapped { len })?;
+    guard.make_writable(pair, half, 0..len).map_err(WriteError::Memory)?;
+    parcel.write(|at, part| place.write(at, part));
     step();
     objects.iter().for_each(|object| retain(object));
     step();
-    let before = old.filter(|old| old.carries).and_then(|old| ids(guard, old)).unwrap_or_default();
+    let before = old
+        .filter(|old| old.carries)
+        .and_then(|old| parcel_at(guard, old))
+        .map_or_else(Vec::new, |old| old.ids);
     header.live.store(Place { pair, half, carries: parcel.carries(), len }.to_word(), Ordering::SeqCst);
     step();
     if !before.is_empty() {
@@ -90,26 +89,22 @@ pub fn write(
     Ok(())
 }
 
-/// The content, not to be used after the guard. Nothing in it is trusted.
-pub fn view(guard: &Guard<'_>) -> Result<View, Unreadable> {
+/// The content. Nothing in it is trusted.
+///
+/// # Safety
+/// It is not used any more when this thread writes the buffer or views it anew, also by another guard.
+pub unsafe fn view<'a>(guard: &'a Guard<'_>) -> Result<View<'a>, Unreadable> {
     let place = Place::from_word(guard.object().header().live.load(Ordering::SeqCst)).ok_or(Damaged)?;
     guard.reach(place.pair)?;
-    let start = guard.half(place.pair, place.half, place.len).ok_or(Damaged)?;
-    guard.make_readable(place.pair, place.half, place.len).ok_or(Damaged)?;
-    let (len, ids) = if place.carries {
-        // SAFETY: mapped and made sure of just now; the guard is held.
-        unsafe { parcel::split_in_memory(start, place.len) }.ok_or(Damaged)?
-    } else {
-        (place.len, Vec::new())
-    };
-    Ok(View { start, len, ids })
+    parcel_at(guard, place).ok_or(Damaged)
 }
 
-fn ids(guard: &Guard<'_>, place: Place) -> Option<Vec<u64>> {
-    let start = guard.half(place.pair, place.half, place.len)?;
+fn parcel_at<'a>(guard: &'a Guard<'_>, place: Place) -> Option<View<'a>> {
+    // SAFETY: as in `write`.
+    let bytes = *unsafe { guard.half(place.pair, place.half, place.len) }?;
     guard.make_readable(place.pair, place.half, place.len)?;
-    // SAFETY: mapped and made sure of just now; the guard is held.
-    unsafe { parcel::split_in_memory(start, place.len) }.map(|(_, ids)| ids)
+    let (bytes, ids) = if place.carries { split_bytes(bytes)? } else { (bytes, Vec::new()) };
+    Some(View { bytes, ids })
 }
 
 /// The longest content that any buffer can have, in bytes.

@@ -1,11 +1,10 @@
 //! After a death: what the dead process held, and what was on its way to it or from it.
 
-use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
 use super::object::{clear_bit, end_creation, end_if_unused, name_of, release, with_header};
-use super::parcel;
-use crate::shm::{self, Mailbox, Registrar, Segment, Slot, Spot, handles, names, open_named, walls};
+use super::parcel::{split, split_bytes};
+use crate::shm::{self, Mailbox, Registrar, Segment, SharedFile, Slot, Spot, handles, names, walls};
 use crate::sync::Owner;
 
 /// Lets others have the locks of a slot's worker, which is dead, and drops its handles.
@@ -78,7 +77,7 @@ pub fn discard_undelivered(segment: &Segment, slot: Slot<'_>) {
     if let Some(known) = given(segment, slot) {
         let room = segment.room_name(slot.index);
         return discard_known(&tree, slot.mailbox, &known, |at, to| {
-            open_named(&room).is_ok_and(|file| read_whole(&file, at, to))
+            SharedFile::open(&room).is_ok_and(|file| file.read_at(at, to))
         });
     }
     discard(slot.mailbox, &tree, |carried, len| {
@@ -88,13 +87,9 @@ pub fn discard_undelivered(segment: &Segment, slot: Slot<'_>) {
         } else {
             segment.reply_name(slot.index, generation)
         };
-        let file = open_named(&name).ok()?;
-        parcel::split(len, |at, to| read_whole(&file, at, to))
+        let file = SharedFile::open(&name).ok()?;
+        Some(split(len, |at, to| file.read_at(at, to))?.1)
     });
-}
-
-fn read_whole(file: &OwnedFd, at: usize, to: &mut [u8]) -> bool {
-    rustix::io::pread(file, &mut *to, at as u64).is_ok_and(|count| count == to.len())
 }
 
 /// The same for a message that is in its mailbox for sure, of a job in this process's tree.
@@ -119,19 +114,16 @@ pub fn discard_known(
     }
     let len = usize::try_from(mailbox.length()).unwrap_or(usize::MAX);
     let (first, spot) = (len.saturating_sub(END), mailbox.spot(len));
-    if spot == Spot::Inline && mailbox.reserve_from(first, len).is_err() {
+    if spot == Spot::Inline && mailbox.payload().reserve(first..len).is_err() {
         return;
     }
-    let ids = parcel::split(len, |at, to| {
+    let ids = split(len, |at, to| {
         let inside = at >= first && at.checked_add(to.len()).is_some_and(|end| end <= len);
-        if inside && spot == Spot::Apart {
-            return apart(at, to);
-        }
-        if inside {
-            // SAFETY: these bytes lie in the mailbox and exist; `to` is private.
-            unsafe { mailbox.payload().add(at).copy_to_nonoverlapping(to.as_mut_ptr(), to.len()) };
-        }
         inside
+            && match spot {
+                Spot::Inline => mailbox.payload().read(at, to),
+                Spot::Apart => apart(at, to),
+            }
     });
     let mut ids = ids.map(|(_, ids)| ids).unwrap_or_default();
     ids.retain(|id| known.binary_search(id).is_ok());
@@ -139,20 +131,19 @@ pub fn discard_known(
 }
 
 /// `apart` reads the end of a message that is not in the mailbox.
-fn discard(mailbox: Mailbox<'_>, tree: &str, apart: impl FnOnce(u32, usize) -> Option<(usize, Vec<u64>)>) {
+fn discard(mailbox: Mailbox<'_>, tree: &str, apart: impl FnOnce(u32, usize) -> Option<Vec<u64>>) {
     let carried = mailbox.handles().swap(handles::NONE, Ordering::SeqCst);
     if carried == handles::NONE {
         return;
     }
     let Ok(len) = usize::try_from(mailbox.length()) else { return };
-    let parts = match mailbox.spot(len) {
+    let ids = match mailbox.spot(len) {
         // A worker may have claimed a length of pages that do not exist, and for which there is no room.
         Spot::Inline if len > Mailbox::READY && mailbox.reserve(len).is_err() => None,
-        // SAFETY: `len` bytes of payload lie in the mailbox, and exist.
-        Spot::Inline => unsafe { parcel::split_in_memory(mailbox.payload(), len) },
+        Spot::Inline => split_bytes(mailbox.payload().first(len)).map(|(_, ids)| ids),
         Spot::Apart => apart(carried, len),
     };
-    if let Some((_, ids)) = parts {
+    if let Some(ids) = ids {
         release(tree, ids);
     }
 }

@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use super::buffer::WriteError;
 use super::object::{Guard, Header, Object, ObjectError, attach, half_size, release_held, retain};
-use super::parcel::{self, Parcel};
+use super::parcel::{Parcel, split_bytes};
 use super::ring::{HEAD, Item, Record, item_size};
 use super::unreadable::Unreadable::{self, Damaged};
+use crate::shm::{Payload, SharedBytes, SharedBytesMut};
 use crate::sync::spin;
 use crate::sys::futex;
 
@@ -119,9 +120,9 @@ pub fn push(
     let ring = Ring::new(guard, &record).ok_or(Damaged)?;
     ring.reserve(record.tail, size).map_err(PushError::Write)?;
     let word = (parcel.len() as u64) << 1 | u64::from(parcel.carries());
-    ring.write(record.tail, &word.to_ne_bytes());
+    ring.write(record.tail, &&word.to_ne_bytes()[..]);
     step();
-    ring.write_parcel(record.tail + HEAD as u64, parcel);
+    parcel.write(|at, part| ring.write(record.tail + (HEAD + at) as u64, part));
     step();
     objects.iter().for_each(|object| retain(object));
     record.tail += size as u64;
@@ -199,7 +200,9 @@ fn grow(guard: &Guard<'_>, record: Record, wanted: usize) -> Result<Record, Push
         // Asked for after the larger one, since that may have moved the mapping.
         let from = Ring::new(guard, &record).ok_or(Damaged)?;
         from.readable().ok_or(Damaged)?;
-        from.copy_to(record.head, used, to.start);
+        let (first, second) = from.pieces(record.head, used);
+        to.bytes.part(0..first.len()).copy_from(first);
+        to.bytes.part(first.len()..used).copy_from(second);
         larger.tail = used as u64;
     }
     Ok(larger)
@@ -209,27 +212,21 @@ fn grow(guard: &Guard<'_>, record: Record, wanted: usize) -> Result<Record, Push
 struct Ring<'a> {
     guard: &'a Guard<'a>,
     record: &'a Record,
-    start: *mut u8,
+    bytes: SharedBytesMut<'a>,
 }
 
 impl<'a> Ring<'a> {
     fn new(guard: &'a Guard<'a>, record: &'a Record) -> Option<Ring<'a>> {
-        let start = guard.half(record.pair, record.half, half_size(record.pair))?;
-        Some(Ring { guard, record, start })
+        // SAFETY: nothing else of the object is in use but, when it grows, a larger ring.
+        let bytes = unsafe { guard.half(record.pair, record.half, half_size(record.pair)) }?;
+        Some(Ring { guard, record, bytes })
     }
 
     /// Makes sure that `len` bytes from the offset `at` on can be written.
     fn reserve(&self, at: u64, len: usize) -> Result<(), WriteError> {
         let (first, second) = self.record.pieces(at, len);
-        let end = if second.is_empty() { first.end } else { self.record.size() };
-        self.guard
-            .make_writable_from(
-                self.record.pair,
-                self.record.half,
-                if second.is_empty() { first.start } else { 0 },
-                end,
-            )
-            .map_err(WriteError::Memory)
+        let part = if second.is_empty() { first } else { 0..self.record.size() };
+        self.guard.make_writable(self.record.pair, self.record.half, part).map_err(WriteError::Memory)
     }
 
     /// Makes sure that what stands in the ring can be read.
@@ -243,21 +240,20 @@ impl<'a> Ring<'a> {
     fn item(&self, at: u64) -> Option<Item> {
         self.readable()?;
         let mut head = [0; HEAD];
-        self.read(at, &mut head);
-        self.record.item(at, head)
+        let (first, second) = self.pieces(at, HEAD);
+        let whole = first.read(0, &mut head[..first.len()]) && second.read(0, &mut head[first.len()..]);
+        self.record.item(at, whole.then_some(head)?)
     }
 
     fn receive(&self, item: Item) -> Result<Received, PopError> {
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(item.len).map_err(|_| Damaged)?;
-        bytes.resize(item.len, 0);
-        self.read(item.at, &mut bytes);
+        let (first, second) = self.pieces(item.at, item.len);
+        first.append_to(&mut bytes).and_then(|()| second.append_to(&mut bytes)).map_err(|_| Damaged)?;
         let mut ids = Vec::new();
         if item.carries {
-            let from = |at: usize, to: &mut [u8]| {
-                bytes.get(at..at + to.len()).map(|from| to.copy_from_slice(from)).is_some()
-            };
-            let (len, found) = parcel::split(item.len, from).ok_or(Damaged)?;
+            let (value, found) = split_bytes(bytes[..].into()).ok_or(Damaged)?;
+            let len = value.len();
             bytes.truncate(len);
             ids = found;
         }
@@ -273,43 +269,21 @@ impl<'a> Ring<'a> {
         Ok(Received { bytes, held })
     }
 
-    fn read(&self, at: u64, to: &mut [u8]) {
-        self.copy_to(at, to.len(), to.as_mut_ptr());
-    }
-
-    /// Copies bytes out of the ring. `to` has room for them and is none of the ring.
-    fn copy_to(&self, at: u64, len: usize, to: *mut u8) {
+    /// What stands there, see [`Ring::readable`].
+    fn pieces(&self, at: u64, len: usize) -> (SharedBytes<'a>, SharedBytes<'a>) {
         let (first, second) = self.record.pieces(at, len);
-        // SAFETY: both pieces lie in the ring, which is mapped whole, and their pages exist (`readable`); `to` has
-        // room for both.
-        unsafe {
-            self.start.add(first.start).copy_to_nonoverlapping(to, first.len());
-            self.start.copy_to_nonoverlapping(to.add(first.len()), second.len());
-        }
+        (*self.bytes.part(first), *self.bytes.part(second))
     }
 
-    fn write(&self, at: u64, bytes: &[u8]) {
-        let (first, second) = self.record.pieces(at, bytes.len());
-        let (head, tail) = bytes.split_at(first.len());
-        // SAFETY: both pieces lie in the ring, whose pages were reserved. The lock is held and no record points
-        // there, so nobody else touches these bytes but a process gone mad.
-        unsafe {
-            head.as_ptr().copy_to_nonoverlapping(self.start.add(first.start), head.len());
-            tail.as_ptr().copy_to_nonoverlapping(self.start.add(second.start), tail.len());
-        }
-    }
-
-    fn write_parcel(&self, at: u64, parcel: Parcel<'_>) {
-        let len = parcel.len();
-        let (first, second) = self.record.pieces(at, len);
-        if second.is_empty() {
-            // SAFETY: the piece lies in the ring, see `write`.
-            return unsafe { parcel.write(self.start.add(first.start)) };
-        }
-        let mut bytes = vec![0; len];
-        // SAFETY: the vector is that long.
-        unsafe { parcel.write(bytes.as_mut_ptr()) };
-        self.write(at, &bytes);
+    /// Writes where pages were reserved, and no record points.
+    fn write(&self, mut at: u64, payload: &dyn Payload) {
+        payload.each(&mut |piece| {
+            let (first, second) = self.record.pieces(at, piece.len());
+            let (head, tail) = piece.split_at(first.len());
+            self.bytes.put(first.start, head);
+            self.bytes.put(second.start, tail);
+            at += piece.len() as u64;
+        });
     }
 }
 

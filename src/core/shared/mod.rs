@@ -25,8 +25,6 @@ pub use delivery::take_over;
 pub use object::{
     Change, Guard, Header, Kind, LockError, Object, ObjectError, attach, create, release, retain,
 };
-pub use parcel::{
-    MOST_HANDLES, Parcel, ids_in_bytes, ids_in_region, ids_in_slot, split, split_in_memory, tail,
-};
+pub use parcel::{MOST_HANDLES, Parcel, open_parcel, tail};
 pub use reach::attach_up_to;
 pub use snapshot::{ObjectView, objects};

@@ -4,7 +4,7 @@
 //! those who take over or throw away a parcel without decoding it; one without handles has no such end, and
 //! whoever stores a parcel keeps a mark that says which it is.
 
-use crate::shm::{Payload, PoolSlot, Region};
+use crate::shm::{Payload, SharedBytes};
 
 /// An encoded value and the ids of the objects in it.
 #[derive(Clone, Copy)]
@@ -44,22 +44,18 @@ impl Parcel<'_> {
         self.len() == 0
     }
 
-    /// # Safety
-    /// As [`Payload::write_at`], for `len()` bytes.
-    pub unsafe fn write(&self, to: *mut u8) {
-        // SAFETY: as demanded; the end follows the content.
-        unsafe {
-            self.content.write_at(to);
-            if self.carries() {
-                tail(self.ids).as_slice().write_at(to.add(self.content.len()));
-            }
+    /// Hands its bytes to `write`: the content, and its end with the place where that belongs.
+    pub(super) fn write(&self, mut write: impl FnMut(usize, &dyn Payload)) {
+        write(0, self.content);
+        if self.carries() {
+            write(self.content.len(), &&tail(self.ids)[..]);
         }
     }
 }
 
 /// Splits a parcel of `len` bytes that ends with handles: the length of its value, and the ids. `read` copies
 /// bytes from an offset on. `None`: it makes no sense.
-pub fn split(len: usize, mut read: impl FnMut(usize, &mut [u8]) -> bool) -> Option<(usize, Vec<u64>)> {
+pub(super) fn split(len: usize, mut read: impl FnMut(usize, &mut [u8]) -> bool) -> Option<(usize, Vec<u64>)> {
     let mut count = [0; COUNT];
     let end = len.checked_sub(COUNT)?;
     let count = read(end, &mut count).then(|| u32::from_le_bytes(count) as usize)?;
@@ -75,59 +71,35 @@ pub fn split(len: usize, mut read: impl FnMut(usize, &mut [u8]) -> bool) -> Opti
     Some((start, ids))
 }
 
-/// The same for a parcel in memory that others may be writing to.
-///
-/// # Safety
-/// `len` bytes from `start` on are mapped and exist.
-pub unsafe fn split_in_memory(start: *const u8, len: usize) -> Option<(usize, Vec<u64>)> {
-    split(len, |at, to| {
-        let inside = at.checked_add(to.len()).is_some_and(|end| end <= len);
-        if inside {
-            // SAFETY: the range lies in the `len` bytes; `to` is private.
-            unsafe { start.add(at).copy_to_nonoverlapping(to.as_mut_ptr(), to.len()) };
-        }
-        inside
-    })
+/// The value and the ids of a parcel in memory that others may be writing to. One that does not carry handles, or
+/// makes no sense, is all value.
+pub fn open_parcel(parcel: SharedBytes<'_>, carries: bool) -> (SharedBytes<'_>, Vec<u64>) {
+    let parts = if carries { split_bytes(parcel) } else { None };
+    parts.unwrap_or((parcel, Vec::new()))
 }
 
-/// The ids at the end of a parcel of `len` bytes that fills a pool's slot; none where they make no sense.
-pub fn ids_in_slot(slot: PoolSlot<'_>, len: usize) -> Vec<u64> {
-    let len = len.min(slot.capacity());
-    // SAFETY: so many bytes of the slot are mapped, and exist.
-    unsafe { split_in_memory(slot.payload(), len) }.map(|(_, ids)| ids).unwrap_or_default()
-}
-
-/// The same for one that fills a region.
-pub fn ids_in_region(region: &Region) -> Vec<u64> {
-    // SAFETY: the region is mapped whole; its writer wrote all of it.
-    unsafe { split_in_memory(region.as_ptr(), region.len()) }.map(|(_, ids)| ids).unwrap_or_default()
-}
-
-/// The same for private bytes.
-pub fn ids_in_bytes(bytes: &[u8]) -> Vec<u64> {
-    let from = |at: usize, to: &mut [u8]| {
-        bytes.get(at..at + to.len()).map(|from| to.copy_from_slice(from)).is_some()
-    };
-    split(bytes.len(), from).map(|(_, ids)| ids).unwrap_or_default()
+/// The same for one that carries handles; `None`: it makes no sense.
+pub(super) fn split_bytes(parcel: SharedBytes<'_>) -> Option<(SharedBytes<'_>, Vec<u64>)> {
+    let (len, ids) = split(parcel.len(), |at, to| parcel.read(at, to))?;
+    Some((parcel.first(len), ids))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn read_from(bytes: &[u8]) -> impl FnMut(usize, &mut [u8]) -> bool {
-        |at, to| bytes.get(at..at + to.len()).map(|from| to.copy_from_slice(from)).is_some()
-    }
+    use crate::shm::SharedBytesMut;
 
     #[test]
     fn a_parcel_comes_apart_as_it_was_put_together_and_garbage_does_not() {
         let parcel = Parcel { content: &&b"value"[..], ids: &[7, u64::MAX, 0] };
         let mut bytes = vec![0; parcel.len()];
-        // SAFETY: the vector is that long.
-        unsafe { parcel.write(bytes.as_mut_ptr()) };
-        assert_eq!(split(bytes.len(), read_from(&bytes)), Some((5, vec![7, u64::MAX, 0])));
-        assert_eq!(split(3, read_from(&bytes)), None);
-        assert_eq!(split(16, read_from(&[255; 16])), None);
-        assert_eq!(split(8, read_from(&[0, 0, 0, 0, 1, 0, 0, 0])), None);
+        parcel.write(|at, part| SharedBytesMut::from(&mut bytes[..]).write(at, part));
+        let (value, ids) = split_bytes(bytes[..].into()).unwrap();
+        assert_eq!((value.copy(), ids), (b"value".to_vec(), vec![7, u64::MAX, 0]));
+        assert_eq!(open_parcel(bytes[..].into(), false).0.len(), bytes.len());
+        for garbage in [&bytes[..3], &[255; 16], &[0, 0, 0, 0, 1, 0, 0, 0]] {
+            assert!(split_bytes(garbage.into()).is_none());
+            assert_eq!(open_parcel(garbage.into(), true).0.copy(), garbage);
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::layout::SLOTS;
-
+/// How many jobs a session can have at once.
+pub const SLOTS: usize = 4096;
 const WORDS: usize = SLOTS / 64;
 
 /// One bit a slot. Whoever clears a bit owns what the bit stood for.

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::region::{Region, RegionError};
+use super::bytes::Atomics;
+use super::error::RegionError;
+use super::region::Region;
 
 /// One of the two streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +19,9 @@ pub enum Stream {
 struct Lengths {
     stored: [AtomicU64; 2],
 }
+
+// SAFETY: it is made of atomic integers.
+unsafe impl Atomics for Lengths {}
 
 const START: usize = 64;
 
@@ -38,17 +43,12 @@ impl CaptureSegment {
     /// Opens what the zygote created.
     pub fn open(name: &str, limit: u32) -> Result<CaptureSegment, RegionError> {
         let limit = limit as usize;
-        let region = Region::open(name)?;
-        if region.len() != START + 2 * limit {
-            return Err(RegionError::Full { bytes: START + 2 * limit });
-        }
+        let region = Region::open_exactly(name, START + 2 * limit)?;
         Ok(CaptureSegment { region, limit })
     }
 
     fn stored(&self, stream: Stream) -> &AtomicU64 {
-        // SAFETY: the region is at least START bytes long and page aligned; lengths are atomics.
-        let lengths = unsafe { &*self.region.as_ptr().cast::<Lengths>() };
-        &lengths.stored[stream as usize]
+        &self.region.bytes().words::<Lengths>(0).stored[stream as usize]
     }
 
     /// Keeps the beginning of `bytes` that still fits under the limit, or as much as shared memory has
@@ -60,20 +60,14 @@ impl CaptureSegment {
         if kept == 0 || self.region.reserve(at..at + kept).is_err() {
             return;
         }
-        // SAFETY: at + kept lies within the stream's part of the region, by the minimum above, and the
-        // pages exist; only this process writes there, and readers stop at the stored length.
-        unsafe { self.region.as_ptr().add(at).copy_from_nonoverlapping(bytes.as_ptr(), kept) };
+        self.region.bytes().put(at, &bytes[..kept]);
         self.stored(stream).store((stored + kept) as u64, Ordering::SeqCst);
     }
 
     /// What was kept so far.
     pub fn read(&self, stream: Stream) -> Vec<u8> {
         let stored = (self.stored(stream).load(Ordering::SeqCst) as usize).min(self.limit);
-        let mut bytes = vec![0; stored];
-        let at = START + stream as usize * self.limit;
-        // SAFETY: the first `stored` bytes of the stream lie in the region and are never written again.
-        unsafe { self.region.as_ptr().add(at).copy_to_nonoverlapping(bytes.as_mut_ptr(), stored) };
-        bytes
+        self.region.bytes().after(START + stream as usize * self.limit).first(stored).copy()
     }
 }
 

@@ -21,17 +21,14 @@
 
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
-use super::bitmap::Bitmap;
+use super::bitmap::{Bitmap, SLOTS};
+use super::bytes::{Atomics, SharedBytesMut};
 use super::mailbox::Mailbox;
-use super::region::{Region, RegionError};
-use super::snapshot::AnyBits;
 use super::waiting::Waiting;
 use crate::sync::Owner;
+use crate::sys::PAGE;
 use crate::wire::cause::Cause;
 use crate::wire::limits::{Limits, WORDS};
-
-/// How many jobs a session can have at once.
-pub const SLOTS: usize = 4096;
 
 /// See the table in the module's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,13 +203,12 @@ pub fn job_id(slot: u32, generation: u32) -> u64 {
     u64::from(generation) * SLOTS as u64 + u64::from(slot)
 }
 
-const PAGE: usize = 4096;
 pub(super) const ENTRIES_AT: usize = PAGE;
 const MAILBOXES_AT: usize = ENTRIES_AT + SLOTS * size_of::<Entry>();
 // SAFETY: both are made of atomic integers.
-unsafe impl AnyBits for Header {}
+unsafe impl Atomics for Header {}
 // SAFETY: as above.
-unsafe impl AnyBits for Entry {}
+unsafe impl Atomics for Entry {}
 const _: () = assert!(size_of::<Header>() <= ENTRIES_AT && MAILBOXES_AT.is_multiple_of(PAGE));
 const _: () = assert!(size_of::<Entry>() == 128, "each 32 entries more take a page of every session");
 
@@ -233,35 +229,21 @@ pub struct Slot<'a> {
     pub mailbox: Mailbox<'a>,
 }
 
-pub(super) fn header(region: &Region) -> &Header {
-    assert_eq!(region.len(), LEN, "a session's segment has one length");
-    // SAFETY: the region is LEN bytes long, page aligned, and lives as long as the reference. The header
-    // lies at its start and consists of atomics, for which every bit pattern is a value and which other
-    // processes may change at any time.
-    unsafe { &*region.as_ptr().cast::<Header>() }
+/// The header of a session's segment, of [`LEN`] bytes.
+pub(super) fn header(segment: SharedBytesMut<'_>) -> &Header {
+    segment.words(0)
 }
 
-pub(super) fn slot(region: &Region, index: u32) -> Slot<'_> {
-    let mailbox = mailbox(region, index);
-    // SAFETY: index < SLOTS and the region is LEN bytes long, checked just now, so the entry lies inside; it
-    // is aligned because its offset is a multiple of its size from a page boundary. It consists of atomics.
-    let entry = unsafe { &*region.as_ptr().add(ENTRIES_AT).cast::<Entry>().add(index as usize) };
-    Slot { index, entry, mailbox }
+/// One of its slots.
+pub(super) fn slot(segment: SharedBytesMut<'_>, index: u32) -> Slot<'_> {
+    let mailbox = mailbox(segment, index);
+    Slot { index, entry: segment.words(ENTRIES_AT + index as usize * size_of::<Entry>()), mailbox }
 }
 
-/// The mailbox alone, for a worker: it has nothing else of the region mapped.
-pub(super) fn mailbox(region: &Region, index: u32) -> Mailbox<'_> {
+/// The mailbox alone, for a worker: it has nothing else of the segment mapped.
+pub(super) fn mailbox(segment: SharedBytesMut<'_>, index: u32) -> Mailbox<'_> {
     assert!((index as usize) < SLOTS, "slot {index} is in the table");
-    assert_eq!(region.len(), LEN, "a session's segment has one length");
-    // SAFETY: index < SLOTS and the region is LEN bytes long, so the mailbox lies inside, aligned because its
-    // offset is a multiple of its size from a page boundary.
-    unsafe { Mailbox::new(region.as_ptr().add(mailbox_range(index).start), Mailbox::LEN) }
-}
-
-/// Makes sure that the first `payload` bytes of a slot's payload can be written.
-pub(super) fn reserve(region: &Region, index: u32, payload: usize) -> Result<(), RegionError> {
-    let start = MAILBOXES_AT + index as usize * Mailbox::LEN;
-    region.reserve(start..start + Mailbox::PAYLOAD_AT + payload)
+    Mailbox::new(segment.part(mailbox_range(index)))
 }
 
 /// Byte range of what lies beyond the pages that every mailbox has.

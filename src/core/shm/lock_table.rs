@@ -18,20 +18,22 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
-use super::mapping::{Mapping, PAGE};
+use super::bytes::Atomics;
+use super::error::RegionError;
+use super::mapping::Mapping;
 use super::owners::{self, Owners};
-use super::region::RegionError;
-use super::snapshot::{AnyBits, HeldNumber, Seen};
+use super::seen::Seen;
 use super::waiting::{Awaited, waiting};
 use crate::observe::trace;
 use crate::sync::{Acquired, LockRef, Owner, Unlocked, holder};
+use crate::sys::PAGE;
 
 #[repr(C)]
 struct Entry {
     word: AtomicU64,
     id: AtomicI64,
     used: AtomicU32,
-    _rest: [u32; 3],
+    _rest: [AtomicU32; 3],
 }
 
 /// Numbers that can have an entry.
@@ -51,8 +53,17 @@ pub struct LockTable {
     present: Vec<AtomicBool>,
 }
 
-// SAFETY: it is made of integers.
-unsafe impl AnyBits for Entry {}
+// SAFETY: it is made of atomic integers.
+unsafe impl Atomics for Entry {}
+
+/// A numbered lock that is held.
+#[derive(Clone, Copy, Debug)]
+pub struct HeldNumber {
+    /// The number.
+    pub id: i64,
+    /// Who holds it.
+    pub owner: Owner,
+}
 
 /// The locks of the table in a tree's segment that somebody holds, as others see it.
 pub(super) fn seen(tree: &Seen) -> Vec<HeldNumber> {
@@ -174,9 +185,7 @@ impl LockTable {
         patience: &mut dyn FnMut() -> bool,
     ) -> Result<Option<Acquired>, LockTableError> {
         self.make_present(0)?;
-        // SAFETY: the first page of the mapping exists; it begins with this word, an atomic.
-        let word = unsafe { &*self.mapping.start().cast::<AtomicU64>() };
-        let table = LockRef::new(word, seeker.owners, seeker.me);
+        let table = LockRef::new(self.mapping.bytes().words(0), seeker.owners, seeker.me);
         match table.acquire(seeker.end, patience) {
             Acquired::TimedOut => return Ok(Some(Acquired::TimedOut)),
             Acquired::Stopped => return Err(LockTableError::Stopped),
@@ -222,15 +231,13 @@ impl LockTable {
         let hash = id.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - LOCKS.ilog2());
         let index = (hash as usize + step) % LOCKS;
         self.make_present(1 + index / PER_PAGE)?;
-        // SAFETY: index < LOCKS, so the entry lies in the mapping of LEN bytes, aligned; its page exists. It is
-        // made of atomics, and of bytes that nobody uses.
-        Ok(unsafe { &*self.mapping.start().add(ENTRIES_AT).cast::<Entry>().add(index) })
+        Ok(self.mapping.bytes().words(ENTRIES_AT + index * size_of::<Entry>()))
     }
 
     /// Even a look at a page that is not there creates it, or raises SIGBUS where there is no room.
     fn make_present(&self, page: usize) -> Result<(), LockTableError> {
         if !self.present[page].load(Ordering::Relaxed) {
-            self.mapping.reserve(page * PAGE, (page + 1) * PAGE).map_err(LockTableError::Memory)?;
+            self.mapping.bytes().reserve(page * PAGE..(page + 1) * PAGE).map_err(LockTableError::Memory)?;
             self.present[page].store(true, Ordering::Relaxed);
         }
         Ok(())

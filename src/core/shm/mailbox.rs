@@ -26,12 +26,11 @@
 //! A worker may write anything here. What the host takes as true of a worker that lies: nothing but that
 //! this one job ended somehow.
 
-use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::mapping::PAGE;
-use super::region::RegionError;
-use super::snapshot::AnyBits;
+use super::bytes::{Atomics, SharedBytesMut, accessors};
+use super::error::RegionError;
+use super::payload::Payload;
 use super::waiting::{Awaited, Waiting};
 use crate::wire::settings::{PREFIX, Settings};
 
@@ -59,7 +58,7 @@ pub(super) struct Words {
 }
 
 // SAFETY: it is made of atomic integers.
-unsafe impl AnyBits for Words {}
+unsafe impl Atomics for Words {}
 
 /// What a copy of the words says, to who looks on.
 impl Words {
@@ -119,16 +118,8 @@ pub enum Spot {
 /// One slot's mailbox.
 #[derive(Clone, Copy)]
 pub struct Mailbox<'a> {
-    base: *mut u8,
-    len: usize,
-    region: PhantomData<&'a super::region::Region>,
+    bytes: SharedBytesMut<'a>,
 }
-
-// SAFETY: a mailbox is a pointer into a mapping that outlives it (its lifetime); it gives references to
-// atomics and raw pointers, as usable from one thread as from another.
-unsafe impl Send for Mailbox<'_> {}
-// SAFETY: as above.
-unsafe impl Sync for Mailbox<'_> {}
 
 impl<'a> Mailbox<'a> {
     /// Bytes of a slot's mailbox.
@@ -138,15 +129,14 @@ impl<'a> Mailbox<'a> {
     /// Payload bytes that the zygote reserves when it makes a slot ready: two pages with the words.
     pub const READY: usize = 8192 - Self::PAYLOAD_AT;
 
-    /// # Safety
-    /// `base` is 64-byte aligned and `len` bytes from there, two pages at least, stay mapped, shared and writable for `'a`.
-    pub(super) unsafe fn new(base: *mut u8, len: usize) -> Mailbox<'a> {
-        Mailbox { base, len, region: PhantomData }
+    /// In these bytes, which begin with a page and are two pages at least.
+    pub(super) fn new(bytes: SharedBytesMut<'a>) -> Mailbox<'a> {
+        Mailbox { bytes }
     }
 
     /// Bytes of payload that it has room for.
     pub fn capacity(&self) -> usize {
-        self.len - Self::PAYLOAD_AT
+        self.bytes.len() - Self::PAYLOAD_AT
     }
 
     /// Where a payload of `len` bytes goes.
@@ -155,50 +145,29 @@ impl<'a> Mailbox<'a> {
     }
 
     fn words(&self) -> &'a Words {
-        // SAFETY: `new` promises the mapping and its alignment; words are atomics, so that other processes
-        // may write them meanwhile.
-        unsafe { &*self.base.cast::<Words>() }
+        self.bytes.words(0)
     }
 
-    /// First byte of the payload area. Other processes may write there: read each byte
-    /// once, by pointer.
-    pub fn payload(&self) -> *mut u8 {
-        // SAFETY: every mailbox has more bytes than that.
-        unsafe { self.base.add(Self::PAYLOAD_AT) }
+    /// The payload area.
+    pub fn payload(&self) -> SharedBytesMut<'a> {
+        self.bytes.part(Self::PAYLOAD_AT..self.bytes.len())
     }
 
-    /// Lets `write` fill the first `len` bytes of the payload area, which have to be reserved. For the side
-    /// whose turn it is: the host before `publish_job`, the worker between job and `publish_reply`.
-    pub fn fill(&self, len: usize, write: impl FnOnce(&mut [u8])) {
-        assert!(len <= self.capacity(), "a longer payload lies apart");
-        // SAFETY: the bytes lie in the mailbox, see `new`. Until the payload is published its writer is the
-        // only one to touch them: the other side reads after the publishing store alone.
-        write(unsafe { std::slice::from_raw_parts_mut(self.payload(), len) });
+    /// Writes the payload, for which there is room and the pages are reserved. For the side whose turn it is: the host
+    /// before `publish_job`, the worker between job and `publish_reply`.
+    pub fn write(&self, payload: &dyn Payload) {
+        self.payload().write(0, payload);
     }
 
     /// Makes sure that `payload` bytes can be written; [`Mailbox::READY`] of them always can.
     pub fn reserve(&self, payload: usize) -> Result<(), RegionError> {
-        // SAFETY: `new` promises the mapped bytes, and these are no more.
-        unsafe { super::region::populate(self.base, Self::PAYLOAD_AT + payload.min(self.capacity())) }
-    }
-
-    /// Makes sure that the payload's bytes from `start` to `end` exist, which is no more than it has room for.
-    pub fn reserve_from(&self, start: usize, end: usize) -> Result<(), RegionError> {
-        assert!(start <= end && end <= self.capacity(), "the range lies in the payload");
-        let (first, last) = ((Self::PAYLOAD_AT + start) / PAGE * PAGE, Self::PAYLOAD_AT + end);
-        // SAFETY: `new` promises the mapped bytes, and these are among them; the mailbox begins with a page.
-        unsafe { super::region::populate(self.base.add(first), last - first) }
+        self.bytes.reserve(0..Self::PAYLOAD_AT + payload.min(self.capacity()))
     }
 
     /// Makes the first pages present in this process too, so that a job finds them.
     pub fn touch(&self) {
-        self.words();
-        // SAFETY: the first READY bytes of the payload are reserved. A volatile read of memory that others
-        // may write gives some byte, and it is not used.
-        unsafe {
-            self.payload().read_volatile();
-            self.payload().add(Self::READY - 1).read_volatile();
-        }
+        self.payload().touch(0);
+        self.payload().touch(Self::READY - 1);
     }
 
     /// Makes the mailbox as if nobody had used it. For the slot's owner, while no worker is there.
@@ -220,44 +189,37 @@ impl<'a> Mailbox<'a> {
         words.spans.store(0, Ordering::Relaxed);
     }
 
-    /// Futex of the waiting worker.
-    pub fn go(&self) -> &'a AtomicU32 {
-        &self.words().go
-    }
-
-    /// Futex of the waiting host.
-    pub fn bell(&self) -> &'a AtomicU32 {
-        &self.words().bell
-    }
-
-    /// Whether the job is asked to end.
-    pub fn closing(&self) -> &'a AtomicU32 {
-        &self.words().closing
-    }
-
-    /// Whether the job may be ended anywhere once it was asked to end.
-    pub fn autoclose(&self) -> &'a AtomicU32 {
-        &self.words().autoclose
-    }
-
-    /// Whether nobody will await the job.
-    pub fn detached(&self) -> &'a AtomicU32 {
-        &self.words().detached
-    }
-
-    /// Whether the zygote wants to hear of the reply.
-    pub fn notify(&self) -> &'a AtomicU32 {
-        &self.words().notify
-    }
-
-    /// Whether a payload of this job may have taken more than the pages that every mailbox has.
-    pub fn large(&self) -> &'a AtomicU32 {
-        &self.words().large
-    }
-
-    /// Whether the payload carries handles, see [`handles`].
-    pub fn handles(&self) -> &'a AtomicU32 {
-        &self.words().handles
+    accessors! { 'a words:
+        /// Futex of the waiting worker.
+        go: AtomicU32,
+        /// Futex of the waiting host.
+        bell: AtomicU32,
+        /// Whether the job is asked to end.
+        closing: AtomicU32,
+        /// Whether the job may be ended anywhere once it was asked to end.
+        autoclose: AtomicU32,
+        /// Whether nobody will await the job.
+        detached: AtomicU32,
+        /// Whether the zygote wants to hear of the reply.
+        notify: AtomicU32,
+        /// Whether a payload of this job may have taken more than the pages that every mailbox has.
+        large: AtomicU32,
+        /// Whether the payload carries handles, see [`handles`].
+        handles: AtomicU32,
+        /// Ids of the objects that the worker holds, as it says; 0 is none.
+        held: [AtomicU64],
+        /// Id of the object that the worker is creating, as it says; 0 is none.
+        creating: AtomicU64,
+        /// What the worker waits for, as it says.
+        waiting: Waiting,
+        /// How many things have begun on the worker's track of the timeline and not ended, as it says.
+        spans: AtomicU32,
+        /// Whether the zygote shall look into the worker's nest.
+        asks: AtomicU32,
+        /// Whether it holds more than that.
+        held_more: AtomicU32,
+        /// The system call that the sandbox denied, plus one, as the worker claims; 0 without one.
+        denied: AtomicU32,
     }
 
     /// Writer of a payload of `length` bytes, which is complete: its handles are the message's from now on, see [`handles`].
@@ -267,50 +229,14 @@ impl<'a> Mailbox<'a> {
         self.handles().store(mark, Ordering::SeqCst);
     }
 
-    /// Ids of the objects that the worker holds, as it says; 0 is none.
-    pub fn held(&self) -> &'a [AtomicU64] {
-        &self.words().held
-    }
-
-    /// Id of the object that the worker is creating, as it says; 0 is none.
-    pub fn creating(&self) -> &'a AtomicU64 {
-        &self.words().creating
-    }
-
-    /// What the worker waits for, as it says.
-    pub fn waiting(&self) -> &'a Waiting {
-        &self.words().waiting
-    }
-
-    /// How many things have begun on the worker's track of the timeline and not ended, as it says.
-    pub fn spans(&self) -> &'a AtomicU32 {
-        &self.words().spans
-    }
-
     /// The job's name, from the settings with which its payload begins. For host and zygote, before the worker has the
     /// job.
     pub fn job_name(&self) -> Option<String> {
-        // SAFETY: so many bytes of the payload are reserved, see READY.
-        let copy = |len: usize| unsafe { super::region::copy_out(self.payload(), len) };
-        let prefix = copy(PREFIX);
+        let ready = self.payload().first(Self::READY);
+        let prefix = ready.first(PREFIX).copy();
         let len = u32::from_le_bytes(*prefix.first_chunk()?) as usize;
-        let bytes = copy((PREFIX.saturating_add(len)).min(Self::READY));
+        let bytes = ready.first(PREFIX.saturating_add(len)).copy();
         Some(Settings::from_bytes(&bytes)?.0.name)
-    }
-
-    /// Whether the zygote shall look into the worker's nest.
-    pub fn asks(&self) -> &'a AtomicU32 {
-        &self.words().asks
-    }
-
-    /// Whether it holds more than that.
-    pub fn held_more(&self) -> &'a AtomicU32 {
-        &self.words().held_more
-    }
-
-    /// The system call that the sandbox denied, plus one, as the worker claims; 0 without one.
-    pub fn denied(&self) -> &'a AtomicU32 {
-        &self.words().denied
     }
 
     /// Number of the slot's job, as the host published it.

@@ -1,52 +1,62 @@
 //! A mapped range of a file in shared memory, without a descriptor that stays open.
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::ptr::{self, NonNull};
 
 use rustix::mm::{Advice, MapFlags, MremapFlags, ProtFlags, madvise, mmap, mremap, munmap};
+use shared_memory::Shmem;
 
-use super::region::{RegionError, advise};
-use super::tree::is_confined;
-
-/// A page; every range here is made of whole ones.
-pub(crate) const PAGE: usize = 4096;
+use super::bytes::SharedBytesMut;
+use super::confined::is_confined;
+use crate::sys::PAGE;
 
 /// Some pages of a file. Dropping it unmaps them.
 pub(crate) struct Mapping {
     start: NonNull<u8>,
     len: usize,
+    /// Of a session's segment, which this crate has mapped and unmaps.
+    session: Option<Shmem>,
 }
 
-// SAFETY: a mapping is process-wide. What it gives out are raw pointers; who uses those has to say why.
+// SAFETY: a mapping is process-wide, and is used by way of `SharedBytes`.
 unsafe impl Send for Mapping {}
 // SAFETY: as above; growing needs exclusive access.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Maps `len` bytes of the file from `offset` on, shared.
+    /// Maps `len` bytes of the file from the page at `offset` on, shared.
     pub(crate) fn new(file: impl AsFd, offset: usize, len: usize, writable: bool) -> io::Result<Mapping> {
-        debug_assert!(offset.is_multiple_of(PAGE) && len.is_multiple_of(PAGE) && len > 0);
+        debug_assert!(offset.is_multiple_of(PAGE));
         let access = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
         // SAFETY: no address is asked for, so nothing that is mapped is replaced.
         let start = unsafe { mmap(ptr::null_mut(), len, access, MapFlags::SHARED, file, offset as u64)? };
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Mapping { start, len })
+        Ok(Mapping { start, len, session: None })
     }
 
-    /// First byte.
-    pub(crate) fn start(&self) -> *mut u8 {
-        self.start.as_ptr()
+    /// What the crate `shared_memory` has mapped.
+    pub(super) fn of_session(session: Shmem) -> Option<Mapping> {
+        let start = NonNull::new(session.as_ptr())?;
+        Some(Mapping { start, len: session.len(), session: Some(session) })
     }
 
-    /// Bytes mapped.
-    pub(crate) fn len(&self) -> usize {
-        self.len
+    /// Its bytes; in a mapping for reading alone whoever writes them is ended by a signal.
+    #[inline]
+    pub(crate) fn bytes(&self) -> SharedBytesMut<'_> {
+        // SAFETY: they are mapped as long as this is, since it cannot be grown meanwhile; nothing else refers to them.
+        unsafe { SharedBytesMut::new(self.start.as_ptr(), self.len) }
+    }
+
+    /// Its bytes, which stay mapped until the process ends.
+    pub(super) fn leak(self) -> SharedBytesMut<'static> {
+        Box::leak(Box::new(self)).bytes()
     }
 
     /// Maps more of the file, mremap(2); its pages may move to other addresses. Needs no descriptor.
     pub(crate) fn grow(&mut self, len: usize) -> io::Result<()> {
-        debug_assert!(len.is_multiple_of(PAGE));
+        debug_assert!(len.is_multiple_of(PAGE) && self.session.is_none());
         if len <= self.len {
             return Ok(());
         }
@@ -58,34 +68,48 @@ impl Mapping {
         Ok(())
     }
 
-    /// Makes sure that the pages from `start` to `end` exist, as [`super::Region::reserve`] does.
-    pub(crate) fn reserve(&self, start: usize, end: usize) -> Result<(), RegionError> {
-        assert!(start <= end && end <= self.len, "reserved range lies in the mapping");
-        let first = start / PAGE * PAGE;
-        // SAFETY: the range lies in this mapping, checked above.
-        match unsafe { advise(self.start().add(first), end - first) } {
-            // A kernel without the call: the pages come with the first write.
-            Ok(()) | Err(rustix::io::Errno::INVAL) => Ok(()),
-            Err(_) => Err(RegionError::Full { bytes: end - start }),
+    /// Gives the pages of a range back to the file system, as far as it is mapped: madvise(MADV_REMOVE). They are zero
+    /// then, and nobody may be using them. Where the system refuses they stay.
+    pub(crate) fn release(&self, range: Range<usize>) {
+        debug_assert!(
+            range.start.is_multiple_of(PAGE) && range.end.is_multiple_of(PAGE),
+            "only whole pages go"
+        );
+        let end = range.end.min(self.len);
+        // A sandbox denies it; what is left behind then goes with the next change from outside, or with the object.
+        if range.start < end && !is_confined() {
+            let _ = self.advise(range.start..end, Advice::LinuxRemove);
         }
     }
 
-    /// Gives whole pages back to the file system, as [`super::Region::release`] does.
-    pub(crate) fn release(&self, start: usize, end: usize) {
-        let end = end.min(self.len);
-        // A sandbox denies it; what is left behind then goes with the next change from outside, or with the object.
-        if start >= end || is_confined() {
-            return;
-        }
-        // SAFETY: the range lies in this mapping; its bytes become zero, and whoever calls this says that
-        // nobody wants them. Where the system refuses, the pages stay.
-        let _ = unsafe { madvise(self.start().add(start).cast(), end - start, Advice::LinuxRemove) };
+    /// Keeps it from the children that this process forks from now on: they have nothing at its addresses.
+    pub(super) fn keep_from_children(&self) -> io::Result<()> {
+        Ok(self.advise(0..self.len, Advice::LinuxDontFork)?)
+    }
+
+    fn advise(&self, range: Range<usize>, advice: Advice) -> rustix::io::Result<()> {
+        let part = self.bytes().part(range);
+        // SAFETY: the part is mapped. Both advices that are given here leave every address what it is to this process:
+        // shared bytes, which may change.
+        unsafe { madvise(part.as_ptr().cast_mut().cast(), part.len(), advice) }
+    }
+
+    /// Maps a range of the file once more, at the same addresses; for a child that has nothing there.
+    pub(super) fn map_again(&self, range: Range<usize>, file: impl AsFd) -> io::Result<()> {
+        let (part, offset) = (self.bytes().part(range.clone()), range.start as u64);
+        let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED | MapFlags::FIXED);
+        // SAFETY: the addresses are this mapping's, where nothing is mapped in this process, or the very same pages; what
+        // is mapped there now is what they stand for.
+        unsafe { mmap(part.as_ptr().cast_mut().cast(), part.len(), access, flags, file, offset)? };
+        Ok(())
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the range is this mapping's own, and no reference into it outlives its owner.
-        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
+        if self.session.is_none() {
+            // SAFETY: the range is this mapping's own, and no reference into it outlives its owner.
+            let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
+        }
     }
 }

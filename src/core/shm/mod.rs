@@ -11,7 +11,11 @@
 #![allow(unsafe_code)]
 
 mod bitmap;
+mod bytes;
 mod capture;
+mod confined;
+mod error;
+mod file;
 mod layout;
 mod lock_table;
 mod mailbox;
@@ -22,33 +26,40 @@ mod payload;
 mod pool;
 mod region;
 mod room;
+mod seen;
 mod segment;
 mod snapshot;
 mod stale;
+mod stored;
 mod tree;
 mod waiting;
 
-pub use bitmap::Bitmap;
+pub use bitmap::{Bitmap, SLOTS};
+pub(crate) use bytes::Atomics;
+pub use bytes::{SharedBytes, SharedBytesMut};
 pub use capture::{CaptureSegment, Stream};
-pub use layout::{Entry, Header, SLOTS, Slot, State, detached, job_id, walls};
-pub use lock_table::{LOCKS, LockTable, LockTableError, Seeker};
+pub(crate) use confined::is_confined;
+pub use error::RegionError;
+pub(crate) use file::SharedFile;
+pub use file::unlink;
+pub use layout::{Entry, Header, Slot, State, detached, job_id, walls};
+pub use lock_table::{HeldNumber, LOCKS, LockTable, LockTableError, Seeker};
 pub use mailbox::{Go, INLINE, Mailbox, Spot, handles};
-pub(crate) use mapping::{Mapping, PAGE};
+pub(crate) use mapping::Mapping;
 pub use nest::{Nest, Orders, Shape, Wish};
 pub use owners::{Owners, Registrar};
 pub use payload::{Joined, Payload};
 pub use pool::{
-    ANY, LARGE_SLOTS, OVER, POLLED, PoolMemory, PoolSlot, SEATS, SMALL_SLOTS, Seat, WHEN_EMPTY, Word,
-    carries, is_large, pool_name, seat, slot_capacity, stage,
+    ANY, LARGE_SLOTS, OVER, POLLED, PoolMemory, PoolSeat, PoolSlot, SEATS, SMALL_SLOTS, Seat, WHEN_EMPTY,
+    Word, carries, is_large, pool_name, seat, slot_capacity, stage,
 };
-pub use region::{Region, RegionError, copy_out};
+pub use region::Region;
 pub use room::{Room, RoomFile, charter_of};
+pub(crate) use seen::Seen;
 pub use segment::Segment;
-pub(crate) use snapshot::{AnyBits, Seen};
-pub use snapshot::{HeldNumber, PoolSeat, SessionView, SlotView, TreeView, sessions};
+pub use snapshot::{SessionView, SlotView, TreeView, sessions};
 pub(crate) use stale::names;
 pub use stale::{SessionLock, claim, new_name, remove_session, sweep, tree_number};
-pub use tree::unlink_named;
+pub use stored::Stored;
 pub use tree::{Tree, TreeError, registrar};
-pub(crate) use tree::{is_confined, open_named};
 pub use waiting::{Awaited, Board, Waiting, set_board, waiting, waiting_in};

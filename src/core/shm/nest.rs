@@ -20,13 +20,12 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
-use rustix::mm::{Advice, madvise};
-
+use super::bytes::Atomics;
+use super::error::RegionError;
 use super::layout::{Entry, Slot};
 use super::mailbox::Mailbox;
-use super::mapping::{Mapping, PAGE};
-use super::region::RegionError;
-use crate::sys::futex;
+use super::mapping::Mapping;
+use crate::sys::{PAGE, futex};
 use crate::wire::sandbox::MOST_JOBS;
 
 /// Bytes of the smallest mailbox: what is ready in any.
@@ -142,6 +141,9 @@ struct Control {
     orders: Orders,
 }
 
+// SAFETY: both parts are made of atomic integers.
+unsafe impl Atomics for Control {}
+
 /// A nest, mapped.
 pub struct Nest {
     mapping: Mapping,
@@ -162,10 +164,7 @@ impl Nest {
         index: usize,
     ) -> io::Result<Mailbox<'static>> {
         let mapping = Mapping::new(file, offset + shape.mailbox_at(index), shape.mailbox, true)?;
-        let start = mapping.start();
-        std::mem::forget(mapping);
-        // SAFETY: so many bytes are mapped from the page on, and stay, since the mapping was forgotten.
-        Ok(unsafe { Mailbox::new(start, shape.mailbox) })
+        Ok(Mailbox::new(mapping.leak()))
     }
 
     /// How many slots there are.
@@ -181,25 +180,22 @@ impl Nest {
     /// Makes sure that the words of all slots exist, and the first pages of their mailboxes. Who has done this before can do
     /// it again on a full file system.
     pub fn reserve(&self) -> Result<(), RegionError> {
-        self.mapping.reserve(0, self.shape.controls())?;
+        self.mapping.bytes().reserve(0..self.shape.controls())?;
         (0..self.places()).try_for_each(|index| {
             let start = self.shape.mailbox_at(index);
-            self.mapping.reserve(start, start + Mailbox::PAYLOAD_AT + Mailbox::READY)
+            self.mapping.bytes().reserve(start..start + LEAST)
         })
     }
 
     fn control(&self, index: usize) -> &Control {
         assert!(index < self.places(), "slot {index} is in the nest");
-        // SAFETY: the controls lie at the start of the mapping, which is page aligned, and this is one of them. They are
-        // made of atomics, which other processes may change at any time; who uses them has reserved their pages.
-        unsafe { &*self.mapping.start().cast::<Control>().add(index) }
+        self.mapping.bytes().words(index * size_of::<Control>())
     }
 
     /// One slot. [`Nest::reserve`] comes first.
     pub fn slot(&self, index: usize) -> Slot<'_> {
         let start = self.shape.mailbox_at(index);
-        // SAFETY: the mailbox lies in the mapping, page aligned.
-        let mailbox = unsafe { Mailbox::new(self.mapping.start().add(start), self.shape.mailbox) };
+        let mailbox = Mailbox::new(self.mapping.bytes().part(start..start + self.shape.mailbox));
         Slot { index: index as u32, entry: &self.control(index).entry, mailbox }
     }
 
@@ -210,9 +206,7 @@ impl Nest {
 
     /// Keeps it from the children that this process forks from now on.
     pub fn keep_from_children(&self) -> io::Result<()> {
-        // SAFETY: the range is this mapping, of which a child uses nothing.
-        unsafe { madvise(self.mapping.start().cast(), self.mapping.len(), Advice::LinuxDontFork)? };
-        Ok(())
+        self.mapping.keep_from_children()
     }
 }
 
@@ -250,14 +244,13 @@ mod tests {
         for index in 0..3 {
             let slot = worker.slot(index);
             slot.entry.swap(State::Pending);
-            slot.mailbox.fill(5, |bytes| bytes.copy_from_slice(b"value"));
+            slot.mailbox.write(&&b"value"[..]);
             slot.mailbox.publish_job(index as u32 + 7, 5);
             assert_eq!(zygote.slot(index).entry.state(), State::Pending);
             let own = Nest::map_mailbox(&file, PAGE, shape, index).unwrap();
             assert_eq!((own.generation(), own.length()), (index as u32 + 7, 5));
             assert_eq!(own.capacity() as u64, shape.longest());
-            // SAFETY: the byte was written above.
-            assert_eq!(unsafe { own.payload().read() }, b'v');
+            assert_eq!(own.payload().first(5).copy(), b"value");
         }
         let (orders, seen) = (worker.orders(1), zygote.orders(1));
         assert_eq!(seen.wish(), None);

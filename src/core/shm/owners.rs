@@ -19,9 +19,10 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::bytes::Atomics;
+use super::confined::is_confined;
 use super::mapping::Mapping;
-use super::snapshot::{AnyBits, Seen};
-use super::tree::is_confined;
+use super::seen::Seen;
 use crate::sync::{OWNERS, Owner, OwnerCheck};
 use crate::sys::{futex, process};
 
@@ -68,7 +69,7 @@ impl Owners {
 }
 
 // SAFETY: it is made of atomic integers.
-unsafe impl AnyBits for Entry {}
+unsafe impl Atomics for Entry {}
 
 /// The table in a tree's segment as others see it: generation and process id of those who live, by place.
 pub(super) fn seen(tree: &Seen) -> Option<HashMap<u16, (u32, i32)>> {
@@ -82,12 +83,9 @@ pub(super) fn seen(tree: &Seen) -> Option<HashMap<u16, (u32, i32)>> {
 }
 
 fn entry(mapping: &Mapping, index: u16) -> Option<&Entry> {
-    if usize::from(index) >= OWNERS {
-        return None;
-    }
-    // SAFETY: the mapping is LEN bytes long and its pages exist (the creator allocated them); the place is
-    // inside, aligned, and made of atomics.
-    Some(unsafe { &*mapping.start().cast::<Entry>().add(usize::from(index)) })
+    // The pages exist: the creator allocated them.
+    let index = usize::from(index);
+    (index < OWNERS).then(|| mapping.bytes().words(index * size_of::<Entry>()))
 }
 
 impl OwnerCheck for Owners {
@@ -122,10 +120,7 @@ impl Registrar {
 
     /// Keeps the table from the children that this process forks from now on.
     pub fn keep_from_children(&self) -> io::Result<()> {
-        use rustix::mm::{Advice, madvise};
-        // SAFETY: the range is this mapping, of which a child uses nothing.
-        unsafe { madvise(self.mapping.start().cast(), LEN, Advice::LinuxDontFork)? };
-        Ok(())
+        self.mapping.keep_from_children()
     }
 
     /// Takes a place for a process that is about to be forked. `None`: as many processes live as there are

@@ -28,28 +28,6 @@ pub trait Payload {
     fn to_vec(&self) -> Vec<u8> {
         self.parts().concat()
     }
-
-    /// Writes them into a slice of exactly that length.
-    fn write_to(&self, to: &mut [u8]) {
-        assert_eq!(to.len(), self.len(), "a payload is written into a place of its size");
-        // SAFETY: the slice is as long as all pieces together.
-        unsafe { self.write_at(to.as_mut_ptr()) }
-    }
-
-    /// Writes them where others may be reading or writing, so that there can be no slice.
-    ///
-    /// # Safety
-    /// `to` is valid for writing `len()` bytes, to which nobody here has a reference.
-    unsafe fn write_at(&self, to: *mut u8) {
-        let mut at = to;
-        self.each(&mut |piece| {
-            // SAFETY: as demanded; the pieces are `len()` bytes together.
-            unsafe {
-                at.copy_from_nonoverlapping(piece.as_ptr(), piece.len());
-                at = at.add(piece.len());
-            }
-        });
-    }
 }
 
 impl Payload for &[u8] {
@@ -79,6 +57,7 @@ impl<const N: usize> Payload for Joined<'_, N> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bytes::SharedBytesMut;
     use super::*;
 
     #[test]
@@ -89,14 +68,8 @@ mod tests {
         assert_eq!(outer.len(), 17);
         assert_eq!(outer.to_vec(), b"secondfirstsecond");
         let mut bytes = [0; 17];
-        outer.write_to(&mut bytes);
+        SharedBytesMut::from(&mut bytes[..]).write(0, &outer);
         assert_eq!(&bytes, b"secondfirstsecond");
         assert!(Joined([]).is_empty());
-    }
-
-    #[test]
-    #[should_panic(expected = "a place of its size")]
-    fn a_payload_is_not_written_into_a_place_of_another_size() {
-        (&b"four"[..]).write_to(&mut [0; 5]);
     }
 }

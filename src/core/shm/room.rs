@@ -10,17 +10,16 @@
 //! | charter | nobody | what the worker was given, for its zygote to read. The worker wrote it while it could be trusted, and has no way to it any more |
 
 use std::io;
-use std::os::fd::OwnedFd;
 
-use rustix::fs::{Mode, fstat};
-use rustix::io::{Errno, pread, pwrite};
-use rustix::shm::OFlags;
+use rustix::io::Errno;
 
+use super::error::RegionError;
+use super::file::SharedFile;
 use super::mailbox::{INLINE, Mailbox};
-use super::mapping::{Mapping, PAGE};
+use super::mapping::Mapping;
 use super::nest::{Nest, Shape};
-use super::region::{RegionError, check_length, populate};
-use super::stale;
+use super::payload::Payload;
+use crate::sys::PAGE;
 use crate::wire::charter::Charter;
 
 /// Bytes at the end of the file: the length of the charter before them.
@@ -61,37 +60,26 @@ impl Plan {
 impl Room {
     /// Makes what a worker with this charter may need. Whoever frees its slot removes the name.
     pub fn create(name: &str, charter: &Charter) -> Result<Room, RegionError> {
-        let failed = |source: io::Error| RegionError::Map { action: "create", name: name.to_owned(), source };
         let plan = Plan::of(charter);
         let mut bytes = charter.to_bytes();
         bytes.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-        check_length(plan.charter_at().saturating_add(bytes.len())).map_err(|error| failed(error.into()))?;
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR;
-        let file =
-            rustix::shm::open(name, flags, Mode::RUSR | Mode::WUSR).map_err(|error| failed(error.into()))?;
-        let map = |offset: usize, len: usize| Mapping::new(&file, offset, len, true).map_err(failed);
-        match pwrite(&file, &bytes, plan.charter_at() as u64) {
-            Ok(count) if count == bytes.len() => {}
-            Ok(_) | Err(Errno::NOSPC) => return Err(RegionError::Full { bytes: bytes.len() }),
-            Err(error) => return Err(failed(error.into())),
-        }
-        let reply = (plan.reply > 0).then(|| map(0, plan.reply)).transpose()?;
-        let nest = plan.nest.map(|shape| Nest::map(&file, plan.reply, shape)).transpose().map_err(failed)?;
-        Ok(Room { reply, nest })
+        SharedFile::create(name, |file| {
+            file.write_at(plan.charter_at(), &&bytes[..])?;
+            let reply = (plan.reply > 0).then(|| file.map(0..plan.reply)).transpose();
+            let nest = plan.nest.map(|shape| Nest::map(file, plan.reply, shape)).transpose();
+            let parts = reply.and_then(|reply| Ok(Room { reply, nest: nest? }));
+            parts.map_err(file.failed("create"))
+        })
     }
 
-    /// Lets `write` fill the first `len` bytes of the reply; their pages are made to exist first, where the kernel has
-    /// the call for that.
-    pub fn fill(&self, len: usize, write: impl FnOnce(&mut [u8])) -> Result<(), RegionError> {
-        let Some(reply) = self.reply.as_ref().filter(|reply| len <= reply.len()) else {
-            return Err(RegionError::Full { bytes: len });
+    /// Writes a reply; its pages are made to exist first, where the kernel has the call for that.
+    pub fn write(&self, payload: &dyn Payload) -> Result<(), RegionError> {
+        let bytes = payload.len();
+        let Some(reply) = self.reply.as_ref().map(Mapping::bytes).filter(|reply| bytes <= reply.len()) else {
+            return Err(RegionError::Full { bytes });
         };
-        // SAFETY: the first `len` bytes are mapped. The host reads them when it is told of them, so the slice is
-        // the only way to them meanwhile.
-        unsafe {
-            populate(reply.start(), len)?;
-            write(std::slice::from_raw_parts_mut(reply.start(), len));
-        }
+        reply.reserve(0..bytes)?;
+        reply.write(0, payload);
         Ok(())
     }
 
@@ -107,26 +95,25 @@ pub fn charter_of(name: &str) -> Option<Charter> {
 }
 
 /// A room's file, its charter, and where that begins.
-fn read(name: &str) -> io::Result<Option<(OwnedFd, Charter, u64)>> {
-    let file = match stale::open(name) {
+fn read(name: &str) -> io::Result<Option<(SharedFile, Charter, usize)>> {
+    let file = match SharedFile::open(name) {
         Err(Errno::NOENT) => return Ok(None),
         file => file?,
     };
-    let end = u64::try_from(fstat(&file)?.st_size).ok().and_then(|size| size.checked_sub(TRAILER as u64));
-    let read = |at: u64, to: &mut [u8]| pread(&file, &mut *to, at).is_ok_and(|count| count == to.len());
+    let end = file.len()?.checked_sub(TRAILER);
     let charter = end.and_then(|end| {
         let mut trailer = [0; TRAILER];
-        let len =
-            read(end, &mut trailer).then(|| u64::from_le_bytes(trailer)).filter(|len| *len <= LONGEST)?;
-        let (mut bytes, at) = (vec![0; len as usize], end.checked_sub(len)?);
-        Some((Charter::from_bytes(read(at, &mut bytes).then_some(&bytes)?)?, at))
+        let len = file.read_at(end, &mut trailer).then(|| u64::from_le_bytes(trailer));
+        let len = len.filter(|len| *len <= LONGEST)? as usize;
+        let (mut bytes, at) = (vec![0; len], end.checked_sub(len)?);
+        Some((Charter::from_bytes(file.read_at(at, &mut bytes).then_some(&bytes)?)?, at))
     });
     Ok(charter.map(|(charter, at)| (file, charter, at)))
 }
 
 /// A room as its worker's zygote finds it.
 pub struct RoomFile {
-    file: OwnedFd,
+    file: SharedFile,
     reply: usize,
     shape: Shape,
     /// What the worker was given.
@@ -139,7 +126,7 @@ impl RoomFile {
         let Some((file, charter, at)) = read(name)? else { return Ok(None) };
         let plan = Plan::of(&charter);
         // The parts are where both sides expect them.
-        let shape = plan.nest.filter(|_| plan.charter_at() as u64 == at);
+        let shape = plan.nest.filter(|_| plan.charter_at() == at);
         Ok(shape.map(|shape| RoomFile { file, reply: plan.reply, shape, charter }))
     }
 
@@ -161,6 +148,8 @@ impl RoomFile {
 
 #[cfg(test)]
 mod tests {
+    use super::super::file::unlink;
+    use super::super::stale;
     use super::*;
     use crate::wire::limits::Limits;
     use crate::wire::sandbox::SandboxPolicy;
@@ -179,7 +168,7 @@ mod tests {
         let name = format!("{}.7.room", stale::new_name().unwrap());
         let room = Room::create(&name, charter).unwrap();
         test(&name, &room);
-        stale::unlink(&name);
+        unlink(&name);
     }
 
     #[test]
@@ -194,9 +183,9 @@ mod tests {
             own.slot(2).mailbox.publish_job(11, 0);
             assert_eq!(seen.slot(2).mailbox.generation(), 11);
             assert_eq!(found.mailbox(2).unwrap().generation(), 11);
-            room.fill(1 << 20, |bytes| bytes.fill(255)).unwrap();
+            room.write(&&[255; 1 << 20][..]).unwrap();
             assert_eq!(RoomFile::open(name).unwrap().unwrap().charter, charter);
-            assert!(room.fill((1 << 20) + 1, |_| ()).is_err());
+            assert!(room.write(&&[255; (1 << 20) + 1][..]).is_err());
         });
     }
 
@@ -204,18 +193,18 @@ mod tests {
     fn what_is_not_needed_is_not_there() {
         with_room(&charter(0, 1 << 20), |name, room| {
             assert!(room.nest().is_none() && RoomFile::open(name).unwrap().is_none());
-            room.fill(70_000, |bytes| bytes.fill(1)).unwrap();
+            room.write(&&[1; 70_000][..]).unwrap();
         });
         with_room(&charter(0, 100), |name, room| {
-            assert!(room.nest().is_none() && room.fill(1, |_| ()).is_err());
+            assert!(room.nest().is_none() && room.write(&&b"1"[..]).is_err());
             assert_eq!(charter_of(name), Some(charter(0, 100)));
         });
         with_room(&charter(1, 100), |name, room| {
-            assert!(room.nest().is_some() && room.fill(1, |_| ()).is_err());
+            assert!(room.nest().is_some() && room.write(&&b"1"[..]).is_err());
             assert_eq!(RoomFile::open(name).unwrap().unwrap().shape().longest() as usize, Mailbox::READY);
         });
         with_room(&Charter { nested: true, ..charter(2, 1 << 20) }, |_, room| {
-            assert!(room.nest().is_some() && room.fill(70_000, |_| ()).is_err());
+            assert!(room.nest().is_some() && room.write(&&[1; 70_000][..]).is_err());
         });
     }
 }

@@ -4,29 +4,34 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
-use super::layout::{self, Header, SLOTS, Slot};
+use shared_memory::{Shmem, ShmemConf, ShmemError};
+
+use super::bitmap::SLOTS;
+use super::bytes::SharedBytesMut;
+use super::error::RegionError;
+use super::file::{SharedFile, check_length, unlink};
+use super::layout::{self, Header, Slot};
 use super::mailbox::Mailbox;
-use super::region::{Region, RegionError};
+use super::mapping::Mapping;
+use super::region::Region;
 use super::stale;
 
 /// Slots below this keep the pages of large payloads, which spares the next job the faults: the first free slot
 /// is always taken first. The others are used in a crowd alone, and would take up 64 KiB each for ever.
 const WARM: u32 = 64;
 
-/// The mapped segment of a session.
+/// The mapped segment of a session. The crate `shared_memory` makes it and maps it; its name is removed when the session
+/// ends, and not when one of its processes drops a mapping.
 pub struct Segment {
     region: Region,
-    name: String,
 }
 
 impl Segment {
     /// Creates the segment of a new session; all slots are free.
     pub fn create(name: &str, tree: u64) -> Result<Segment, RegionError> {
-        let mut region = Region::create(name, layout::LEN)?;
-        region.reserve(0..layout::TRUSTED)?;
-        // Its name is removed when the session ends, not when one of its processes drops a mapping.
-        region.set_owner(false);
-        let segment = Segment { region, name: name.to_owned() };
+        check_length(layout::LEN).map_err(|error| RegionError::map("create", name, error))?;
+        let segment = Segment::of("create", name, ShmemConf::new().os_id(name).size(layout::LEN).create())?;
+        segment.region.reserve(0..layout::TRUSTED).inspect_err(|_| unlink(name))?;
         segment.header().tree.store(tree, Ordering::SeqCst);
         (0..SLOTS as u32).for_each(|slot| segment.header().free.give(slot));
         Ok(segment)
@@ -34,17 +39,29 @@ impl Segment {
 
     /// Maps the segment of a session that another process created.
     pub fn open(name: &str) -> Result<Segment, RegionError> {
-        let region = Region::open(name)?;
-        if region.len() != layout::LEN {
-            let source = io::Error::other("it has an unexpected length");
-            return Err(RegionError::Map { action: "open", name: name.to_owned(), source });
-        }
-        Ok(Segment { region, name: name.to_owned() })
+        Segment::of("open", name, ShmemConf::new().os_id(name).open())
+    }
+
+    fn of(
+        action: &'static str,
+        name: &str,
+        memory: Result<Shmem, ShmemError>,
+    ) -> Result<Segment, RegionError> {
+        let failed = |source: io::Error| RegionError::map(action, name, source);
+        let mut memory = memory.map_err(|error| failed(as_io(error)))?;
+        memory.set_owner(false);
+        let mapping = Mapping::of_session(memory).filter(|mapping| mapping.bytes().len() == layout::LEN);
+        let mapping = mapping.ok_or_else(|| failed(io::Error::other("it has an unexpected length")))?;
+        Ok(Segment { region: Region::of_session(name, mapping) })
+    }
+
+    fn bytes(&self) -> SharedBytesMut<'_> {
+        self.region.bytes()
     }
 
     /// Name of the segment, and prefix of every other segment of the session.
     pub fn name(&self) -> &str {
-        &self.name
+        self.region.name()
     }
 
     /// Name of the tree that the session belongs to.
@@ -54,12 +71,12 @@ impl Segment {
 
     /// The session's header.
     pub fn header(&self) -> &Header {
-        layout::header(&self.region)
+        layout::header(self.bytes())
     }
 
     /// One slot.
     pub fn slot(&self, index: u32) -> Slot<'_> {
-        layout::slot(&self.region, index)
+        layout::slot(self.bytes(), index)
     }
 
     /// Makes sure that `payload` bytes can be written into a slot's mailbox, and its words.
@@ -68,10 +85,11 @@ impl Segment {
         if payload <= Mailbox::READY && mark.load(Ordering::SeqCst) != 0 {
             return Ok(());
         }
-        let reserved = layout::reserve(&self.region, index, payload);
+        let start = layout::mailbox_range(index).start;
+        let reserved = self.region.reserve(start..start + Mailbox::PAYLOAD_AT + payload);
         if reserved.is_err() {
             // Some pages were there until none was left; others need them.
-            self.region.release(layout::large_payload(index));
+            self.region.mapping().release(layout::large_payload(index));
         } else if payload >= Mailbox::READY {
             mark.store(1, Ordering::SeqCst);
         }
@@ -82,55 +100,64 @@ impl Segment {
     /// addresses until they [`adopt`](Segment::adopt) a mailbox, with the file that this returns. That is not the
     /// one of the session's lock: a mapping keeps its file open, and so would keep the lock.
     pub fn keep_from_children(&self) -> io::Result<OwnedFd> {
-        self.region.keep_from_children()?;
-        Ok(stale::open(&self.name)?)
+        self.region.mapping().keep_from_children()?;
+        Ok(SharedFile::open(self.name())?.into())
     }
 
     /// In such a child: maps the mailbox of slot `index`, and that alone, where the parent has it. `file` is
     /// the segment's.
     pub fn adopt(&self, index: u32, file: impl AsFd) -> io::Result<Mailbox<'_>> {
-        self.region.map_again(layout::mailbox_range(index), file)?;
-        Ok(layout::mailbox(&self.region, index))
+        self.region.mapping().map_again(layout::mailbox_range(index), file)?;
+        Ok(layout::mailbox(self.bytes(), index))
     }
 
     /// Gives back what the last job of a slot took up if its payloads were large: segments apart, and pages.
     pub fn clear(&self, slot: Slot<'_>) {
         if slot.entry.room.swap(0, Ordering::SeqCst) != 0 {
-            stale::unlink(&self.room_name(slot.index));
+            unlink(&self.room_name(slot.index));
         }
         if slot.mailbox.large().swap(0, Ordering::SeqCst) == 0 {
             return;
         }
         let generation = slot.entry.generation.load(Ordering::SeqCst);
-        stale::unlink(&self.job_name(slot.index, generation));
-        stale::unlink(&self.reply_name(slot.index, generation));
+        unlink(&self.job_name(slot.index, generation));
+        unlink(&self.reply_name(slot.index, generation));
         if slot.index >= WARM {
-            self.region.release(layout::large_payload(slot.index));
+            self.region.mapping().release(layout::large_payload(slot.index));
         }
     }
 
     /// Name of the segment for a job that is too long for its mailbox.
     pub fn job_name(&self, index: u32, generation: u32) -> String {
-        format!("{}.{index}.{generation}.job", self.name)
+        format!("{}.{index}.{generation}.job", self.name())
     }
 
     /// Name of the segment for a reply that is too long for its mailbox.
     pub fn reply_name(&self, index: u32, generation: u32) -> String {
-        format!("{}.{index}.{generation}.reply", self.name)
+        format!("{}.{index}.{generation}.reply", self.name())
     }
 
     /// Name of the segment for a reply from a sandbox, which has to be there before its walls are.
     pub fn room_name(&self, index: u32) -> String {
-        format!("{}.{index}.room", self.name)
+        format!("{}.{index}.room", self.name())
     }
 
     /// Name of the segment with the reason why a module could not be loaded.
     pub fn preload_name(&self, number: u32) -> String {
-        format!("{}.preload-{number}", self.name)
+        format!("{}.preload-{number}", self.name())
     }
 
     /// Name of the segment for a job's captured output.
     pub fn output_name(&self, index: u32, generation: u32) -> String {
-        format!("{}.{index}.{generation}.output", self.name)
+        format!("{}.{index}.{generation}.output", self.name())
+    }
+}
+
+fn as_io(error: ShmemError) -> io::Error {
+    match error {
+        ShmemError::MapCreateFailed(code)
+        | ShmemError::MapOpenFailed(code)
+        | ShmemError::UnknownOsError(code) => io::Error::from_raw_os_error(code.cast_signed()),
+        other => io::Error::other(other),
     }
 }

@@ -5,12 +5,13 @@
 //! mean nothing across PID namespaces.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, Mode, flock, fstat};
+use rustix::fs::{FlockOperation, flock, fstat};
 use rustix::io::Errno;
-use rustix::shm::OFlags;
+
+use super::file::{SharedFile, unlink};
 
 const PREFIX: &str = "llib-";
 const TREE: &str = "llib-tree-";
@@ -18,7 +19,7 @@ pub(super) const DIRECTORY: &str = "/dev/shm";
 
 /// A session's claim to life. Dropping it, or dying, gives it up.
 pub struct SessionLock {
-    file: OwnedFd,
+    file: SharedFile,
 }
 
 impl AsFd for SessionLock {
@@ -55,7 +56,7 @@ pub fn tree_number(name: &str) -> Option<u64> {
 
 /// Locks a segment that was just created. `None`: a sweep was faster and removed it; create another.
 pub fn claim(name: &str) -> io::Result<Option<SessionLock>> {
-    let file = match open(name) {
+    let file = match SharedFile::open(name) {
         Ok(file) => file,
         Err(Errno::NOENT) => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -80,7 +81,7 @@ pub fn remove_session(name: &str) {
 pub fn sweep(before: impl Fn(&str)) {
     for name in names() {
         let session = name.split('.').next().unwrap_or(&name);
-        match open(session) {
+        match SharedFile::open(session) {
             Ok(file) => {
                 if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
                     crate::log!(Info, "{session} is a leftover, and is removed");
@@ -93,17 +94,6 @@ pub fn sweep(before: impl Fn(&str)) {
             Err(_) => {}
         }
     }
-}
-
-/// Opens a segment by its name.
-pub(crate) fn open(name: &str) -> Result<OwnedFd, Errno> {
-    rustix::shm::open(name, OFlags::RDWR, Mode::empty())
-}
-
-/// Removes a name.
-pub(crate) fn unlink(name: &str) {
-    // A name that is gone already, or that is another user's, is none of this sweep's business.
-    let _ = rustix::shm::unlink(name);
 }
 
 /// Names of everything of llib in shared memory.
@@ -133,8 +123,7 @@ mod tests {
     use super::*;
 
     fn create(name: &str) {
-        let mut region = Region::create(name, 4096).unwrap();
-        region.set_owner(false);
+        Region::write_new(name, &&b"something"[..]).unwrap();
     }
 
     fn exists(name: &str) -> bool {

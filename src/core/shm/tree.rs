@@ -5,18 +5,16 @@
 //! (`flock(2)`, see [`super::stale`]) says that the root lives.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use rustix::fs::{FallocateFlags, Mode, fallocate, ftruncate};
-use rustix::io::Errno;
-use rustix::shm::OFlags;
-
+use super::confined;
+use super::error::RegionError;
+use super::file::{SharedFile, unlink};
 use super::lock_table::{self, LockTable};
 use super::mailbox::Mailbox;
 use super::owners::{self, Owners, Registrar};
-use super::region::{RegionError, check_length};
 use super::stale::{self, SessionLock};
+use super::waiting;
 use crate::observe::trace;
 use crate::sync::Owner;
 use crate::sys::exit::at_exit;
@@ -29,8 +27,6 @@ pub struct Tree {
     me: Option<Owner>,
     /// The mailbox in which a worker notes the objects that it holds.
     journal: Option<Mailbox<'static>>,
-    /// Whether the process may open no more segments.
-    confined: std::sync::atomic::AtomicBool,
     owners: OnceLock<Owners>,
     locks: OnceLock<LockTable>,
     /// The root's claim.
@@ -80,18 +76,19 @@ impl Tree {
     /// part in that, if the zygote called [`fork::watch`].
     pub fn join(name: &str, me: Option<Owner>, journal: Mailbox<'static>) {
         fork::expect();
-        let tree = Tree {
-            name: name.to_owned(),
-            me,
-            journal: Some(journal),
-            confined: false.into(),
-            owners: OnceLock::new(),
-            locks: OnceLock::new(),
-            _life: None,
-        };
+        waiting::set_own(journal.waiting());
         trace::Context { tree: name.to_owned(), spans: Some(journal.spans()) }.set();
         // A zygote belongs to no tree, and a worker joins once.
-        let _ = CURRENT.set(tree);
+        let _ = CURRENT.set(Tree::new(name.to_owned(), me, Some(journal), None));
+    }
+
+    fn new(
+        name: String,
+        me: Option<Owner>,
+        journal: Option<Mailbox<'static>>,
+        life: Option<SessionLock>,
+    ) -> Tree {
+        Tree { name, me, journal, owners: OnceLock::new(), locks: OnceLock::new(), _life: life }
     }
 
     /// Name of the tree's segment, and prefix of every other one of the tree.
@@ -111,12 +108,12 @@ impl Tree {
 
     /// From now on this process opens no more segments: it cannot, or must not.
     pub fn confine(&self) {
-        self.confined.store(true, std::sync::atomic::Ordering::SeqCst);
+        confined::confine();
     }
 
     /// Whether it may open none.
     pub fn is_confined(&self) -> bool {
-        self.confined.load(std::sync::atomic::Ordering::SeqCst)
+        confined::is_confined()
     }
 
     /// Leaves the locks of this thread as its process's death would. For a process whose work is over.
@@ -141,7 +138,7 @@ impl Tree {
     fn part<'a, T>(
         &self,
         place: &'a OnceLock<T>,
-        map: impl FnOnce(&OwnedFd) -> io::Result<T>,
+        map: impl FnOnce(&SharedFile) -> io::Result<T>,
     ) -> Result<&'a T, TreeError> {
         if let Some(part) = place.get() {
             return Ok(part);
@@ -149,34 +146,17 @@ impl Tree {
         if self.is_confined() {
             return Err(TreeError::Confined);
         }
-        let failed = |source: io::Error| RegionError::Map { action: "open", name: self.name.clone(), source };
-        let file = stale::open(&self.name).map_err(|error| failed(error.into()))?;
-        let part = map(&file).map_err(failed)?;
+        let file =
+            SharedFile::open(&self.name).map_err(|error| RegionError::map("open", &self.name, error))?;
+        let part = map(&file).map_err(file.failed("open"))?;
         // Two threads may come here at once: one of the mappings is dropped.
         Ok(place.get_or_init(|| part))
     }
 }
 
-/// Whether this process may open no more segments, and give back no pages of those that it has.
-pub(crate) fn is_confined() -> bool {
-    CURRENT.get().is_some_and(Tree::is_confined)
-}
-
-/// Opens a segment by its name; not in a process that may open nothing, where the mere try would end it.
-pub(crate) fn open_named(name: &str) -> Result<OwnedFd, Errno> {
-    if is_confined() { Err(Errno::PERM) } else { stale::open(name) }
-}
-
-/// Removes a name, likewise.
-pub fn unlink_named(name: &str) {
-    if !is_confined() {
-        stale::unlink(name);
-    }
-}
-
 /// The table of owners of the tree `name`, for a zygote of it.
 pub fn registrar(name: &str) -> io::Result<Registrar> {
-    Registrar::map(stale::open(name)?)
+    Registrar::map(SharedFile::open(name)?)
 }
 
 /// Founds a tree with this process as its root.
@@ -184,55 +164,32 @@ fn found() -> Result<Tree, TreeError> {
     // What roots left that were killed.
     stale::sweep(|_| ());
     loop {
-        let name = stale::new_tree_name().map_err(|source| named("", source))?;
+        let name = stale::new_tree_name().map_err(|source| RegionError::map("create", "", source))?;
         let me = create(&name)?;
         let life = match stale::claim(&name) {
             Ok(Some(life)) => life,
             Ok(None) => continue,
             Err(source) => {
-                stale::unlink(&name);
-                return Err(named(&name, source).into());
+                unlink(&name);
+                return Err(RegionError::map("create", &name, source).into());
             }
         };
         at_exit(remove_own);
         fork::watch();
         trace::Context { tree: name.clone(), spans: None }.set();
-        return Ok(Tree {
-            name,
-            me: Some(me),
-            journal: None,
-            confined: false.into(),
-            owners: OnceLock::new(),
-            locks: OnceLock::new(),
-            _life: Some(life),
-        });
+        return Ok(Tree::new(name, Some(me), None, Some(life)));
     }
-}
-
-fn named(name: &str, source: io::Error) -> RegionError {
-    RegionError::Map { action: "create", name: name.to_owned(), source }
 }
 
 /// Creates a tree's segment, and says who this process is in it. The table of owners is there whole, that of locks
 /// as it is used.
 fn create(name: &str) -> Result<Owner, RegionError> {
-    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR;
-    let file =
-        rustix::shm::open(name, flags, Mode::RUSR | Mode::WUSR).map_err(|error| named(name, error.into()))?;
     let (me, place) = owners::root(std::process::id());
-    let written = (|| {
-        let none = FallocateFlags::empty();
-        check_length(owners::LEN + lock_table::LEN)?;
-        fallocate(&file, none, 0, owners::LEN as u64)?;
-        rustix::io::pwrite(file.as_fd(), &place, 0)?;
-        ftruncate(&file, (owners::LEN + lock_table::LEN) as u64)
-    })();
-    written.map(|()| me).map_err(|error| {
-        stale::unlink(name);
-        match error {
-            Errno::NOSPC => RegionError::Full { bytes: owners::LEN },
-            error => named(name, error.into()),
-        }
+    SharedFile::create(name, |file| {
+        file.grow(owners::LEN + lock_table::LEN)?;
+        file.allocate(0..owners::LEN)?;
+        file.write_at(0, &&place[..])?;
+        Ok(me)
     })
 }
 

@@ -4,9 +4,9 @@
 //! for `llib top` and for the record of a death. A host with several threads publishes the wait that began last.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
-use super::tree::Tree;
+use crate::sys::fork;
 
 /// A place for it in shared memory. Every bit pattern is a value; who reads checks the kind.
 #[repr(C)]
@@ -92,6 +92,19 @@ pub fn set_board(board: Weak<dyn Board>) {
     *BOARD.lock().unwrap_or_else(PoisonError::into_inner) = Some(board);
 }
 
+/// The place of a worker, in its mailbox.
+static OWN: OnceLock<&'static Waiting> = OnceLock::new();
+
+/// This process, a worker, publishes there.
+pub(super) fn set_own(place: &'static Waiting) {
+    // A worker has one mailbox for good.
+    let _ = OWN.set(place);
+}
+
+fn own() -> Option<&'static Waiting> {
+    OWN.get().copied().filter(|_| !fork::happened())
+}
+
 fn board() -> Option<Arc<dyn Board>> {
     BOARD.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.upgrade()
 }
@@ -99,11 +112,11 @@ fn board() -> Option<Arc<dyn Board>> {
 /// Publishes for the time of `wait` what this process waits for.
 pub fn waiting<R>(what: Awaited, wait: impl FnOnce() -> R) -> R {
     // A process that was forked from a host has nothing to publish, and must not touch a lock that the fork copied.
-    if crate::sys::fork::happened() {
+    if fork::happened() {
         return wait();
     }
-    if let Some(mailbox) = Tree::joined().and_then(Tree::journal) {
-        return at(mailbox.waiting(), what, wait);
+    if let Some(place) = own() {
+        return at(place, what, wait);
     }
     match board() {
         Some(board) => at(board.waiting(), what, wait),
@@ -113,10 +126,7 @@ pub fn waiting<R>(what: Awaited, wait: impl FnOnce() -> R) -> R {
 
 /// The same for a wait that belongs to a session: `place` is that session's, if this process has no mailbox.
 pub fn waiting_in<R>(place: &Waiting, what: Awaited, wait: impl FnOnce() -> R) -> R {
-    match Tree::joined().and_then(Tree::journal) {
-        Some(mailbox) => at(mailbox.waiting(), what, wait),
-        None => at(place, what, wait),
-    }
+    at(own().unwrap_or(place), what, wait)
 }
 
 fn at<R>(place: &Waiting, what: Awaited, wait: impl FnOnce() -> R) -> R {

@@ -15,3 +15,6 @@ pub mod process;
 pub mod ring;
 pub mod signal;
 pub mod spawn;
+
+/// Bytes of a page of memory.
+pub const PAGE: usize = 4096;

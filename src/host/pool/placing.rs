@@ -112,10 +112,10 @@ impl Pool {
         let carried = if record.ids.is_empty() { carries::NONE } else { carries::JOB };
         let len = payload.len();
         if len <= slot.capacity() {
-            slot.fill(len, |bytes| payload.write_to(bytes));
+            slot.write(payload);
         } else {
             // From here on the worker reads and removes it.
-            Region::write_new(&self.memory.job_name(record.number), &payload.parts())?;
+            Region::write_new(&self.memory.job_name(record.number), payload)?;
         }
         slot.prepare(len, carried);
         Ok(())

@@ -97,7 +97,7 @@ impl Dispatched for Pooled {
     }
 
     /// Workers of pools are trusted.
-    fn reply(&self, _: Option<usize>) -> Result<ReplyBytes, ReplyError> {
+    fn reply(&self, _: Option<usize>) -> Result<ReplyBytes<'_>, ReplyError> {
         self.pool().bytes(self.ticket).ok_or(ReplyError::Gone)
     }
 

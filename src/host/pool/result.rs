@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use super::state::{Pool, Stage, Ticket};
 use crate::dispatched::Settled;
 use crate::reply::ReplyBytes;
-use llib_core::shared::{ids_in_slot, release};
+use llib_core::shared::{open_parcel, release};
 use llib_core::shm::{Region, Word, carries, slot_capacity};
 use llib_core::sys::clock;
 use llib_core::wire::cause::Cause;
@@ -50,7 +50,7 @@ impl Pool {
         let carried = slot.carries().load(Ordering::Relaxed) == carries::REPLY;
         let (code, length) = (slot.code(), slot.length());
         let bytes = if length <= slot.capacity() {
-            Some(ReplyBytes::copied(slot.copy(length), carried))
+            Some(ReplyBytes::copied(slot.payload().first(length).copy(), carried))
         } else {
             self.open_reply(ticket).map(|region| ReplyBytes::apart(region, usize::MAX, carried))
         };
@@ -61,9 +61,7 @@ impl Pool {
     /// The segment of a long result. It stays for whoever holds it and has no name any more.
     fn open_reply(&self, ticket: Ticket) -> Option<Region> {
         let name = self.memory.reply_name(self.records[ticket].number);
-        let mut region = Region::open(&name).ok()?;
-        region.set_owner(true);
-        Some(region)
+        Region::take(&name).ok()
     }
 
     fn note_result(&mut self, ticket: Ticket, index: u32) {
@@ -89,13 +87,13 @@ impl Pool {
     }
 
     /// The bytes of a job that ended with a result; none where they cannot be had.
-    pub(super) fn bytes(&mut self, ticket: Ticket) -> Option<ReplyBytes> {
+    pub(super) fn bytes(&mut self, ticket: Ticket) -> Option<ReplyBytes<'static>> {
         if let Stage::Slot(index) = self.records[ticket].stage {
             let slot = self.slot(index);
             let len = slot.length();
             if len <= slot.capacity() {
                 let carries = slot.carries().load(Ordering::Relaxed) == carries::REPLY;
-                return Some(ReplyBytes::in_pool(slot.payload().cast_const(), len, carries, &self.memory));
+                return Some(ReplyBytes::in_pool(&self.memory, index, len, carries));
             }
             self.take_out_kept(ticket, index);
         }
@@ -116,7 +114,7 @@ impl Pool {
                 let length = slot.length();
                 let apart = length > slot.capacity();
                 if slot.carries().load(Ordering::Relaxed) == carries::REPLY && !apart {
-                    self.release(ids_in_slot(slot, length));
+                    self.release(open_parcel(slot.payload().first(length), true).1);
                 }
                 if apart {
                     drop(self.open_reply(ticket));
@@ -152,14 +150,16 @@ impl Pool {
                 let apart = length > slot.capacity();
                 match slot.carries().load(Ordering::SeqCst) {
                     carries::JOB => self.release(ids),
-                    carries::REPLY if !apart => self.release(ids_in_slot(slot, length)),
+                    carries::REPLY if !apart => {
+                        self.release(open_parcel(slot.payload().first(length), true).1)
+                    }
                     _ => {}
                 }
                 // Segments apart that nobody has taken.
                 let number = self.records[ticket].number;
                 for name in [self.memory.job_name(number), self.memory.reply_name(number)] {
                     if apart {
-                        llib_core::shm::unlink_named(&name);
+                        llib_core::shm::unlink(&name);
                     }
                 }
                 self.free_used(index);

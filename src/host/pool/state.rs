@@ -44,7 +44,7 @@ pub(super) enum Stage {
     /// In this slot.
     Slot(u32),
     /// Over; of a result its bytes.
-    Over(Settled, Option<ReplyBytes>),
+    Over(Settled, Option<ReplyBytes<'static>>),
     /// Nobody's record.
     Vacant,
 }

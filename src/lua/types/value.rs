@@ -8,6 +8,7 @@ use super::handle::Objects;
 use super::outgoing::Outgoing;
 use crate::call::Raise;
 use crate::convert::{DecodeError, DecodeOptions, EncodeOptions, GlobalMode, Source, decode};
+use llib_core::shm::SharedBytes;
 
 /// Why a value is refused that a sandboxed job may have written.
 pub(super) const DISTRUSTED: &str = "a sandboxed job can write here, and the value is more than plain data \
@@ -29,14 +30,10 @@ pub(super) unsafe fn encode_one(lua: *mut lua_State, index: c_int) -> Result<Out
 /// Decodes plain data and pushes it: nothing in it can run code.
 ///
 /// # Safety
-/// `lua` is a valid state, in a protected call; `len` bytes from `start` on are mapped and exist.
-pub(super) unsafe fn decode_plain(
-    lua: *mut lua_State,
-    start: *const u8,
-    len: usize,
-) -> Result<(), DecodeError> {
+/// `lua` is a valid state, in a protected call.
+pub(super) unsafe fn decode_plain(lua: *mut lua_State, bytes: SharedBytes<'_>) -> Result<(), DecodeError> {
     // SAFETY: as demanded.
-    unsafe { decode_one(lua, start, len, &DecodeOptions::PLAIN) }
+    unsafe { decode_one(lua, bytes, &DecodeOptions::PLAIN) }
 }
 
 /// Decodes anything and pushes it.
@@ -46,20 +43,19 @@ pub(super) unsafe fn decode_plain(
 pub(super) unsafe fn decode_trusted(lua: *mut lua_State, bytes: &[u8]) -> Result<(), Raise> {
     let options = DecodeOptions { globals: false, ..DecodeOptions::TRUSTED };
     // SAFETY: as demanded.
-    let decoded = unsafe { decode_one(lua, bytes.as_ptr(), bytes.len(), &options) };
+    let decoded = unsafe { decode_one(lua, bytes.into(), &options) };
     decoded.map_err(|error| Raise::Message(error.to_string()))
 }
 
 unsafe fn decode_one(
     lua: *mut lua_State,
-    start: *const u8,
-    len: usize,
+    bytes: SharedBytes<'_>,
     options: &DecodeOptions,
 ) -> Result<(), DecodeError> {
     // SAFETY: as demanded of the callers.
     unsafe {
         let top = lua_gettop(lua);
-        decode(lua, Source::new(start, len), options, &mut Objects::default())?;
+        decode(lua, Source::new(bytes.as_ptr(), bytes.len()), options, &mut Objects::default())?;
         // A message of a process gone mad may hold none, or more.
         lua_settop(lua, top + 1);
     }

@@ -114,9 +114,10 @@ unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
         lua_pushvalue(lua, -2);
         llib::set_self(lua);
         // The stack: 1 handler, 2 res, 3 rej, 4 function, 5… arguments.
-        let decoded = job.take_values(|start, len| {
-            unhurried(lua, len, || {
-                decode(lua, Source::new(start, len), &DecodeOptions::TRUSTED, &mut Objects::default())
+        let decoded = job.take_values(|values| {
+            unhurried(lua, values.len(), || {
+                let source = Source::new(values.as_ptr(), values.len());
+                decode(lua, source, &DecodeOptions::TRUSTED, &mut Objects::default())
             })
         });
         if let Err(error) = decoded {

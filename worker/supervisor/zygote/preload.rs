@@ -119,5 +119,5 @@ fn try_here(worker: &dyn Worker, wanted: &Preload, reason: &str) -> ! {
 /// Leaves the reason where the host looks for it.
 fn tell(name: &str, reason: &str) {
     // Without shared memory the host takes it for loaded, and jobs that need the module load it or say why not.
-    let _ = Region::write_new(name, &[if reason.is_empty() { "unknown error" } else { reason }.as_bytes()]);
+    let _ = Region::write_new(name, &if reason.is_empty() { "unknown error" } else { reason }.as_bytes());
 }

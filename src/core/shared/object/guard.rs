@@ -1,15 +1,18 @@
 //! An object's lock, taken: what its holder can do with the content.
 
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
 use super::halves::{LARGEST, half_at, half_in_file, half_size};
-use super::header::{SMALL_AT, SMALL_HALF};
-use super::segment::{Object, name_of};
+use super::header::{SMALL_AT, SMALL_HALF, name_of};
+use super::segment::Object;
+use crate::observe::trace;
 use crate::shared::unreadable::Unreadable;
-use crate::shm::{RegionError, open_named};
+use crate::shm::{Awaited, Mapping, RegionError, SharedBytesMut, SharedFile, waiting};
+use crate::sync::{Acquired, Unlocked};
 
 /// Pairs up to this one, of 32 KiB a half, keep their pages once they have them: giving back and taking anew
 /// would cost more than they are worth. So this process needs to make sure of them once.
@@ -17,6 +20,53 @@ const KEPT: u32 = 4;
 
 fn present_bit(pair: u32, half: usize) -> u32 {
     1 << (pair * 2 + half as u32)
+}
+
+/// What came of waiting for an object's lock, where it was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockError {
+    /// The time is over.
+    TimedOut,
+    /// The caller wanted no more.
+    Stopped,
+}
+
+impl Object {
+    /// Takes the lock in the name of a process that is dead: the guard does not give it back, and others inherit it.
+    #[cfg(test)]
+    pub(in crate::shared) fn lock_as_a_dead_owner(&self) -> Guard<'_> {
+        let dead = crate::sync::Owner { index: 9999, generation: 77 };
+        let owners = self.tree.owners().expect("mapped since the object was");
+        let taken = crate::sync::LockRef::new(&self.header().lock, owners, dead).try_acquire();
+        assert_eq!(taken, Some(Acquired::Yes));
+        Guard { object: self, abandoned: false }
+    }
+
+    /// Takes the object's lock if that needs no waiting.
+    pub fn try_lock(&self) -> Option<Guard<'_>> {
+        let lock = self.lock_ref()?;
+        lock.try_acquire().map(|_| Guard { object: self, abandoned: false })
+    }
+
+    /// Takes the object's lock, see [`LockRef::acquire`](crate::sync::LockRef::acquire).
+    pub fn lock(&self, end: Option<u64>, patience: &mut dyn FnMut() -> bool) -> Result<Guard<'_>, LockError> {
+        let Some(lock) = self.lock_ref() else { return Err(LockError::Stopped) };
+        let acquired = lock.try_acquire().unwrap_or_else(|| {
+            let _span = trace::span("wait", || self.title());
+            waiting(Awaited::Object(self.id), || lock.acquire(end, patience))
+        });
+        match acquired {
+            Acquired::Yes => Ok(Guard { object: self, abandoned: false }),
+            Acquired::Abandoned => Ok(Guard { object: self, abandoned: true }),
+            Acquired::TimedOut => Err(LockError::TimedOut),
+            Acquired::Stopped => Err(LockError::Stopped),
+        }
+    }
+
+    /// Gives the lock back that a [`Guard::keep`] left taken.
+    pub fn unlock(&self) -> Unlocked {
+        self.lock_ref().map_or(Unlocked::NotHeld, |lock| lock.release())
+    }
 }
 
 /// The object's lock, taken. Dropping it gives it back once.
@@ -61,65 +111,66 @@ impl<'a> Guard<'a> {
         Ok(())
     }
 
-    /// First byte of a half, with `len` bytes from there mapped; `None` where the numbers are none of this layout,
-    /// or the address space is full. Valid until the next call with a larger pair.
-    pub fn half(&self, pair: u32, half: usize, len: usize) -> Option<*mut u8> {
+    /// The first `len` bytes of a half, mapped; `None` where the numbers are none of this layout, or the address space is
+    /// full.
+    ///
+    /// # Safety
+    /// Others that this thread was given of this object are not used any more, if their pair is smaller: the mapping grows
+    /// and may move.
+    pub(in crate::shared) unsafe fn half(
+        &self,
+        pair: u32,
+        half: usize,
+        len: usize,
+    ) -> Option<SharedBytesMut<'_>> {
         if half > 1 || !self.object.has(pair) || len > half_size(pair) {
             return None;
         }
         if pair == 0 {
-            // SAFETY: both small halves lie in the header's page.
-            return Some(unsafe { self.object.header.start().add(SMALL_AT + half * SMALL_HALF) });
+            let start = SMALL_AT + half * SMALL_HALF;
+            return Some(self.object.header.bytes().part(start..start + len));
         }
         let start = half_at(pair, half);
-        // SAFETY: the lock is held, so no other thread uses the mapping; see `Object::content`.
-        let content = unsafe { &mut *self.object.content.get() };
-        if start + len > content.len() {
+        if start + len > self.content().bytes().len() {
             // Whole pairs: the other half is wanted next.
-            content.grow(half_at(pair, 2)).ok()?;
+            // SAFETY: the lock is held, so no other thread uses the mapping, see `Object::content`; and this one uses
+            // nothing of it now, as demanded.
+            unsafe { &mut *self.object.content.get() }.grow(half_at(pair, 2)).ok()?;
         }
-        // SAFETY: start..start+len is mapped now.
-        Some(unsafe { content.start().add(start) })
+        Some(self.content().bytes().part(start..start + len))
     }
 
-    /// Makes sure that the first `len` bytes of a half can be written. The half was asked for with [`Guard::half`].
-    pub fn make_writable(&self, pair: u32, half: usize, len: usize) -> Result<(), RegionError> {
-        self.make_writable_from(pair, half, 0, len)
+    fn content(&self) -> &Mapping {
+        // SAFETY: the lock is held, so no other thread uses the mapping, see `Object::content`; this one changes it in
+        // `half` alone.
+        unsafe { &*self.object.content.get() }
     }
 
-    /// The same for the bytes from `start` to `end`.
-    pub fn make_writable_from(
-        &self,
-        pair: u32,
-        half: usize,
-        start: usize,
-        end: usize,
-    ) -> Result<(), RegionError> {
-        if pair == 0 || start >= end || self.is_present(pair, half) {
+    /// Makes sure that some bytes of a half can be written, which was asked for with [`Guard::half`].
+    pub fn make_writable(&self, pair: u32, half: usize, part: Range<usize>) -> Result<(), RegionError> {
+        if pair == 0 || part.is_empty() || self.is_present(pair, half) {
             return Ok(());
         }
         let first = half_at(pair, half);
-        // SAFETY: as in `half`.
-        let content = unsafe { &*self.object.content.get() };
-        if pair <= KEPT {
-            content.reserve(first, first + half_size(pair))?;
-            self.note_present(pair, half);
-            return Ok(());
+        if pair > KEPT {
+            return self.content().bytes().reserve(first + part.start..first + part.end);
         }
-        content.reserve(first + start, first + end)
+        self.content().bytes().reserve(first..first + half_size(pair))?;
+        self.object.present.fetch_or(present_bit(pair, half), Ordering::Relaxed);
+        Ok(())
     }
 
     /// Makes sure that the first `len` bytes of a half exist, without taking up memory for what was never written.
     /// `None`: they do not, so whatever says that content stands there lies.
     pub fn make_readable(&self, pair: u32, half: usize, len: usize) -> Option<()> {
         if pair <= KEPT || self.object.tree.is_confined() {
-            return self.make_writable(pair, half, len).ok();
+            return self.make_writable(pair, half, 0..len).ok();
         }
         let start = half_in_file(pair, half)? as u64;
-        let file = match open_named(&name_of(self.object.tree.name(), self.object.id)) {
+        let file = match SharedFile::open(&name_of(self.object.tree.name(), self.object.id)) {
             Ok(file) => file,
             // Without descriptors there is no way to tell, and what stands there is hardly ever a lie.
-            Err(Errno::MFILE | Errno::NFILE) => return self.make_writable(pair, half, len).ok(),
+            Err(Errno::MFILE | Errno::NFILE) => return self.make_writable(pair, half, 0..len).ok(),
             Err(_) => return None,
         };
         let hole = rustix::fs::seek(&file, SeekFrom::Hole(start)).ok()?;
@@ -131,15 +182,10 @@ impl<'a> Guard<'a> {
         pair <= KEPT && self.object.present.load(Ordering::Relaxed) & present_bit(pair, half) != 0
     }
 
-    fn note_present(&self, pair: u32, half: usize) {
-        self.object.present.fetch_or(present_bit(pair, half), Ordering::Relaxed);
-    }
-
     /// Gives the pages of a whole pair back, whose content nobody wants. Small pairs keep theirs.
     pub fn release_pair(&self, pair: u32) {
         if pair > KEPT && self.object.has(pair) {
-            // SAFETY: as in `half`.
-            unsafe { &*self.object.content.get() }.release(half_at(pair, 0), half_at(pair, 2));
+            self.content().release(half_at(pair, 0)..half_at(pair, 2));
         }
     }
 }

@@ -6,7 +6,7 @@
 //! no name and no help, also in a process that may open nothing; and pages exist only where content stands.
 
 use super::header::{SMALL_AT, SMALL_HALF};
-use crate::shm::PAGE;
+use crate::sys::PAGE;
 
 /// Number of the largest pair of halves, of 2 GiB each.
 pub(in crate::shared) const LARGEST: u32 = 20;

@@ -17,8 +17,9 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use crate::shm::{AnyBits, PAGE};
+use crate::shm::Atomics;
 use crate::sync::{OWNERS, Owner, holder};
+use crate::sys::PAGE;
 
 /// What an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +87,7 @@ pub(super) const SMALL_AT: usize = std::mem::offset_of!(Header, small);
 const _: () = assert!(size_of::<Header>() <= PAGE);
 
 // SAFETY: it is made of atomic integers.
-unsafe impl AnyBits for Header {}
+unsafe impl Atomics for Header {}
 
 impl Header {
     /// What a copy says, to who looks on: what it is and who holds its lock. None if it is no object, or one that ends.
@@ -107,4 +108,9 @@ impl Header {
     pub fn kind(&self) -> Option<Kind> {
         Kind::from_code(self.kind.load(Ordering::SeqCst))
     }
+}
+
+/// Name of the segment of an object of the tree with this name.
+pub(in crate::shared) fn name_of(tree: &str, id: u64) -> String {
+    format!("{tree}.{id:016x}")
 }

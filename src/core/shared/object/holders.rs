@@ -10,12 +10,9 @@
 
 use std::sync::atomic::Ordering;
 
-use rustix::fs::fstat;
-
-use super::header::Header;
-use super::segment::{Object, attached_here, name_of};
+use super::header::{Header, name_of};
 use crate::shared::contained;
-use crate::shm::{Mapping, PAGE, Tree, is_confined, open_named, unlink_named};
+use crate::shm::{Tree, is_confined, unlink};
 use crate::sync::Owner;
 use crate::sys::process;
 
@@ -44,15 +41,6 @@ impl Drop for Creation {
             mailbox.creating().store(0, Ordering::SeqCst);
         }
     }
-}
-
-/// Removes what is there of an object whose creator died before it held it.
-pub(in crate::shared) fn end_creation(tree: &str, id: u64) {
-    let Ok(file) = open_named(&name_of(tree, id)) else { return };
-    if fstat(&file).is_ok_and(|about| about.st_blocks == 0) {
-        return unlink_named(&name_of(tree, id));
-    }
-    with_header(tree, id, |header| release(tree, end_if_unused(tree, id, header)));
 }
 
 /// Notes that this process holds the object.
@@ -92,59 +80,20 @@ pub(in crate::shared) fn clear_bit(header: &Header, owner: Owner) -> bool {
     header.holders.get(word).is_some_and(|word| word.fetch_and(!bit, Ordering::SeqCst) & bit != 0)
 }
 
-/// A message or another object is about to contain a handle of the object.
-pub fn retain(object: &Object) {
-    object.header().references.fetch_add(MADE + ONE, Ordering::SeqCst);
+/// One message or object more contains a handle.
+pub(super) fn count_one_more(header: &Header) {
+    header.references.fetch_add(MADE + ONE, Ordering::SeqCst);
 }
 
-/// A message or another object contains a handle no more of an object that this process holds, so that this is not
-/// its end.
-pub(in crate::shared) fn release_held(object: &Object) {
-    let _ = object.header().references.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
-}
-
-fn less(references: u64) -> Option<u64> {
-    (references & COUNT != 0).then(|| references - ONE)
+/// One less does.
+pub(super) fn count_one_less(header: &Header) {
+    let less = |references: u64| (references & COUNT != 0).then(|| references - ONE);
+    let _ = header.references.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
 }
 
 #[cfg(test)]
 pub(super) fn references(header: &Header) -> u64 {
     header.references.load(Ordering::SeqCst) & COUNT
-}
-
-/// A message or an object of the tree contains these handles no more.
-pub fn release(tree: &str, ids: Vec<u64>) {
-    // What ends may contain handles in turn, and so on: a list instead of recursion.
-    let mut left = ids;
-    left.sort_unstable();
-    while let Some(id) = left.pop() {
-        // Those of the same object lie together.
-        let more = left.iter().rev().take_while(|other| **other == id).count();
-        left.truncate(left.len() - more);
-        with_header(tree, id, |header| {
-            for _ in 0..=more {
-                let _ = header.references.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
-            }
-            left.extend(end_if_unused(tree, id, header));
-        });
-    }
-}
-
-/// Hands over the header of an object, if the object exists. One that this process has mapped costs no system
-/// call: between taking a handle out of a message and releasing it there is little time to be killed in.
-pub(in crate::shared) fn with_header(tree: &str, id: u64, use_header: impl FnOnce(&Header)) {
-    // A process that may open nothing has what it was given.
-    if let Some(object) = attached_here(id).filter(|object| object.tree_name() == tree) {
-        return use_header(object.header());
-    }
-    let Ok(file) = open_named(&name_of(tree, id)) else { return };
-    // A file that has pages has its first: the creator reserved that before it told anybody.
-    let is_object = fstat(&file).is_ok_and(|about| about.st_size >= PAGE as i64 && about.st_blocks > 0);
-    let mapping = is_object.then(|| Mapping::new(&file, 0, PAGE, true));
-    if let Some(Ok(mapping)) = mapping {
-        // SAFETY: a page is mapped and exists; the header is made of atomics.
-        use_header(unsafe { &*mapping.start().cast::<Header>() });
-    }
 }
 
 /// Whether this process is the one that ends the object: the first that found nobody left, or one that comes when that
@@ -162,7 +111,7 @@ fn claim_end(header: &Header) -> bool {
 }
 
 /// Removes the object's segment if neither a process nor a message nor another object has a handle of it.
-/// Returns the handles that it contained then: they are to be [`release`]d.
+/// Returns the handles that it contained then: they are to be [`release`](super::release)d.
 ///
 /// A handle is always in one of them: whoever moves it enters it there before it is taken off here. So looking at
 /// the one and then at the other sees it, unless one was made between the two looks, which `references` tells.
@@ -180,6 +129,6 @@ pub(in crate::shared) fn end_if_unused(tree: &str, id: u64, header: &Header) -> 
         return Vec::new();
     }
     let contained = contained::handles(tree, id, header);
-    unlink_named(&name_of(tree, id));
+    unlink(&name_of(tree, id));
     contained
 }

@@ -25,16 +25,15 @@
 mod queue;
 mod slot;
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
-use rustix::fs::{Mode, fstat, ftruncate};
-use rustix::io::Errno;
-use rustix::shm::OFlags;
-
-use super::mapping::{Mapping, PAGE};
-use super::region::RegionError;
-use super::snapshot::{AnyBits, PoolSeat, Seen};
-use super::stale;
+use super::bytes::{Atomics, accessors};
+use super::error::RegionError;
+use super::file::unlink;
+use super::region::Region;
+use super::seen::Seen;
+use crate::sys::PAGE;
 
 pub use slot::{PoolSlot, Word, carries, stage};
 
@@ -90,7 +89,7 @@ struct Header {
     asleep: Lone<[AtomicU64; SEATS / 64]>,
     spinning: Lone<[AtomicU64; SEATS / 64]>,
     ring: Lone<[AtomicU64; RING]>,
-    _fill: [u8; FILL],
+    _fill: [AtomicU8; FILL],
 }
 
 /// What makes the seats start at a page.
@@ -111,10 +110,19 @@ pub struct Seat {
     pub jobs: AtomicU64,
 }
 
-// SAFETY: both are made of atomic integers, and of bytes that nobody uses.
-unsafe impl AnyBits for Header {}
+// SAFETY: both are made of atomic integers.
+unsafe impl Atomics for Header {}
 // SAFETY: as above.
-unsafe impl AnyBits for Seat {}
+unsafe impl Atomics for Seat {}
+
+/// A seat of a pool.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PoolSeat {
+    /// Whether its worker has a job.
+    pub busy: bool,
+    /// Jobs that it has done.
+    pub jobs: u64,
+}
 
 /// A pool as others see it.
 pub(super) struct PoolSeen;
@@ -146,8 +154,7 @@ pub mod seat {
 
 /// A pool's memory, mapped.
 pub struct PoolMemory {
-    mapping: Mapping,
-    name: String,
+    region: Region,
     /// Words of the bit sets that are in use.
     words: usize,
 }
@@ -160,44 +167,17 @@ pub fn pool_name(session: &str, number: u32) -> String {
 impl PoolMemory {
     /// Creates the memory of a pool with at most `seats` workers.
     pub fn create(name: &str, seats: usize) -> Result<PoolMemory, RegionError> {
-        let failed = |source: Errno| RegionError::Map {
-            action: "create",
-            name: name.to_owned(),
-            source: source.into(),
-        };
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR;
-        let file = rustix::shm::open(name, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
-        let built = (|| {
-            super::region::check_length(LEN).map_err(failed)?;
-            ftruncate(&file, LEN as u64).map_err(failed)?;
-            let mapping = Mapping::new(&file, 0, LEN, true).map_err(|source| RegionError::Map {
-                action: "map",
-                name: name.to_owned(),
-                source,
-            })?;
-            let seats = seats.clamp(1, SEATS);
-            mapping.reserve(0, SEATS_AT + seats * size_of::<Seat>())?;
-            let memory = PoolMemory { mapping, name: name.to_owned(), words: seats.div_ceil(64) };
-            memory.header().seats.store(seats as u32, Ordering::SeqCst);
-            Ok(memory)
-        })();
-        if built.is_err() {
-            stale::unlink(name);
-        }
-        built
+        let region = Region::create(name, LEN)?;
+        let seats = seats.clamp(1, SEATS);
+        region.reserve(0..SEATS_AT + seats * size_of::<Seat>())?;
+        let memory = PoolMemory { region: region.keep(), words: seats.div_ceil(64) };
+        memory.header().seats.store(seats as u32, Ordering::SeqCst);
+        Ok(memory)
     }
 
     /// Maps the memory of a pool that another process created.
     pub fn open(name: &str) -> Result<PoolMemory, RegionError> {
-        let failed =
-            |source: std::io::Error| RegionError::Map { action: "open", name: name.to_owned(), source };
-        let file = stale::open(name).map_err(|error| failed(error.into()))?;
-        let about = fstat(&file).map_err(|error| failed(error.into()))?;
-        if about.st_size != LEN as i64 {
-            return Err(failed(std::io::Error::other("it has an unexpected length")));
-        }
-        let mapping = Mapping::new(&file, 0, LEN, true).map_err(failed)?;
-        let mut memory = PoolMemory { mapping, name: name.to_owned(), words: 1 };
+        let mut memory = PoolMemory { region: Region::open_exactly(name, LEN)?, words: 1 };
         memory.words = memory.seats().div_ceil(64);
         Ok(memory)
     }
@@ -209,44 +189,36 @@ impl PoolMemory {
 
     /// Removes the segment's name; who has it mapped keeps it.
     pub fn unlink(&self) {
-        stale::unlink(&self.name);
+        unlink(self.region.name());
     }
 
     /// Name of the segment of a job that is too long for its slot.
     pub fn job_name(&self, number: u64) -> String {
-        format!("{}.{number}.job", self.name)
+        format!("{}.{number}.job", self.region.name())
     }
 
     /// Name of the segment of a result that is too long for its slot.
     pub fn reply_name(&self, number: u64) -> String {
-        format!("{}.{number}.reply", self.name)
+        format!("{}.{number}.reply", self.region.name())
     }
 
     fn header(&self) -> &Header {
-        // SAFETY: the mapping is LEN bytes long, page aligned, and lives as long as the reference. The header consists
-        // of atomics (and bytes that nobody uses), which other processes may change at any time; its pages exist, as
-        // the creator reserved them.
-        unsafe { &*self.mapping.start().cast::<Header>() }
+        self.region.bytes().words(0)
     }
 
     /// A worker's place; `None` for a number that no seat has.
     pub fn seat(&self, index: usize) -> Option<&Seat> {
-        // SAFETY: the seat lies in the mapping, aligned, and is made of atomics.
-        (index < self.words * 64)
-            .then(|| unsafe { &*self.mapping.start().add(SEATS_AT).cast::<Seat>().add(index) })
+        (index < self.words * 64).then(|| self.region.bytes().words(SEATS_AT + index * size_of::<Seat>()))
     }
 
     /// A slot; `None` for a number that none has.
     pub fn slot(&self, index: u32) -> Option<PoolSlot<'_>> {
-        let (at, len) = slot_place(index)?;
-        // SAFETY: the place lies in the mapping and is 64-byte aligned.
-        Some(unsafe { PoolSlot::new(self.mapping.start().add(at), len, index) })
+        Some(PoolSlot::new(self.region.bytes().part(slot_place(index)?), index))
     }
 
     /// Makes sure that a slot can be written.
     pub fn reserve_slot(&self, index: u32) -> Result<(), RegionError> {
-        let Some((at, len)) = slot_place(index) else { return Ok(()) };
-        self.mapping.reserve(at, at + len)
+        slot_place(index).map_or(Ok(()), |place| self.region.reserve(place))
     }
 
     /// Futex of the waiting host.
@@ -260,39 +232,24 @@ impl PoolMemory {
         crate::sys::futex::wake_all(self.bell());
     }
 
-    /// See the table above.
-    pub fn awaited(&self) -> &AtomicU64 {
-        &self.header().awaited
-    }
-
-    /// See the table above.
-    pub fn leave(&self) -> &AtomicU32 {
-        &self.header().leave
+    accessors! { '_ header:
+        /// See the table above.
+        awaited: AtomicU64,
+        /// See the table above.
+        leave: AtomicU32,
+        /// See the table above.
+        hungry: AtomicU32,
+        /// See the table above.
+        deaths: AtomicU32,
+        /// See the table above.
+        rang: AtomicU32,
+        /// See the table above.
+        watched: AtomicU32,
     }
 
     /// Whether the host has dropped the pool.
     pub fn is_over(&self) -> bool {
         self.leave().load(Ordering::SeqCst) == OVER
-    }
-
-    /// See the table above.
-    pub fn hungry(&self) -> &AtomicU32 {
-        &self.header().hungry
-    }
-
-    /// See the table above.
-    pub fn deaths(&self) -> &AtomicU32 {
-        &self.header().deaths
-    }
-
-    /// See the table above.
-    pub fn rang(&self) -> &AtomicU32 {
-        &self.header().rang
-    }
-
-    /// See the table above.
-    pub fn watched(&self) -> &AtomicU32 {
-        &self.header().watched
     }
 }
 
@@ -306,13 +263,14 @@ pub fn slot_capacity(large: bool) -> usize {
     (if large { LARGE } else { SMALL }) - PoolSlot::PAYLOAD_AT
 }
 
-fn slot_place(index: u32) -> Option<(usize, usize)> {
+fn slot_place(index: u32) -> Option<Range<usize>> {
     let index = index as usize;
-    match index.checked_sub(SMALL_SLOTS) {
-        None => Some((SMALL_AT + index * SMALL, SMALL)),
-        Some(large) if large < LARGE_SLOTS => Some((LARGE_AT + large * LARGE, LARGE)),
-        Some(_) => None,
-    }
+    let (start, len) = match index.checked_sub(SMALL_SLOTS) {
+        None => (SMALL_AT + index * SMALL, SMALL),
+        Some(large) if large < LARGE_SLOTS => (LARGE_AT + large * LARGE, LARGE),
+        Some(_) => return None,
+    };
+    Some(start..start + len)
 }
 
 #[cfg(test)]

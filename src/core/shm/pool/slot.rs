@@ -20,8 +20,10 @@
 //! So a worker dies with its job `RUNNING` or `HELD`, or without one; and a signal for a job reaches its worker while it
 //! has this job.
 
-use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use super::super::bytes::{Atomics, SharedBytesMut, accessors};
+use super::super::payload::Payload;
 
 /// See the table above.
 pub mod stage {
@@ -83,28 +85,27 @@ struct Words {
     notify: AtomicU32,
 }
 
+// SAFETY: it is made of atomic integers.
+unsafe impl Atomics for Words {}
+
 /// One slot.
 #[derive(Clone, Copy)]
 pub struct PoolSlot<'a> {
-    base: *mut u8,
-    len: usize,
+    bytes: SharedBytesMut<'a>,
     index: u32,
-    memory: PhantomData<&'a super::PoolMemory>,
 }
 
 impl<'a> PoolSlot<'a> {
     /// Where the payload begins.
     pub(super) const PAYLOAD_AT: usize = size_of::<Words>();
 
-    /// # Safety
-    /// `base` is 64-byte aligned and `len` bytes from there stay mapped, shared and writable for `'a`.
-    pub(super) unsafe fn new(base: *mut u8, len: usize, index: u32) -> PoolSlot<'a> {
-        PoolSlot { base, len, index, memory: PhantomData }
+    /// In these bytes, whose pages exist once the host uses it.
+    pub(super) fn new(bytes: SharedBytesMut<'a>, index: u32) -> PoolSlot<'a> {
+        PoolSlot { bytes, index }
     }
 
     fn words(&self) -> &'a Words {
-        // SAFETY: see `new`; the words are atomics, which other processes may write meanwhile.
-        unsafe { &*self.base.cast::<Words>() }
+        self.bytes.words(0)
     }
 
     /// Its number in the pool.
@@ -114,28 +115,17 @@ impl<'a> PoolSlot<'a> {
 
     /// Payload bytes that it has room for.
     pub fn capacity(&self) -> usize {
-        self.len - Self::PAYLOAD_AT
+        self.bytes.len() - Self::PAYLOAD_AT
     }
 
-    /// First byte of the payload. Other processes may write there: read each byte once, by pointer.
-    pub fn payload(&self) -> *mut u8 {
-        // SAFETY: the words are fewer bytes than any slot.
-        unsafe { self.base.add(Self::PAYLOAD_AT) }
+    /// The payload's place. The host writes there before the slot is queued, the worker while it has the job.
+    pub fn payload(&self) -> SharedBytesMut<'a> {
+        self.bytes.part(Self::PAYLOAD_AT..self.bytes.len())
     }
 
-    /// Lets `write` fill the first `len` bytes of the payload. For the side whose turn it is: the host before the slot is
-    /// queued, the worker while it has the job.
-    pub fn fill(&self, len: usize, write: impl FnOnce(&mut [u8])) {
-        assert!(len <= self.capacity(), "a longer payload lies apart");
-        // SAFETY: the bytes lie in the slot, see `new`, and their pages exist: the host reserved the slot. Until the
-        // word says so nobody else touches them but a process gone mad.
-        write(unsafe { std::slice::from_raw_parts_mut(self.payload(), len) });
-    }
-
-    /// A private copy of the first `len` bytes of the payload.
-    pub fn copy(&self, len: usize) -> Vec<u8> {
-        // SAFETY: the bytes lie in the slot, see `new`, and exist.
-        unsafe { super::super::copy_out(self.payload(), len.min(self.capacity())) }
+    /// Writes a payload, for which there is room.
+    pub fn write(&self, payload: &dyn Payload) {
+        self.payload().write(0, payload);
     }
 
     /// Where the job stands.
@@ -198,23 +188,14 @@ impl<'a> PoolSlot<'a> {
         self.words().took.load(Ordering::Relaxed)
     }
 
-    /// Whether the payload carries handles, see [`carries`].
-    pub fn carries(&self) -> &'a AtomicU32 {
-        &self.words().carries
-    }
-
-    /// Whether the job is asked to end.
-    pub fn closing(&self) -> &'a AtomicU32 {
-        &self.words().closing
-    }
-
-    /// Whether the job may be ended anywhere once it was asked to end.
-    pub fn autoclose(&self) -> &'a AtomicU32 {
-        &self.words().autoclose
-    }
-
-    /// Whether the zygote wants to hear of the result.
-    pub fn notify(&self) -> &'a AtomicU32 {
-        &self.words().notify
+    accessors! { 'a words:
+        /// Whether the payload carries handles, see [`carries`].
+        carries: AtomicU32,
+        /// Whether the job is asked to end.
+        closing: AtomicU32,
+        /// Whether the job may be ended anywhere once it was asked to end.
+        autoclose: AtomicU32,
+        /// Whether the zygote wants to hear of the result.
+        notify: AtomicU32,
     }
 }

@@ -2,12 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
-use super::super::layout::{self, Entry, Header, SLOTS, State};
+use super::super::bitmap::SLOTS;
+use super::super::layout::{self, Entry, Header, State};
 use super::super::mailbox::{Mailbox, Words};
-use super::super::pool::{PoolSeen, pool_name};
+use super::super::pool::{PoolSeat, PoolSeen, pool_name};
+use super::super::seen::Seen;
 use super::super::stale;
 use super::super::waiting::Awaited;
-use super::Seen;
 use crate::sync::Owner;
 use crate::wire::settings::{PREFIX, Settings};
 
@@ -61,15 +62,6 @@ pub struct SlotView {
     pub name: Option<String>,
     /// Whether it is a sandboxed job's, or a spare's behind walls.
     pub sandboxed: bool,
-}
-
-/// A seat of a pool.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct PoolSeat {
-    /// Whether its worker has a job.
-    pub busy: bool,
-    /// Jobs that it has done.
-    pub jobs: u64,
 }
 
 /// The sessions whose segments this process may read.
@@ -126,12 +118,12 @@ fn name(seen: &Seen, mailbox: usize, words: &Words) -> Option<String> {
         return None;
     }
     let payload = mailbox + Mailbox::PAYLOAD_AT;
-    let prefix: Vec<u8> = seen.read(payload, PREFIX)?;
+    let prefix = seen.read_bytes(payload, PREFIX)?;
     let len = u32::from_le_bytes(*prefix.first_chunk()?) as usize;
     if len == 0 || PREFIX + len > Mailbox::READY {
         return None;
     }
-    let bytes: Vec<u8> = seen.read(payload, PREFIX + len)?;
+    let bytes = seen.read_bytes(payload, PREFIX + len)?;
     Some(Settings::from_bytes(&bytes)?.0.name)
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::super::lock_table::HeldNumber;
+use super::super::seen::Seen;
 use super::super::{lock_table, owners, stale};
-use super::Seen;
 use crate::sync::Owner;
 
 /// What a tree's segment says.
@@ -15,15 +16,6 @@ pub struct TreeView {
     places: HashMap<u16, (u32, i32)>,
     /// Numbered locks that somebody holds.
     pub held: Vec<HeldNumber>,
-}
-
-/// A numbered lock that is held.
-#[derive(Clone, Copy, Debug)]
-pub struct HeldNumber {
-    /// The number.
-    pub id: i64,
-    /// Who holds it.
-    pub owner: Owner,
 }
 
 impl TreeView {

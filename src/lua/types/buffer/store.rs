@@ -55,12 +55,13 @@ pub(super) unsafe fn push_copy(lua: *mut lua_State, object: &Object) -> Result<(
     let guard = unsafe { lock(lua, object)? };
     let damaged =
         |error: &dyn std::fmt::Display| Raise::Message(format!("the buffer cannot be read: {error}"));
-    let view = buffer::view(&guard).map_err(|error| damaged(&error))?;
+    // SAFETY: it is used no more after the guard is dropped, and nobody writes the buffer before.
+    let view = unsafe { buffer::view(&guard) }.map_err(|error| damaged(&error))?;
     // Plain data is decoded where it is: nothing can run meanwhile, the collector is held back.
-    // SAFETY: the state is valid; the view is valid as long as the guard is held.
+    // SAFETY: the state is valid.
     let decoded = unsafe {
-        let pause = Pause::new(lua, view.len.saturating_mul(MEMORY_FACTOR));
-        let decoded = decode_plain(lua, view.start, view.len);
+        let pause = Pause::new(lua, view.bytes.len().saturating_mul(MEMORY_FACTOR));
+        let decoded = decode_plain(lua, view.bytes);
         if decoded.is_ok() {
             // Finalizers may run from here on, and may want the buffer.
             drop(guard);
@@ -77,8 +78,7 @@ pub(super) unsafe fn push_copy(lua: *mut lua_State, object: &Object) -> Result<(
             if object.is_distrusted() {
                 return Err(Raise::Message(DISTRUSTED.to_owned()));
             }
-            // SAFETY: as above.
-            unsafe { llib_core::shm::copy_out(view.start, view.len) }
+            view.bytes.copy()
         }
         Err(error) => return Err(damaged(&error)),
     };
@@ -98,11 +98,12 @@ pub(super) unsafe fn push_copy(lua: *mut lua_State, object: &Object) -> Result<(
 pub(super) unsafe fn push_field(lua: *mut lua_State, object: &Object, key: c_int) -> Result<bool, Raise> {
     // SAFETY: as demanded.
     let guard = unsafe { lock(lua, object)? };
-    let Ok(view) = buffer::view(&guard) else { return Ok(false) };
+    // SAFETY: as in `push_copy`.
+    let Ok(view) = (unsafe { buffer::view(&guard) }) else { return Ok(false) };
     // SAFETY: the view is valid as long as the guard is held; for the collector see `push_copy`.
     unsafe {
-        let pause = Pause::new(lua, view.len.saturating_mul(MEMORY_FACTOR));
-        let source = Source::new(view.start, view.len);
+        let pause = Pause::new(lua, view.bytes.len().saturating_mul(MEMORY_FACTOR));
+        let source = Source::new(view.bytes.as_ptr(), view.bytes.len());
         let found = decode_field(lua, source, key, &DecodeOptions::PLAIN, &mut Objects::default());
         drop(guard);
         pause.end();

@@ -5,7 +5,7 @@
 
 use std::ffi::c_int;
 
-use llib_core::shm::copy_out;
+use llib_core::shm::SharedBytes;
 use llib_lua::convert::{DecodeError, DecodeOptions, NoHandles, Source, decode};
 use llib_lua::ffi::*;
 use llib_lua::version::upvalue;
@@ -34,16 +34,15 @@ impl Functions {
     /// Pushes the function of a message; whether it can reach any global.
     ///
     /// # Safety
-    /// `len` bytes from `start` on are mapped; `lua` is the job's state with some free slots.
+    /// `lua` is the job's state with some free slots.
     pub(super) unsafe fn push(
         &mut self,
         lua: *mut lua_State,
-        start: *const u8,
-        len: usize,
+        bytes: SharedBytes<'_>,
     ) -> Result<bool, DecodeError> {
         // SAFETY: as demanded; the references are this struct's own.
         unsafe {
-            self.message = copy_out(start, len);
+            self.message = bytes.copy();
             let hash = hash(&self.message);
             let found = self.known.iter().position(|known| known.hash == hash && known.bytes == self.message);
             if let Some(place) = found {

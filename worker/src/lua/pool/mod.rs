@@ -11,7 +11,6 @@ mod watched;
 use std::ffi::c_int;
 
 use llib_core::observe::trace;
-use llib_core::shm::copy_out;
 use llib_core::wire::kind::Kind;
 use llib_core::wire::pooled::{HEAD, Head};
 use llib_core::wire::settings::PoolPost;
@@ -158,18 +157,19 @@ unsafe fn receive(
     functions: &mut Functions,
 ) -> Result<(Head, bool), DecodeError> {
     let load = post.load(taken).map_err(|error| DecodeError::Handle(error.to_string()))?;
+    let (payload, ids) = load.open();
     // SAFETY: `load` keeps its bytes mapped until the end of this function.
     unsafe {
         lua_pushcfunction(lua, explain);
-        let head = copy_out(load.start, HEAD.min(load.len));
+        let head = payload.first(HEAD).copy();
         let head = head.first_chunk::<HEAD>().map(|bytes| Head::from_bytes(*bytes)).unwrap_or_default();
-        let function = (head.function as usize).min(load.len.saturating_sub(HEAD));
+        let function = (head.function as usize).min(payload.after(HEAD).len());
         let mut reaches = true;
         if function > 0 {
-            reaches = functions.push(lua, load.start.add(HEAD), function)?;
+            reaches = functions.push(lua, payload.after(HEAD).first(function))?;
         }
-        let values = (HEAD + function).min(load.len);
-        let source = Source::new(load.start.add(values), load.len - values);
+        let values = payload.after(HEAD + function);
+        let source = Source::new(values.as_ptr(), values.len());
         // Plain data leads to no global, so that a function which has none cannot get at one.
         let plain = !reaches && !load.carries;
         let decoded = if plain {
@@ -188,7 +188,7 @@ unsafe fn receive(
             }
         };
         if load.carries {
-            post.took_handles(load.ids);
+            post.took_handles(ids);
         }
         Ok((head, reaches))
     }

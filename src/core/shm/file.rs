@@ -1,0 +1,176 @@
+//! A file of shared memory: what all segments have in common before anybody maps them.
+//!
+//! Whatever llib shares stands in files of `/dev/shm`, each made once, for this user alone, and gone again where making
+//! it fails half way. A process behind walls may open and remove none, see [`super::confined`].
+
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{FallocateFlags, Mode, fallocate, fstat, ftruncate};
+use rustix::io::{Errno, pread, pwritev};
+use rustix::process::{Resource, getrlimit};
+use rustix::shm::OFlags;
+
+use super::confined::is_confined;
+use super::error::RegionError;
+use super::mapping::Mapping;
+use super::payload::Payload;
+
+/// An open file, and its name.
+pub(crate) struct SharedFile {
+    file: OwnedFd,
+    name: String,
+}
+
+impl AsFd for SharedFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+impl From<SharedFile> for OwnedFd {
+    fn from(file: SharedFile) -> OwnedFd {
+        file.file
+    }
+}
+
+impl SharedFile {
+    /// Creates a file that no other process has, empty, readable by this user alone, and has `build` make of it what
+    /// it is to be. Where that fails the file is removed.
+    pub(crate) fn create<T, E: From<RegionError>>(
+        name: &str,
+        build: impl FnOnce(&SharedFile) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR;
+        let file = rustix::shm::open(name, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(|error| RegionError::map("create", name, error))?;
+        build(&SharedFile { file, name: name.to_owned() }).inspect_err(|_| unlink(name))
+    }
+
+    /// Opens the file of this name for reading and writing.
+    pub(crate) fn open(name: &str) -> Result<SharedFile, Errno> {
+        if is_confined() {
+            return Err(Errno::PERM);
+        }
+        Ok(SharedFile { file: rustix::shm::open(name, OFlags::RDWR, Mode::empty())?, name: name.to_owned() })
+    }
+
+    /// Its length in bytes.
+    pub(crate) fn len(&self) -> io::Result<usize> {
+        Ok(usize::try_from(fstat(self)?.st_size).unwrap_or(0))
+    }
+
+    /// Whether it has any pages.
+    pub(crate) fn has_pages(&self) -> bool {
+        fstat(self).is_ok_and(|about| about.st_blocks > 0)
+    }
+
+    /// Makes it so long; what is new is zero, and has no pages yet.
+    pub(crate) fn grow(&self, len: usize) -> Result<(), RegionError> {
+        check_length(len).and_then(|()| ftruncate(self, len as u64)).map_err(self.failed("create"))
+    }
+
+    /// Gives it the pages of a range, and the length for them.
+    pub(super) fn allocate(&self, range: Range<usize>) -> Result<(), RegionError> {
+        let (at, bytes) = (range.start as u64, range.len());
+        let allocated =
+            check_length(range.end).and_then(|()| fallocate(self, FallocateFlags::empty(), at, bytes as u64));
+        allocated.map_err(self.no_room(bytes))
+    }
+
+    /// Maps some of its pages.
+    pub(crate) fn map(&self, range: Range<usize>) -> io::Result<Mapping> {
+        Mapping::new(self, range.start, range.len(), true)
+    }
+
+    /// Writes a payload at `at`; the file becomes longer where it has to.
+    pub(super) fn write_at(&self, mut at: usize, payload: &dyn Payload) -> Result<(), RegionError> {
+        /// The most that one call takes, IOV_MAX.
+        const AT_ONCE: usize = 1024;
+        let bytes = payload.len();
+        check_length(at.saturating_add(bytes)).map_err(self.failed("create"))?;
+        let mut slices: Vec<IoSlice<'_>> = payload.parts().into_iter().map(IoSlice::new).collect();
+        let mut left = slices.as_mut_slice();
+        // Drops empty parts, of which nothing could be written.
+        IoSlice::advance_slices(&mut left, 0);
+        while !left.is_empty() {
+            match pwritev(self, &left[..left.len().min(AT_ONCE)], at as u64) {
+                Ok(0) => return Err(RegionError::Full { bytes }),
+                Ok(count) => {
+                    IoSlice::advance_slices(&mut left, count);
+                    at += count;
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(self.no_room(bytes)(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies what stands from `at` on; false if there is less. A file that somebody cuts meanwhile is such a case, and no
+    /// SIGBUS as it would be in a mapping.
+    pub(crate) fn read_at(&self, at: usize, to: &mut [u8]) -> bool {
+        read_at(self, at, to)
+    }
+
+    /// A copy of its first `len` bytes, or of as many as there are.
+    pub(super) fn read_out(&self, len: usize) -> Result<Vec<u8>, RegionError> {
+        let len = len.min(self.len().map_err(self.failed("read"))?);
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(len).map_err(|_| self.failed("read")(Errno::NOMEM))?;
+        while bytes.len() < len {
+            let (at, room) = (bytes.len() as u64, len - bytes.len());
+            match pread(self, rustix::buffer::spare_capacity(&mut bytes), at) {
+                Ok(0) => break,
+                Ok(count) if count >= room => break,
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(self.failed("read")(error)),
+            }
+        }
+        bytes.truncate(len);
+        Ok(bytes)
+    }
+
+    /// The error that something failed which was tried with the file.
+    pub(crate) fn failed<E: Into<io::Error>>(&self, action: &'static str) -> impl Fn(E) -> RegionError {
+        move |source| RegionError::map(action, &self.name, source)
+    }
+
+    fn no_room(&self, bytes: usize) -> impl Fn(Errno) -> RegionError {
+        move |error| match error {
+            Errno::NOSPC => RegionError::Full { bytes },
+            error => self.failed("create")(error),
+        }
+    }
+}
+
+/// See [`SharedFile::read_at`].
+pub(super) fn read_at(file: impl AsFd, mut at: usize, mut to: &mut [u8]) -> bool {
+    while !to.is_empty() {
+        match pread(&file, &mut *to, at as u64) {
+            Ok(0) => return false,
+            Ok(count) => (at, to) = (at + count, &mut to[count..]),
+            Err(Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
+    true
+}
+
+/// Removes a name, unless this process may remove none.
+pub fn unlink(name: &str) {
+    if !is_confined() {
+        // One that is gone already, or that is another user's, is as good.
+        let _ = rustix::shm::unlink(name);
+    }
+}
+
+/// An error for a file that would be longer than this process's files may be: making it would end the process
+/// with SIGXFSZ, setrlimit(2).
+pub(super) fn check_length(length: usize) -> Result<(), Errno> {
+    match getrlimit(Resource::Fsize).current {
+        Some(limit) if limit < length as u64 => Err(Errno::FBIG),
+        _ => Ok(()),
+    }
+}

@@ -27,30 +27,17 @@ pub(crate) struct SearchPath {
 }
 
 /// Debian's name for the architecture that this executable is built for, if it has one.
-const MULTIARCH: Option<&str> = {
-    let gnu = cfg!(all(target_os = "linux", target_env = "gnu"));
-    let little = cfg!(target_endian = "little");
-    if !gnu {
-        None
-    } else if cfg!(all(target_arch = "x86_64", target_pointer_width = "64")) {
-        Some("x86_64-linux-gnu")
-    } else if cfg!(target_arch = "aarch64") && little {
-        Some("aarch64-linux-gnu")
-    } else if cfg!(target_arch = "x86") {
-        Some("i386-linux-gnu")
-    } else if cfg!(all(target_arch = "arm", target_abi = "eabihf")) {
-        Some("arm-linux-gnueabihf")
-    } else if cfg!(target_arch = "riscv64") {
-        Some("riscv64-linux-gnu")
-    } else if cfg!(target_arch = "powerpc64") && little {
-        Some("powerpc64le-linux-gnu")
-    } else if cfg!(target_arch = "s390x") {
-        Some("s390x-linux-gnu")
-    } else if cfg!(target_arch = "loongarch64") {
-        Some("loongarch64-linux-gnu")
-    } else {
-        None
-    }
+const MULTIARCH: Option<&str> = match std::env::consts::ARCH.as_bytes() {
+    _ if cfg!(not(all(target_os = "linux", target_env = "gnu"))) => None,
+    b"x86_64" if cfg!(target_pointer_width = "64") => Some("x86_64-linux-gnu"),
+    b"aarch64" if cfg!(target_endian = "little") => Some("aarch64-linux-gnu"),
+    b"x86" => Some("i386-linux-gnu"),
+    b"arm" if cfg!(target_abi = "eabihf") => Some("arm-linux-gnueabihf"),
+    b"riscv64" => Some("riscv64-linux-gnu"),
+    b"powerpc64" if cfg!(target_endian = "little") => Some("powerpc64le-linux-gnu"),
+    b"s390x" => Some("s390x-linux-gnu"),
+    b"loongarch64" => Some("loongarch64-linux-gnu"),
+    _ => None,
 };
 
 impl SearchPath {

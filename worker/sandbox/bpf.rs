@@ -179,31 +179,28 @@ impl Program {
 
     /// Goes on where the check holds, and else returns `otherwise`.
     fn check(&mut self, check: Check, otherwise: Action) {
+        let (Check::In(index, _)
+        | Check::Masked(index, ..)
+        | Check::AtLeast(index, _)
+        | Check::OwnPid(index)
+        | Check::Key(index)) = check;
+        self.code.push(step(LOAD, argument(index)));
         let equal = |k| sock_filter { jt: 1, ..step(IF_EQUAL, k) };
         match check {
-            Check::In(index, values) => {
-                self.code.push(step(LOAD, argument(index)));
+            Check::In(_, values) => {
                 for (position, value) in values.iter().enumerate() {
                     // Over the remaining comparisons and what follows them.
                     let over = (values.len() - position) as u8;
                     self.code.push(sock_filter { jt: over, ..step(IF_EQUAL, *value) });
                 }
             }
-            Check::Masked(index, mask, value) => {
-                let load = step(LOAD, argument(index));
-                self.code.extend([load, step(MASK, mask), equal(value)]);
-            }
-            Check::AtLeast(index, least) => {
-                let load = step(LOAD, argument(index));
-                self.code.extend([load, sock_filter { jt: 1, ..step(IF_AT_LEAST, least) }]);
-            }
-            Check::OwnPid(index) => {
-                self.code.push(step(LOAD, argument(index)));
+            Check::Masked(_, mask, value) => self.code.extend([step(MASK, mask), equal(value)]),
+            Check::AtLeast(_, least) => self.code.push(sock_filter { jt: 1, ..step(IF_AT_LEAST, least) }),
+            Check::OwnPid(_) => {
                 self.own_pid.push(self.code.len());
                 self.code.push(equal(0));
             }
-            Check::Key(index) => {
-                self.code.push(step(LOAD, argument(index)));
+            Check::Key(_) => {
                 self.key.push(self.code.len());
                 self.code.push(equal(0));
             }

@@ -5,7 +5,6 @@
 //! page that explains it is `docs/sandbox.md`.
 
 mod bpf;
-mod descriptors;
 mod environment;
 pub mod grants;
 mod landlock;
@@ -21,6 +20,8 @@ use llib_core::sys::capabilities::{capabilities, kernel};
 use llib_core::wire::limits::Limits;
 use llib_core::wire::sandbox::SandboxPolicy;
 
+use llib_worker_sys as sys;
+
 pub use grants::Grants;
 
 /// Does ahead, in the zygote, what every sandbox would do.
@@ -28,7 +29,7 @@ pub fn prepare() {
     capabilities();
     kernel();
     llib_core::sys::cores::count();
-    llib_worker_sys::environment::read_time_zone();
+    sys::environment::read_time_zone();
     seccomp::prepare();
 }
 
@@ -36,26 +37,27 @@ pub fn prepare() {
 /// policy's files. On error some of the walls stand, and no job must run.
 #[inline(never)]
 pub fn raise(policy: &SandboxPolicy, grants: Grants, doorbell: RawFd) -> Result<(), String> {
-    let sentence = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
     let found = capabilities();
     let missing = found.missing(policy);
     if !missing.is_empty() && !policy.best_effort {
         // The host has looked already; this is for the case that the two do not see the same kernel.
         return Err(format!("this kernel lacks {}", missing[0].words));
     }
-    descriptors::silence();
+    // There is nothing to read from.
+    sys::silence(libc::STDIN_FILENO);
     environment::enforce(policy);
     let key = limits::prepare_behind_walls();
     limits::deny_rest();
-    privileges::enforce(policy).map_err(|error| sentence("privileges cannot be dropped", &error))?;
+    privileges::enforce(policy).map_err(|error| format!("privileges cannot be dropped: {error}"))?;
     if let Some(outer) = &grants.outer {
         landlock::enforce(policy, outer, found.landlock)?;
     }
     landlock::enforce(policy, &grants.own, found.landlock)?;
     drop(grants);
-    descriptors::close(doorbell);
+    // What stays are the standard streams to print to, and the way to ring the zygote.
+    sys::close_from(doorbell + 1);
     if found.seccomp {
-        seccomp::enforce(policy, key).map_err(|error| sentence("the filter cannot be installed", &error))?;
+        seccomp::enforce(policy, key).map_err(|error| format!("the filter cannot be installed: {error}"))?;
     }
     Ok(())
 }
@@ -64,11 +66,6 @@ pub fn raise(policy: &SandboxPolicy, grants: Grants, doorbell: RawFd) -> Result<
 #[inline(never)]
 pub fn limit(limits: &Limits) -> Result<(), String> {
     limits::apply(limits, limits::Lid::Tight).map_err(|error| error.to_string())
-}
-
-/// Whether this kernel can enforce a policy wholly.
-pub fn is_possible(policy: &SandboxPolicy) -> bool {
-    capabilities().missing(policy).is_empty()
 }
 
 /// Overwrites what functions that have returned left on the stack: the number that arms timers is among it, and machine

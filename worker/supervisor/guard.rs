@@ -18,11 +18,11 @@ use rustix::process::{Pid, PidfdFlags, getpid, getppid, pidfd_open, set_child_su
 
 use crate::end::{self, Ending};
 use crate::handshake::refuse;
-use crate::{Prepare, strays, zygote};
+use crate::{Prepare, Session, failed, strays, zygote};
 use llib_worker_sys::{self as sys, Forked};
 
 /// Runs the guard, and in its child the zygote. Returns the exit code.
-pub(crate) fn run(address: &str, host: i32, tree: &str, prepare_worker: Prepare) -> i32 {
+pub(crate) fn run(address: &str, host: i32, tree: &str, prepare: Prepare) -> i32 {
     llib_core::observe::serve();
     log::act_as(log::Role::Guard);
     sys::set_title("llib-guard", "");
@@ -35,8 +35,8 @@ pub(crate) fn run(address: &str, host: i32, tree: &str, prepare_worker: Prepare)
     }
     // The Rust runtime of some executables ignores it; jobs expect the default, as a shell gives it.
     sys::set_signal(libc::SIGPIPE, false);
-    match prepare(&ring, host, tree) {
-        Ok((host, segment, lock)) => guard(address, ring, host, segment, lock, prepare_worker),
+    match found(&ring, host, tree) {
+        Ok((host, segment, lock)) => guard(Session { address, ring, host, segment, lock, prepare }),
         Err(reason) => {
             llib_core::log!(Error, "no session: {reason}");
             refuse(address, &ring, reason);
@@ -45,24 +45,22 @@ pub(crate) fn run(address: &str, host: i32, tree: &str, prepare_worker: Prepare)
     }
 }
 
-fn prepare(ring: &Ring, host: i32, tree: &str) -> Result<(OwnedFd, Segment, SessionLock), String> {
+/// Finds the host, and makes the session's memory.
+fn found(ring: &Ring, host: i32, tree: &str) -> Result<(OwnedFd, Segment, SessionLock), String> {
     /// What the zygote opens until it serves, and some for the first job.
     const DESCRIPTORS: usize = 20;
-    let sentence = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
-    ring.check_room(DESCRIPTORS).map_err(|error| sentence("too small a limit of descriptors", &error))?;
+    ring.check_room(DESCRIPTORS).map_err(failed("too small a limit of descriptors"))?;
     let pid = Pid::from_raw(host).ok_or("the host's process id is not one")?;
-    let host =
-        pidfd_open(pid, PidfdFlags::empty()).map_err(|error| sentence("failed to watch the host", &error))?;
+    let host = pidfd_open(pid, PidfdFlags::empty()).map_err(failed("failed to watch the host"))?;
     if getppid() != Some(pid) {
         return Err("the host is gone".to_owned());
     }
-    set_child_subreaper(Some(getpid())).map_err(|error| sentence("failed to become a subreaper", &error))?;
+    set_child_subreaper(Some(getpid())).map_err(failed("failed to become a subreaper"))?;
     let tree = tree_number(tree).ok_or("the name of the host's shared memory is none")?;
     loop {
-        let name = new_name().map_err(|error| sentence("failed to name the session", &error))?;
+        let name = new_name().map_err(failed("failed to name the session"))?;
         let segment = Segment::create(&name, tree).map_err(|error| error.to_string())?;
-        let lock = claim(&name).map_err(|error| sentence("failed to lock the session's memory", &error))?;
-        if let Some(lock) = lock {
+        if let Some(lock) = claim(&name).map_err(failed("failed to lock the session's memory"))? {
             let processes = &segment.header().processes;
             processes[0].store(pid.as_raw_pid().cast_unsigned(), Ordering::SeqCst);
             processes[1].store(std::process::id(), Ordering::SeqCst);
@@ -71,14 +69,7 @@ fn prepare(ring: &Ring, host: i32, tree: &str) -> Result<(OwnedFd, Segment, Sess
     }
 }
 
-fn guard(
-    address: &str,
-    ring: Ring,
-    host: OwnedFd,
-    segment: Segment,
-    lock: SessionLock,
-    prepare_worker: Prepare,
-) -> i32 {
+fn guard(session: Session<'_>) -> i32 {
     let forked = pidfd_open(getpid(), PidfdFlags::empty())
         .map_err(io::Error::from)
         .and_then(|own| sys::fork().map(|forked| (own, forked)));
@@ -86,15 +77,16 @@ fn guard(
         Ok((own, Forked::Child)) => {
             // A group of its own, so that a signal to the guard's group leaves one of the two.
             let _ = setpgid(None, None);
-            return zygote::run(address, ring, host, own, segment, lock, prepare_worker);
+            return zygote::run(session, own);
         }
         Ok((_, Forked::Parent(pid))) => pid,
         Err(error) => {
-            refuse(address, &ring, format!("failed to fork the zygote: {error}"));
-            llib_core::shm::remove_session(segment.name());
+            refuse(session.address, &session.ring, format!("failed to fork the zygote: {error}"));
+            llib_core::shm::remove_session(session.segment.name());
             return 1;
         }
     };
+    let Session { ring, host, segment, lock, .. } = session;
     let tree = segment.tree_name();
     drop(ring);
     // What earlier sessions left whose supervisors were all killed at once.

@@ -19,6 +19,11 @@ mod strays;
 mod timeline;
 mod zygote;
 
+use std::fmt::Display;
+use std::os::fd::OwnedFd;
+
+use llib_core::shm::{Segment, SessionLock};
+use llib_core::sys::ring::Ring;
 use llib_core::wire::control::Preload;
 
 pub use seat::{Ends, Nested, Seat};
@@ -37,6 +42,22 @@ pub trait Worker {
 
 /// Makes ready what workers are forked with. Called once, in the zygote.
 pub type Prepare = fn() -> Result<Box<dyn Worker>, String>;
+
+/// A session that has its memory, and no zygote yet.
+struct Session<'a> {
+    /// That of the host's one-shot server.
+    address: &'a str,
+    ring: Ring,
+    host: OwnedFd,
+    segment: Segment,
+    lock: SessionLock,
+    prepare: Prepare,
+}
+
+/// Makes a sentence of an error: what failed, and why.
+fn failed<E: Display>(what: &str) -> impl FnOnce(E) -> String {
+    move |error| format!("{what}: {error}")
+}
 
 /// Serves a host as its guard, and in a child as its zygote. Returns the exit code.
 ///

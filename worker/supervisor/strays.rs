@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use llib_core::sys::clock;
-use llib_core::sys::process::Usage;
+use llib_core::sys::process::{Usage, process};
 
 use llib_worker_sys as sys;
 
@@ -94,13 +94,10 @@ fn read_list(own: u32) -> Option<Vec<i32>> {
 
 /// For kernels without CONFIG_PROC_CHILDREN: whoever names this process as parent in /proc/PID/stat.
 fn children_by_search(own: u32) -> Vec<i32> {
-    let parent = |pid: i32| -> Option<u32> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
-    };
+    let is_child = |pid: i32| process(pid).is_some_and(|process| process.parent.cast_unsigned() == own);
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| parent(*pid) == Some(own)).collect()
+    pids.filter(|pid| is_child(*pid)).collect()
 }
 
 #[cfg(test)]

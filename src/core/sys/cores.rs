@@ -1,19 +1,11 @@
 //! How many processors this process may use.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-static COUNT: AtomicUsize = AtomicUsize::new(0);
+use std::sync::OnceLock;
 
 /// Their number, sched_getaffinity(2); asked once.
 pub fn count() -> usize {
-    match COUNT.load(Ordering::Relaxed) {
-        0 => {
-            let count = std::thread::available_parallelism().map_or(1, usize::from);
-            COUNT.store(count, Ordering::Relaxed);
-            count
-        }
-        count => count,
-    }
+    static COUNT: OnceLock<usize> = OnceLock::new();
+    *COUNT.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// Whether waiting without sleeping can be of use.

@@ -21,18 +21,78 @@ impl Usage {
     }
 }
 
+/// A process, as /proc/PID/stat has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Process {
+    /// Its id.
+    pub pid: i32,
+    /// What process lists call it.
+    pub title: String,
+    /// One letter: R runs, S sleeps, T is stopped, Z has ended.
+    pub state: char,
+    /// Its parent's id.
+    pub parent: i32,
+    /// In clock ticks since the system was started; with the id it names a process for good.
+    pub started: u64,
+    /// User CPU time, in clock ticks.
+    pub user: u64,
+    /// System CPU time, in clock ticks.
+    pub system: u64,
+    /// Bytes of memory in its page tables.
+    pub resident: u64,
+}
+
+/// The process of this id, unless there is none.
+pub fn process(pid: i32) -> Option<Process> {
+    parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok().filter(|_| pid > 0)?)
+}
+
+fn parse(pid: i32, stat: &str) -> Option<Process> {
+    // The name may hold anything, parentheses too.
+    let (front, rest) = stat.rsplit_once(')')?;
+    let title = front.split_once('(')?.1.to_owned();
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    // Field 3 of proc(5) is the first one here.
+    let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
+    Some(Process {
+        pid,
+        title,
+        state: fields.first()?.chars().next()?,
+        parent: fields.get(1)?.parse().ok()?,
+        started: number(22)?,
+        user: number(14)?,
+        system: number(15)?,
+        resident: number(24)? * 4096,
+    })
+}
+
+impl Process {
+    /// How long it has been there.
+    pub fn age(&self, uptime: Duration) -> Duration {
+        uptime.saturating_sub(in_time(self.started))
+    }
+
+    /// CPU time used.
+    pub fn cpu(&self) -> Duration {
+        in_time(self.user + self.system)
+    }
+}
+
+fn in_time(ticks: u64) -> Duration {
+    Duration::from_micros(ticks * 1_000_000 / rustix::param::clock_ticks_per_second().max(1))
+}
+
 /// The usage of a process that runs; `None` if it does not.
 pub fn usage(pid: i32) -> Option<Usage> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (user, system) = cpu_ticks(&stat)?;
-    let per_second = rustix::param::clock_ticks_per_second().max(1);
+    let process = process(pid)?;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let max_rss = status
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:"))
         .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
         .unwrap_or(0);
-    Some(Usage { user: user * 1_000_000 / per_second, system: system * 1_000_000 / per_second, max_rss })
+    let micros = |ticks: u64| in_time(ticks).as_micros() as u64;
+    Some(Usage { user: micros(process.user), system: micros(process.system), max_rss })
 }
 
 /// The same where files cannot be read: CPU time alone, all of it as the user's, clock_getcpuclockid(3).
@@ -51,22 +111,18 @@ pub fn has_ended(pid: i32) -> bool {
     }
 }
 
-/// User and system time of a line of /proc/PID/stat: fields 14 and 15. The name in field 2 may hold
-/// anything, so counting begins after its closing parenthesis.
-fn cpu_ticks(stat: &str) -> Option<(u64, u64)> {
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_process_name_full_of_parentheses_does_not_shift_the_fields() {
-        let line = "42 (a) 1 (b)) S 1 42 42 0 -1 4194560 100 0 0 0 17 5 0 0 20 0 1 0 99 1 2";
-        assert_eq!(cpu_ticks(line), Some((17, 5)));
-        assert_eq!(cpu_ticks("42"), None);
+        let stat = "7 (a) S 1 (b)) T 42 7 7 0 -1 0 0 0 0 0 11 22 0 0 20 0 1 0 99 4096 3 0";
+        let process = parse(7, stat).unwrap();
+        assert_eq!((process.title.as_str(), process.state, process.parent), ("a) S 1 (b)", 'T', 42));
+        assert_eq!((process.user, process.system, process.started), (11, 22, 99));
+        assert_eq!(process.resident, 3 * 4096);
+        assert_eq!((parse(7, "7 (x"), parse(42, "42")), (None, None));
     }
 
     #[test]

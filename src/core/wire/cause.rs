@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use strum::FromRepr;
 
 /// What ended a worker, beside its wait status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromRepr, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, FromRepr, Serialize, Deserialize)]
 #[repr(u32)]
 pub enum Cause {
     /// Nothing that llib did: the wait status tells.

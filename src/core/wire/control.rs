@@ -37,7 +37,7 @@ pub struct Ready {
 }
 
 /// One job: its slot, and the generation that tells it from earlier jobs of that slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct JobRef {
     /// Index in the slot table.
     pub slot: u32,

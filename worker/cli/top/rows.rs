@@ -3,11 +3,13 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
+use strum::FromRepr;
+
 use super::model::{Member, Role, Session, Snapshot, Status};
 use super::words;
 
 /// By what the workers of a session are sorted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromRepr)]
 pub(super) enum Sort {
     /// As they stand in the session.
     #[default]
@@ -19,14 +21,9 @@ pub(super) enum Sort {
 }
 
 impl Sort {
+    /// The one after it, and after the last one the first.
     pub(super) fn next(self) -> Sort {
-        match self {
-            Sort::Slot => Sort::Cpu,
-            Sort::Cpu => Sort::Memory,
-            Sort::Memory => Sort::Age,
-            Sort::Age => Sort::Name,
-            Sort::Name => Sort::Slot,
-        }
+        Sort::from_repr(self as usize + 1).unwrap_or_default()
     }
 
     fn compare(self, a: &Member, b: &Member) -> Ordering {

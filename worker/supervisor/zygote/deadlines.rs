@@ -8,7 +8,7 @@ use llib_core::wire::cause::Cause;
 use llib_core::wire::control::JobRef;
 
 /// One appointment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Deadline {
     pub(super) at: u64,
     pub(super) job: JobRef,
@@ -18,27 +18,24 @@ pub(super) struct Deadline {
 /// All of them, the next one first. Those of jobs that ended are dropped when their time comes.
 #[derive(Default)]
 pub(super) struct Deadlines {
-    heap: BinaryHeap<Reverse<(u64, u32, u32, u32)>>,
+    heap: BinaryHeap<Reverse<Deadline>>,
 }
 
 impl Deadlines {
     pub(super) fn add(&mut self, deadline: Deadline) {
-        let Deadline { at, job, cause } = deadline;
-        self.heap.push(Reverse((at, job.slot, job.generation, cause.code())));
+        self.heap.push(Reverse(deadline));
     }
 
     /// Drops those of jobs that `is_current` does not know any more, if there are many.
     pub(super) fn tidy(&mut self, is_current: impl Fn(JobRef) -> bool) {
         if self.heap.len() > 2 * SLOTS {
-            self.heap.retain(|Reverse((_, slot, generation, _))| {
-                is_current(JobRef { slot: *slot, generation: *generation })
-            });
+            self.heap.retain(|Reverse(deadline)| is_current(deadline.job));
         }
     }
 
     /// When the next one is.
     pub(super) fn next(&self) -> Option<u64> {
-        self.heap.peek().map(|Reverse((at, ..))| *at)
+        self.heap.peek().map(|Reverse(deadline)| deadline.at)
     }
 
     /// Takes one that is due.
@@ -46,8 +43,7 @@ impl Deadlines {
         if self.next()? > now {
             return None;
         }
-        let Reverse((at, slot, generation, cause)) = self.heap.pop()?;
-        Some(Deadline { at, job: JobRef { slot, generation }, cause: Cause::from_code(cause) })
+        self.heap.pop().map(|Reverse(deadline)| deadline)
     }
 }
 

@@ -33,7 +33,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Rlimit;
 
 use crate::end::{self, Ending};
-use crate::{Prepare, Worker, timeline};
+use crate::{Session, Worker, timeline};
 use llib_worker_sys as sys;
 
 /// Everything the zygote holds.
@@ -74,25 +74,14 @@ struct Zygote {
 }
 
 /// Runs the zygote in the process that calls. Returns its exit code.
-pub(crate) fn run(
-    address: &str,
-    ring: Ring,
-    host: OwnedFd,
-    guard: OwnedFd,
-    segment: Segment,
-    lock: SessionLock,
-    prepare_worker: Prepare,
-) -> i32 {
+pub(crate) fn run(session: Session<'_>, guard: OwnedFd) -> i32 {
     log::act_as(log::Role::Zygote);
     sys::set_title("llib-zygote", "");
     if trace::on() {
         trace::Track::own().name("zygote");
     }
     sys::heap::prepare_scratch();
-    let mut zygote = match setup::zygote(address, ring, host, guard, segment, lock, prepare_worker) {
-        Ok(zygote) => zygote,
-        Err(code) => return code,
-    };
+    let Some(mut zygote) = setup::zygote(session, guard) else { return 1 };
     llib_core::log!(Info, "ready: {} workers at most, {} spares at first", SLOTS, spares::FEWEST);
     let ending = zygote.serve();
     llib_core::log!(
@@ -225,7 +214,7 @@ impl Zygote {
                     self.start_pending();
                 }
                 if let Some(pid) = self.worker_of(job) {
-                    self.signal(pid, signal);
+                    self.signal(pid, signal, Cause::Killed);
                 }
             }
             Action::KillAt { job, at, cause } => self.deadlines.add(deadlines::Deadline { at, job, cause }),
@@ -238,11 +227,11 @@ impl Zygote {
     }
 
     /// Sends a worker a signal that somebody asked for.
-    fn signal(&mut self, pid: i32, signal: i32) {
+    fn signal(&mut self, pid: i32, signal: i32, cause: Cause) {
         // With everything in its process group, unless it has left that.
         let to_all = matches!(signal, libc::SIGSTOP | libc::SIGCONT) && sys::kill(-pid, signal).is_ok();
         if !to_all {
-            self.send(pid, signal, Cause::Killed);
+            self.send(pid, signal, cause);
         }
     }
 

@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering;
 
 use llib_core::shared::discard_known;
 use llib_core::shm::{Mailbox, Nest, RoomFile, Slot, State, Stream, Wish, detached, walls};
+use llib_core::sys::process::Usage;
 use llib_core::sys::{clock, futex, signal};
 use llib_core::wire::cause::Cause;
 use llib_core::wire::control::JobRef;
@@ -24,7 +25,7 @@ use llib_core::wire::settings::Stdio;
 use rustix::fs::{Mode, OFlags};
 
 use super::account::Account;
-use super::reaper::Death;
+use super::reaper::{Death, record};
 use super::starter::{Start, StartNested};
 use super::{Zygote, deadlines};
 use crate::seat::Ends;
@@ -162,16 +163,6 @@ impl Nests {
     }
 }
 
-/// Writes into a place's entry how its job ended.
-fn record(view: Slot<'_>, cause: Cause, status: i32) {
-    view.entry.set_cause(cause);
-    view.entry.status.store(status, Ordering::SeqCst);
-    view.entry.ended.store(clock::now(), Ordering::SeqCst);
-    view.entry.user.store(0, Ordering::SeqCst);
-    view.entry.system.store(0, Ordering::SeqCst);
-    view.entry.max_rss.store(0, Ordering::SeqCst);
-}
-
 /// Whether a job that has not begun is over with this signal.
 fn ends(number: i32) -> bool {
     let harmless = [libc::SIGSTOP, libc::SIGCONT, libc::SIGCHLD, libc::SIGURG, libc::SIGWINCH];
@@ -265,7 +256,7 @@ impl Zygote {
         if let Err((cause, status)) = self.try_to_start(slot, place) {
             llib_core::log!(Debug, "a job of the sandboxed job in slot {slot} is not started: {cause:?}");
             if let Some(open) = self.nests.open.get(&slot) {
-                record(open.slot(place), cause, status);
+                record(open.slot(place).entry, cause, status, Usage::default());
                 self.nests.settle_place(slot, place);
             }
         }
@@ -320,7 +311,7 @@ impl Zygote {
             self.appoint(index, at, cause);
         }
         if waited.stopped {
-            self.signal(pid, libc::SIGSTOP);
+            self.signal(pid, libc::SIGSTOP, Cause::Killed);
         }
         Ok(())
     }
@@ -396,7 +387,7 @@ impl Zygote {
             if open.slot(place).entry.state() != State::Pending {
                 // It is over.
             } else if ends(wish.signal) {
-                record(open.slot(place), Cause::Killed, wish.signal);
+                record(open.slot(place).entry, Cause::Killed, wish.signal, Usage::default());
                 self.nests.settle_place(slot, place);
             } else if wish.kill_at != 0 {
                 open.places[place].appointed = Some((wish.kill_at, cause));
@@ -407,7 +398,7 @@ impl Zygote {
             return;
         };
         if let Some(pid) = self.crew.at(worker).filter(|_| signal::exists(wish.signal)) {
-            self.signal(pid, wish.signal);
+            self.signal(pid, wish.signal, Cause::Killed);
         }
         if wish.kill_at != 0 {
             self.appoint(worker, wish.kill_at, cause);
@@ -448,11 +439,7 @@ impl Zygote {
             self.nests.stirred.push(nested.line);
         }
         let Some(open) = self.nests.opened_mut(nested.starter) else { return };
-        let view = open.slot(nested.place);
-        record(view, death.cause(), death.status);
-        view.entry.user.store(death.usage.user, Ordering::SeqCst);
-        view.entry.system.store(death.usage.system, Ordering::SeqCst);
-        view.entry.max_rss.store(death.usage.max_rss, Ordering::SeqCst);
+        record(open.slot(nested.place).entry, death.cause(), death.status, death.usage);
         self.nests.settle_place(nested.starter.0, nested.place);
     }
 

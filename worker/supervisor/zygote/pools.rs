@@ -20,7 +20,6 @@ use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 
 use super::Zygote;
-use llib_worker_sys as sys;
 
 struct Pool {
     memory: PoolMemory,
@@ -157,10 +156,7 @@ impl Zygote {
             return;
         }
         if let Some(pid) = self.pool_worker(number, running.seat) {
-            let stops = matches!(signal, libc::SIGSTOP | libc::SIGCONT);
-            if !stops || sys::kill(-pid, signal).is_err() {
-                self.send(pid, signal, cause);
-            }
+            self.signal(pid, signal, cause);
             if signal == libc::SIGKILL {
                 return;
             }

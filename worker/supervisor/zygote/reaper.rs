@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use llib_core::observe::{log, trace};
-use llib_core::shm::{State, detached};
+use llib_core::shm::{Entry, State, detached};
 use llib_core::sys::clock;
 use llib_core::sys::process::Usage;
 use llib_core::wire::cause::Cause;
@@ -25,6 +25,16 @@ impl Death {
     pub(super) fn cause(&self) -> Cause {
         self.worker.cause(libc::WIFSIGNALED(self.status).then(|| libc::WTERMSIG(self.status)))
     }
+}
+
+/// Writes into an entry of a slot table how its job ended.
+pub(super) fn record(entry: &Entry, cause: Cause, status: i32, usage: Usage) {
+    entry.set_cause(cause);
+    entry.status.store(status, Ordering::SeqCst);
+    entry.ended.store(clock::now(), Ordering::SeqCst);
+    entry.user.store(usage.user, Ordering::SeqCst);
+    entry.system.store(usage.system, Ordering::SeqCst);
+    entry.max_rss.store(usage.max_rss, Ordering::SeqCst);
 }
 
 impl Zygote {
@@ -116,12 +126,7 @@ impl Zygote {
             captured.drain();
         }
         self.tell_nests(death);
-        entry.set_cause(death.cause());
-        entry.status.store(death.status, Ordering::SeqCst);
-        entry.ended.store(clock::now(), Ordering::SeqCst);
-        entry.user.store(death.usage.user, Ordering::SeqCst);
-        entry.system.store(death.usage.system, Ordering::SeqCst);
-        entry.max_rss.store(death.usage.max_rss, Ordering::SeqCst);
+        record(entry, death.cause(), death.status, death.usage);
         if entry.state() == State::Spare && self.take_spare(index) {
             if death.worker.walled {
                 // One that cannot raise its walls would be followed by others that cannot.

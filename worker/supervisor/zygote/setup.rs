@@ -4,114 +4,50 @@ use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
-use ipc_channel::ipc::{self, IpcSender};
-use llib_core::shm::{Segment, SessionLock, registrar};
-use llib_core::sys::ring::Ring;
+use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
+use llib_core::shm::{Registrar, Segment, registrar};
 use llib_core::wire::control::{Command, PROTOCOL, Ready};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
-use rustix::process::{getpid, set_child_subreaper};
+use rustix::process::{Rlimit, getpid, set_child_subreaper};
 
 use super::{Zygote, crew, deadlines, nests, pools, preload, spares};
-use crate::{Prepare, handshake};
+use crate::{Prepare, Session, Worker, failed, handshake};
 use llib_worker_sys as sys;
 
-/// Prepares everything and greets the host. On failure the host has its reason; the exit code is returned.
-pub(super) fn zygote(
-    address: &str,
-    ring: Ring,
-    host: OwnedFd,
-    guard: OwnedFd,
-    segment: Segment,
-    lock: SessionLock,
-    prepare_worker: Prepare,
-) -> Result<Zygote, i32> {
-    match prepare(ring, host, guard, segment, lock, prepare_worker) {
-        Ok((zygote, commands)) => {
-            let ready = Ready {
-                protocol: PROTOCOL,
-                bytecode: zygote.worker.bytecode(),
-                segment: zygote.segment.name().to_owned(),
-                zygote: std::process::id().cast_signed(),
-                commands,
-            };
-            if handshake::greet(address, &zygote.ring, ready) { Ok(zygote) } else { Err(1) }
-        }
-        Err((ring, reason)) => {
-            handshake::refuse(address, &ring, reason);
-            Err(1)
-        }
-    }
-}
-
-type Prepared = (Zygote, IpcSender<Command>);
-
-fn prepare(
-    ring: Ring,
-    host: OwnedFd,
-    guard: OwnedFd,
-    segment: Segment,
-    lock: SessionLock,
-    prepare_worker: Prepare,
-) -> Result<Prepared, (Ring, String)> {
-    let parts = (|| {
-        let sentence = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
-        set_child_subreaper(Some(getpid()))
-            .map_err(|error| sentence("failed to become a subreaper", &error))?;
-        let file = segment.keep_from_children();
-        let file = file.map_err(|error| sentence("failed to set the segment apart", &error))?;
-        sys::buffer_lines();
-        let files = sys::raise_file_limit();
-        // At the terminal workers are in the background. Writing there must not stop them, and reading
-        // fails instead of stopping.
-        for signal in [libc::SIGTTOU, libc::SIGTTIN] {
-            sys::set_signal(signal, true);
-        }
-        // Rust's handlers would turn a stack overflow's SIGSEGV into SIGABRT.
-        // SIGXCPU is how a limit of CPU time ends a job, whatever the host does with it.
-        for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGXCPU] {
-            sys::set_signal(signal, false);
-        }
-        let mut children = SigSet::empty();
-        children.add(Signal::SIGCHLD);
-        children.thread_block().map_err(|error| sentence("failed to block SIGCHLD", &error))?;
-        let signals = SignalFd::with_flags(&children, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
-            .map_err(|error| sentence("failed to watch for ended workers", &error))?;
-        let doorbell = doorbell().map_err(|error| sentence("failed to make a doorbell", &error))?;
-        let (sender, commands) =
-            ipc::channel().map_err(|error| sentence("failed to make a channel", &error))?;
-        let tree = segment.tree_name();
-        segment.header().processes[2].store(std::process::id(), Ordering::SeqCst);
-        let registrar = registrar(&tree)
-            .and_then(|registrar| registrar.keep_from_children().map(|()| registrar))
-            .map_err(|error| sentence("failed to open what the host's processes share", &error))?;
-        // Once here instead of in each worker, which may not be able to ask.
-        llib_core::sys::cores::count();
-        llib_core::sys::fork::watch();
-        let worker = prepare_worker()?;
-        Ok((signals, doorbell, sender, commands, worker, files, file, tree, registrar))
-    })();
-    let (signals, doorbell, sender, commands, worker, file_limit, segment_file, tree, registrar) = match parts
-    {
+/// Prepares everything and greets the host. None on failure: the host has its reason.
+pub(super) fn zygote(session: Session<'_>, guard: OwnedFd) -> Option<Zygote> {
+    let Session { address, ring, host, segment, lock, prepare } = session;
+    let parts = match Parts::new(&segment, prepare) {
         Ok(parts) => parts,
-        Err(reason) => return Err((ring, reason)),
+        Err(reason) => {
+            handshake::refuse(address, &ring, reason);
+            return None;
+        }
     };
-    let zygote = Zygote {
+    let ready = Ready {
+        protocol: PROTOCOL,
+        bytecode: parts.worker.bytecode(),
+        segment: segment.name().to_owned(),
+        zygote: std::process::id().cast_signed(),
+        commands: parts.sender,
+    };
+    handshake::greet(address, &ring, ready).then(|| Zygote {
+        tree: segment.tree_name(),
         // Workers use it until they end, so it has no earlier end than the process.
         segment: Box::leak(Box::new(segment)),
-        segment_file,
-        tree,
-        registrar,
+        segment_file: parts.segment_file,
+        registrar: parts.registrar,
         _lock: lock,
-        worker,
-        file_limit,
+        worker: parts.worker,
+        file_limit: parts.file_limit,
         ring,
-        commands,
+        commands: parts.commands,
         rung: false,
-        rung_at: doorbell.0,
-        doorbell: doorbell.1,
-        signals,
+        rung_at: parts.rung_at,
+        doorbell: parts.doorbell,
+        signals: parts.signals,
         host,
         guard,
         crew: crew::Crew::default(),
@@ -125,8 +61,64 @@ fn prepare(
         pools: pools::Pools::default(),
         nests: nests::Nests::default(),
         trials: preload::Trials::default(),
-    };
-    Ok((zygote, sender))
+    })
+}
+
+/// What can fail to be had, see [`Zygote`].
+struct Parts {
+    segment_file: OwnedFd,
+    registrar: Registrar,
+    worker: Box<dyn Worker>,
+    file_limit: Rlimit,
+    sender: IpcSender<Command>,
+    commands: IpcReceiver<Command>,
+    rung_at: OwnedFd,
+    doorbell: OwnedFd,
+    signals: SignalFd,
+}
+
+impl Parts {
+    fn new(segment: &Segment, prepare: Prepare) -> Result<Parts, String> {
+        set_child_subreaper(Some(getpid())).map_err(failed("failed to become a subreaper"))?;
+        let segment_file = segment.keep_from_children().map_err(failed("failed to set the segment apart"))?;
+        sys::buffer_lines();
+        let file_limit = sys::raise_file_limit();
+        // At the terminal workers are in the background. Writing there must not stop them, and reading
+        // fails instead of stopping.
+        for signal in [libc::SIGTTOU, libc::SIGTTIN] {
+            sys::set_signal(signal, true);
+        }
+        // Rust's handlers would turn a stack overflow's SIGSEGV into SIGABRT.
+        // SIGXCPU is how a limit of CPU time ends a job, whatever the host does with it.
+        for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGXCPU] {
+            sys::set_signal(signal, false);
+        }
+        let children = SigSet::from_iter([Signal::SIGCHLD]);
+        children.thread_block().map_err(failed("failed to block SIGCHLD"))?;
+        let signals = SignalFd::with_flags(&children, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+            .map_err(failed("failed to watch for ended workers"))?;
+        let (rung_at, doorbell) = doorbell().map_err(failed("failed to make a doorbell"))?;
+        let (sender, commands) = ipc::channel().map_err(failed("failed to make a channel"))?;
+        segment.header().processes[2].store(std::process::id(), Ordering::SeqCst);
+        let registrar = registrar(&segment.tree_name())
+            .and_then(|registrar| registrar.keep_from_children().map(|()| registrar))
+            .map_err(failed("failed to open what the host's processes share"))?;
+        // Once here instead of in each worker, which may not be able to ask.
+        llib_core::sys::cores::count();
+        llib_core::sys::fork::watch();
+        let worker = prepare()?;
+        Ok(Parts {
+            segment_file,
+            registrar,
+            worker,
+            file_limit,
+            sender,
+            commands,
+            rung_at,
+            doorbell,
+            signals,
+        })
+    }
 }
 
 /// Where the zygote hears the bell, and what workers ring. A hostile worker can take nothing away that others wrote: its

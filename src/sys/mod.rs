@@ -15,3 +15,4 @@ pub mod process;
 pub mod ring;
 pub mod signal;
 pub mod spawn;
+pub mod streams;

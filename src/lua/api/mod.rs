@@ -14,6 +14,6 @@ mod signature;
 mod sleep;
 mod task;
 
-pub use module::{open, set_self};
+pub use module::open;
 pub use signature::bytecode;
 pub use task::TASK;

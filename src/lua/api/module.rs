@@ -9,13 +9,10 @@ use crate::lua::ffi::*;
 use super::{async_call, crypto, failure, pool, preload, sandbox, sleep, task};
 use crate::dispatch::Session;
 use crate::lua::call::{Outcome, Raise, push_text, set_functions};
-use crate::lua::convert::{register_inert, remember_names};
+use crate::lua::convert::{push_own, register_inert, remember_names};
 use crate::lua::types;
 use crate::lua::version::state;
 use crate::lua_function;
-
-/// Where a worker keeps the job's `res`, for `thread.self()`.
-const SELF: &CStr = c"llib.self";
 
 /// Lua states of this process that have the module open.
 static STATES: AtomicUsize = AtomicUsize::new(0);
@@ -60,15 +57,6 @@ pub unsafe fn open(lua: *mut lua_State) -> Outcome {
         lua_setfield(lua, -2, c"_VERSION".as_ptr());
     }
     Ok(1)
-}
-
-/// Sets what `thread.self()` returns: the value on top, which is popped.
-///
-/// # Safety
-/// `lua` is a valid state with a value on top.
-pub unsafe fn set_self(lua: *mut lua_State) {
-    // SAFETY: as demanded.
-    unsafe { lua_setfield(lua, LUA_REGISTRYINDEX, SELF.as_ptr()) }
 }
 
 /// The module's own file, where it was loaded from one.
@@ -126,7 +114,7 @@ unsafe fn cores_body(lua: *mut lua_State) -> Outcome {
 
 unsafe fn self_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: Lua's state.
-    unsafe { lua_getfield(lua, LUA_REGISTRYINDEX, SELF.as_ptr()) };
+    unsafe { push_own(lua, 0) };
     Ok(1)
 }
 

@@ -4,9 +4,8 @@ use std::ffi::{OsStr, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use llib::lua::api;
 use llib::lua::call::{Outcome, bytes, push_bytes, push_description, push_text, type_name};
-use llib::lua::convert::{DecodeError, DecodeOptions, MEMORY_FACTOR, Source, decode};
+use llib::lua::convert::{DecodeError, DecodeOptions, MEMORY_FACTOR, Source, decode, set_own};
 use llib::lua::ffi::*;
 use llib::lua::types::{Objects, Sent};
 use llib::lua::version::collector::{self, Pause};
@@ -112,7 +111,8 @@ unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
         lua_pushvalue(lua, -2);
         lua_setglobal(lua, c"res".as_ptr());
         lua_pushvalue(lua, -2);
-        api::set_self(lua);
+        lua_pushvalue(lua, -2);
+        set_own(lua);
         // The stack: 1 handler, 2 res, 3 rej, 4 function, 5… arguments.
         let decoded = job.take_values(|start, len| {
             unhurried(lua, len, || {

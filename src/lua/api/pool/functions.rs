@@ -12,7 +12,7 @@ use crate::lua::ffi::*;
 use crate::lua::api::async_call::source_of;
 use crate::lua::call::{Outcome, push_bytes};
 use crate::lua::convert::mentions::mentions;
-use crate::lua::convert::{EncodeOptions, GlobalMode, NoHandles, Roots, encode};
+use crate::lua::convert::{EncodeOptions, GlobalMode, NoHandles, Roots, encode, loaders_state};
 use crate::lua::version::upvalue;
 use crate::lua_function;
 use crate::shm::Payload;
@@ -28,6 +28,8 @@ pub(super) struct Known {
     /// How many names it mentions; they and their values stand in the user value, one after the other.
     names: lua_Integer,
     reaches_globals: bool,
+    /// What `require` would find when it was encoded, if it may require something.
+    loaders: Option<u64>,
 }
 
 /// Registers the metatable.
@@ -108,7 +110,13 @@ pub(super) unsafe fn find<'a>(
             return None;
         }
         let place = lua_newuserdatauv(lua, size_of::<Known>(), 1).cast::<Known>();
-        place.write(Known { bytes: None, name: Rc::from(""), names: 0, reaches_globals: false });
+        place.write(Known {
+            bytes: None,
+            name: Rc::from(""),
+            names: 0,
+            reaches_globals: false,
+            loaders: None,
+        });
         luaL_getmetatable(lua, KNOWN.as_ptr());
         lua_setmetatable(lua, -2);
         learn(lua, place, function, options);
@@ -124,6 +132,9 @@ unsafe fn is_current(lua: *mut lua_State, known: &Known, function: c_int) -> boo
     }
     // SAFETY: the userdata is on top; the caller has free slots and resets the stack.
     unsafe {
+        if known.loaders.is_some_and(|then| then != loaders_state(lua)) {
+            return false;
+        }
         let place = lua_gettop(lua);
         lua_pushglobaltable(lua);
         if upvalue::get(lua, function, upvalue::FIRST).is_null() || lua_rawequal(lua, -1, place + 1) == 0 {
@@ -168,6 +179,9 @@ unsafe fn learn(lua: *mut lua_State, place: *mut Known, function: c_int, options
             // What it names now may be another value later, which would have to go along.
             lua_pushvalue(lua, function);
             let names = mentions(lua).unwrap_or_default();
+            if names.iter().any(|name| name == b"require") {
+                (*place).loaders = Some(loaders_state(lua));
+            }
             lua_settop(lua, known);
             lua_createtable(lua, names.len() as c_int * 2, 0);
             lua_pushglobaltable(lua);

@@ -10,7 +10,7 @@ mod watched;
 
 use std::ffi::c_int;
 
-use llib::lua::convert::{DecodeError, DecodeOptions, Source, decode};
+use llib::lua::convert::{DecodeError, DecodeOptions, Source, decode, forget_classes};
 use llib::lua::ffi::*;
 use llib::lua::types::{Objects, Sent};
 use llib::lua::version::{self, collector};
@@ -73,6 +73,7 @@ pub(super) unsafe fn serve(lua: *mut lua_State, job: &'static Job, place: &PoolP
                 timers.stop();
             }
             lua_settop(lua, 0);
+            forget_classes(lua);
             let restored = !reached || fresh.restore(lua);
             if !restored || is_worn(lua, post) {
                 post.leave();

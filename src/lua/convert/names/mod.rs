@@ -155,6 +155,13 @@ impl Names {
                 lua_settop(lua, -2);
                 return true;
             }
+            if let Some(name) = stream(lua) {
+                self.push_name("io", name);
+                lua_pushvalue(lua, -2);
+                self.enter();
+                lua_settop(lua, -2);
+                return true;
+            }
             if !self.rebuilt {
                 self.rebuild();
                 if self.find() {
@@ -279,21 +286,6 @@ impl Names {
                 }
             }
             lua_settop(lua, loaded);
-            for (name, stream) in crate::sys::streams::standard() {
-                push(lua, "io");
-                if lua_rawget(lua, loaded) == LUA_TTABLE {
-                    push(lua, name);
-                    if lua_rawget(lua, -2) == LUA_TUSERDATA
-                        && lua_rawlen(lua, -1) >= size_of::<usize>()
-                        && lua_touserdata(lua, -1).cast::<usize>().read() == stream
-                    {
-                        self.push_name("io", name);
-                        lua_rotate(lua, -2, 1);
-                        self.enter();
-                    }
-                }
-                lua_settop(lua, loaded);
-            }
         }
     }
 
@@ -340,7 +332,7 @@ impl Names {
         unsafe {
             match lua_type(lua, -1) {
                 LUA_TTABLE => {}
-                LUA_TUSERDATA => return self.add(),
+                LUA_TUSERDATA => return self.add_userdata(),
                 LUA_TFUNCTION if lua_iscfunction(lua, -1) != 0 => return self.add_function(),
                 _ => return,
             }
@@ -374,7 +366,7 @@ impl Names {
                         LUA_TTABLE if depth > 0 => self.module(depth - 1),
                         LUA_TTABLE => self.class(),
                         LUA_TFUNCTION => self.add_function(),
-                        _ => self.add(),
+                        _ => self.add_userdata(),
                     }
                     lua_settop(lua, module + 2);
                 }
@@ -418,6 +410,16 @@ impl Names {
         // SAFETY: as in `rebuild`.
         unsafe {
             if identity(self.lua).is_none_or(|what| standard::name_of(what).is_none()) {
+                self.add();
+            }
+        }
+    }
+
+    /// As [`add`](Names::add), for the userdata on top; a standard stream has its name anyway.
+    unsafe fn add_userdata(&self) {
+        // SAFETY: as in `rebuild`.
+        unsafe {
+            if stream(self.lua).is_none() {
                 self.add();
             }
         }
@@ -534,6 +536,22 @@ impl Names {
         // SAFETY: as demanded.
         unsafe { identity(self.lua).and_then(standard::foreign) }
     }
+}
+
+/// The name of the standard stream that the value on top is, if it is one: what stands in `io` may be any file.
+///
+/// # Safety
+/// Below `lua_pcall`, a value on top and two free slots.
+unsafe fn stream(lua: *mut lua_State) -> Option<&'static str> {
+    // SAFETY: as demanded. In every version a file begins with the address of the C library's.
+    let file = unsafe {
+        let file = luaL_testudata(lua, -1, c"FILE*".as_ptr()).cast::<usize>();
+        if file.is_null() {
+            return None;
+        }
+        file.read()
+    };
+    crate::sys::streams::standard().into_iter().find(|(_, address)| *address == file).map(|(name, _)| name)
 }
 
 /// Notes the table on top, a class that arrived, in the bit set.

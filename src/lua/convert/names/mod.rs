@@ -773,6 +773,12 @@ pub(super) fn is_confined() -> bool {
 pub unsafe fn confine_names(lua: *mut lua_State) {
     CONFINED.store(true, AtomicOrdering::Relaxed);
     // SAFETY: as demanded.
+    unsafe { forget_originals(lua) }
+}
+
+/// See above.
+pub(super) unsafe fn forget_originals(lua: *mut lua_State) {
+    // SAFETY: as demanded of the caller.
     unsafe {
         lua_pushnil(lua);
         lua_rawsetp(lua, LUA_REGISTRYINDEX, (&raw const ORIGINALS_KEY).cast());

@@ -174,3 +174,26 @@ fn better((module, field): (&str, &str), known: usize) -> bool {
     debug_assert!(has_module(module.as_bytes()));
     one.cmp(&two).then_with(|| (module, field).cmp(&(other, other_field))) == Ordering::Less
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lua::version::function::open_libraries_with;
+
+    /// The Lua that tests run in is the one that workers have.
+    #[test]
+    fn the_library_is_what_the_lua_of_workers_has() {
+        // SAFETY: called with new states.
+        open_libraries_with(|lua| unsafe { luaL_openlibs(lua) });
+        let standard = gather().unwrap();
+        let missing: Vec<_> = functions()
+            .zip(&standard.places)
+            .filter(|(_, place)| place.is_none())
+            .map(|(name, _)| name)
+            .collect();
+        assert!(missing.is_empty(), "no such functions: {missing:?}");
+        let unknown: Vec<_> =
+            standard.foreign.values().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+        assert!(unknown.is_empty(), "not in the list: {unknown:?}");
+    }
+}

@@ -7,6 +7,7 @@ mod field;
 mod functions;
 mod globals;
 mod hostile;
+mod names;
 mod random;
 mod userdata;
 mod values;

@@ -144,6 +144,34 @@ spec("a file that a script put in the place of io.stdout is no standard stream",
   ]]):gsub("raised: [^\n]-cannot", "cannot"), "cannot send upvalue 'out': userdata 'FILE*' has no __clone", "a file")
 end)
 
+spec("functions that a script put into a library travel when they are named, in the place of others too", function()
+  local out = script([[
+    table.unpack = table.unpack or unpack
+    function string.trim(s) return (s:gsub("^%s+", ""):gsub("%s+$", "")) end
+    function string.twice(s) return s:trim():rep(2) end
+    local old = math.floor
+    function math.floor(x) return old(x) + 100 end
+    local co = coroutine.create(function() end)
+    function os.now() return co end
+    io.write = io.write
+  ]], [[
+    print(try(function() return (table.unpack { 4 }) end))
+    print(try(function() return (" x "):twice() end))
+    print(try(function() return math.floor(1.5) end))
+    print(try(function() return (select(2, pcall(function() return os.now() end))):match("function 'now' could not be sent: upvalue 'co'") end))
+    print(try(function() return string["tr" .. "im"] == nil and os.time() > 0 end))
+    print(try(function() return string["tr" .. "im"](" y ") end, { globals = "all" }))
+    local pool = thread.pool { size = 1 }
+    local f = function(x) return math.floor(x), string.rep("x", 2) end
+    for _ = 1, 3 do io.write(tostring(pool:submit(f, 2):await()), " ") end
+    math.floor = function() return "changed" end
+    io.write(tostring(pool:submit(f, 2):await()), " ", tostring(pool:submit("return math.floor(7)"):await()), "\n")
+    print(thread.async("return (math.floor(1.5))", { sandbox = true, globals = "all" }):await())
+  ]])
+  lines(out, "4", "xx", T.lua >= 5.3 and "101" or "101", "function 'now' could not be sent: upvalue 'co'", "true", "y",
+    "102 102 102 changed changed", "changed")
+end)
+
 -- ---------------------------------------------------------------- modules
 
 spec("a name that workers cannot require is never sent", function()
@@ -298,7 +326,7 @@ spec("environments that are isolated stay so, and those that inherit are flatten
   local inherits = T.load([[ return function() return y, x, type(print) end ]], "=s", child)()
   T.results(T.job(function() return inherits() end), 2, "parent's", "function")
   -- As busted has it: a function that looks in several places.
-  local context = { co = coroutine.create(print), x = 3 }
+  local context = { co = coroutine.create(function() end), x = 3 }
   local dynamic = setmetatable({}, { __index = function(_, k) return rawget(context, k) or _G[k] end, __newindex = function() error "no" end })
   local looks = T.load([[ return function() z = 4 return x, z, type(print), nothing end ]], "=s", dynamic)()
   T.results(T.job(function() return looks() end), 3, 4, "function", nil)
@@ -461,7 +489,7 @@ end)
 
 spec("what has __transient is left out", function()
   local silent = { __transient = true }
-  local cache, log = setmetatable({ co = coroutine.create(print) }, silent), setmetatable({}, silent)
+  local cache, log = setmetatable({ co = coroutine.create(function() end) }, silent), setmetatable({}, silent)
   local object = setmetatable({ 1, log, 3, cache = cache, log = log, [log] = 1, n = 2 }, { __index = { kind = "object" } })
   T.results(T.job(function(_, _, direct)
     local keys = 0
@@ -491,7 +519,7 @@ spec("modules of package.preload that are Lua functions travel when the job requ
   local base = 10
   package.preload["my.base"] = function(name) return { name = name, n = base } end
   package.preload.mine = function() return { n = require "my.base".n + 1 } end
-  package.preload.unused = function() return coroutine.create(print) end
+  package.preload.unused = function() return coroutine.create(function() end) end
   local function run() return require "mine".n, require "my.base".name, package.preload["un" .. "used"] end
   T.results(T.job(run), 11, "my.base", nil)
   local pool = T.scoped(thread.pool { size = 1 })
@@ -501,7 +529,7 @@ spec("modules of package.preload that are Lua functions travel when the job requ
   package.preload.mine = function() return { n = "new" } end
   T.results(pack(pool:submit(run):await()), "new", "my.base", nil)
   equal(T.values(function() return require("mi" .. "ne").n end, { globals = "all" }), "new", "with all of them")
-  local co = coroutine.create(print)
+  local co = coroutine.create(function() end)
   package.preload.mine = function() return co end
   local packed = T.job(function() return pcall(require, "mine") end)
   equal(packed[1], false, "one that cannot travel")
@@ -515,7 +543,7 @@ spec("modules that are in package.loaded alone travel when the job requires them
   package.loaded.flag = true
   equal(T.values(function() return require "hand.made".f() end), 5, "a table")
   equal(T.values(function() return require "flag" end), true, "a module that returned nothing")
-  package.loaded["hand.made"] = { co = coroutine.create(print) }
+  package.loaded["hand.made"] = { co = coroutine.create(function() end) }
   local packed = T.job(function() return pcall(require, "hand.made") end)
   T.contains(packed[2], "module 'hand.made' could not be sent: field 'co': a coroutine", "one that cannot travel")
   package.loaded["hand.made"], package.loaded.flag = nil, nil
@@ -539,7 +567,7 @@ spec("searchers that are Lua functions travel with jobs that require something",
     T.results(pack(pool:submit(function() return require "virtual".name, #(package.searchers or package.loaders) end):await()), "virtual", count)
   end
   equal(T.values(function() return #(package.searchers or package.loaders) end), count - 1, "in a job that requires nothing")
-  sources.co = coroutine.create(print)
+  sources.co = coroutine.create(function() end)
   local packed = T.job(function() return pcall(require, "virtual") end)
   T.contains(packed[2], "a searcher of the program could not be sent: upvalue 'sources' → field 'co': a coroutine", "one that cannot travel")
   table.remove(searchers, 2)

@@ -29,7 +29,7 @@
 //! upvalue   value, or CELL offset:varint index:u8: the variable of that function's upvalue `index`
 //! section   GLOBAL bytes (name) value, or MISSING bytes (name) bytes (reason)
 //!           FIELD offset of an ENV  key value, or LACKS offset  bytes (name) bytes (reason)
-//!           PLACED kind:u8 bytes (name) value, or UNPLACED kind:u8 bytes (name) bytes (reason): LOADED, PRELOAD, SEARCHER
+//!           PLACED kind:u8 bytes (name) value, or UNPLACED kind:u8 bytes (name) bytes (reason): LOADED, PRELOAD, SEARCHER, LIBRARY
 //! ```
 //!
 //! *Tags with a star come in pairs*: the even one, and the odd one for an object that is met again. The
@@ -113,6 +113,8 @@ pub(super) const LOADED: u8 = 0;
 pub(super) const PRELOAD: u8 = 1;
 /// An entry of `package.searchers`; its name is one byte, its index.
 pub(super) const SEARCHER: u8 = 2;
+/// A field of a library; its name is the library's, NUL, the field's.
+pub(super) const LIBRARY: u8 = 3;
 
 /// Bytes of the identity of a class.
 pub(super) const IDENTITY: usize = 16;

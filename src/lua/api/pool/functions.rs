@@ -12,7 +12,9 @@ use crate::lua::ffi::*;
 use crate::lua::api::async_call::source_of;
 use crate::lua::call::{Outcome, push_bytes};
 use crate::lua::convert::mentions::mentions;
-use crate::lua::convert::{EncodeOptions, GlobalMode, NoHandles, Roots, encode, loaders_state};
+use crate::lua::convert::{
+    EncodeOptions, GlobalMode, NoHandles, Roots, encode, library_functions, loaders_state, push_library,
+};
 use crate::lua::version::upvalue;
 use crate::lua_function;
 use crate::shm::Payload;
@@ -30,6 +32,8 @@ pub(super) struct Known {
     reaches_globals: bool,
     /// What `require` would find when it was encoded, if it may require something.
     loaders: Option<u64>,
+    /// How many functions of libraries it may use; after the names there are their tables, names and values.
+    functions: lua_Integer,
 }
 
 /// Registers the metatable.
@@ -116,6 +120,7 @@ pub(super) unsafe fn find<'a>(
             names: 0,
             reaches_globals: false,
             loaders: None,
+            functions: 0,
         });
         luaL_getmetatable(lua, KNOWN.as_ptr());
         lua_setmetatable(lua, -2);
@@ -146,6 +151,17 @@ unsafe fn is_current(lua: *mut lua_State, known: &Known, function: c_int) -> boo
             lua_rawgeti(lua, list, at * 2 + 1);
             lua_rawget(lua, place + 1);
             lua_rawgeti(lua, list, at * 2 + 2);
+            if lua_rawequal(lua, -1, -2) == 0 {
+                return false;
+            }
+            lua_settop(lua, list);
+        }
+        for at in 0..known.functions {
+            let entry = known.names * 2 + at * 3;
+            lua_rawgeti(lua, list, entry + 1);
+            lua_rawgeti(lua, list, entry + 2);
+            lua_rawget(lua, list + 1);
+            lua_rawgeti(lua, list, entry + 3);
             if lua_rawequal(lua, -1, -2) == 0 {
                 return false;
             }
@@ -193,6 +209,20 @@ unsafe fn learn(lua: *mut lua_State, place: *mut Known, function: c_int, options
                 lua_rawseti(lua, known + 1, at as lua_Integer * 2 + 2);
             }
             lua_settop(lua, known + 1);
+            let functions = library_functions(lua, &names);
+            for (at, (library, index)) in functions.iter().enumerate() {
+                let entry = (names.len() * 2 + at * 3) as lua_Integer;
+                push_library(lua, library);
+                lua_pushvalue(lua, -1);
+                lua_rawseti(lua, known + 1, entry + 1);
+                push_bytes(lua, &names[*index]);
+                lua_pushvalue(lua, -1);
+                lua_rawseti(lua, known + 1, entry + 2);
+                lua_rawget(lua, known + 2);
+                lua_rawseti(lua, known + 1, entry + 3);
+                lua_settop(lua, known + 1);
+            }
+            (*place).functions = functions.len() as lua_Integer;
             lua_setiuservalue(lua, known, 1);
             (*place).names = names.len() as lua_Integer;
         }

@@ -1,4 +1,4 @@
-//! What comes along for `require`: modules of a script's own, and searchers.
+//! What comes along for `require`, modules of a script's own and searchers, and what it has put into libraries.
 
 use std::ffi::CStr;
 
@@ -16,7 +16,7 @@ impl Decoder<'_> {
         }
         let read = self.cursor.byte();
         let kind = self.read(read)?;
-        if kind > SEARCHER {
+        if kind > LIBRARY {
             return self.corrupt("an unknown place");
         }
         let lua = self.lua;
@@ -25,6 +25,10 @@ impl Decoder<'_> {
             let top = lua_gettop(lua);
             self.push_counted()?;
             let name = top + 1;
+            let zero = memchr::memchr(0, string(lua, name));
+            if kind == LIBRARY && zero.is_none() {
+                return self.corrupt("a function of no library");
+            }
             if sent {
                 self.whole_value()?;
                 if kind != LOADED && lua_type(lua, -1) != LUA_TFUNCTION {
@@ -33,10 +37,32 @@ impl Decoder<'_> {
             } else {
                 self.push_counted()?;
                 lua_pushvalue(lua, name);
+                if let Some(zero) = zero.filter(|_| kind == LIBRARY) {
+                    let field = &string(lua, name)[zero + 1..];
+                    lua_pushlstring(lua, field.as_ptr().cast(), field.len());
+                    lua_replace(lua, -2);
+                }
                 lua_rotate(lua, -2, 1);
-                lua_pushcclosure(lua, if kind == SEARCHER { no_searcher } else { no_module }, 2);
+                let substitute = match kind {
+                    SEARCHER => no_searcher,
+                    LIBRARY => no_function,
+                    _ => no_module,
+                };
+                lua_pushcclosure(lua, substitute, 2);
             }
             let value = name + 1;
+            if let Some(zero) = zero.filter(|_| kind == LIBRARY) {
+                push_loaded(lua);
+                let (library, field) = string(lua, name).split_at(zero);
+                lua_pushlstring(lua, library.as_ptr().cast(), library.len());
+                if lua_type(lua, value + 1) == LUA_TTABLE && lua_rawget(lua, value + 1) == LUA_TTABLE {
+                    lua_pushlstring(lua, field[1..].as_ptr().cast(), field.len() - 1);
+                    lua_pushvalue(lua, value);
+                    lua_rawset(lua, value + 2);
+                }
+                lua_settop(lua, top);
+                return Ok(());
+            }
             let loaded = kind == LOADED && sent;
             if loaded {
                 push_loaded(lua);
@@ -72,6 +98,7 @@ impl Decoder<'_> {
 }
 
 const NO_MODULE: &CStr = c"module '%s' could not be sent: %s";
+const NO_FUNCTION: &CStr = c"function '%s' could not be sent: %s";
 const NO_SEARCHER: &CStr = c"\n\ta searcher of the program could not be sent: %s";
 
 /// A loader: the upvalues are the module's name and why there is none.
@@ -81,6 +108,16 @@ unsafe extern "C-unwind" fn no_module(lua: *mut lua_State) -> c_int {
         let name = lua_tolstring(lua, lua_upvalueindex(1), std::ptr::null_mut());
         let reason = lua_tolstring(lua, lua_upvalueindex(2), std::ptr::null_mut());
         luaL_error(lua, NO_MODULE.as_ptr(), name, reason)
+    }
+}
+
+/// In the place of a library's function: the upvalues are its name and why there is none.
+unsafe extern "C-unwind" fn no_function(lua: *mut lua_State) -> c_int {
+    // SAFETY: as above.
+    unsafe {
+        let name = lua_tolstring(lua, lua_upvalueindex(1), std::ptr::null_mut());
+        let reason = lua_tolstring(lua, lua_upvalueindex(2), std::ptr::null_mut());
+        luaL_error(lua, NO_FUNCTION.as_ptr(), name, reason)
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) enum Place {
     Preload,
     /// `package.searchers`, whose index is the name's one byte.
     Searcher,
+    /// A function of a library; its name is the library's, NUL, the function's.
+    Library,
 }
 
 impl Encoder<'_> {
@@ -71,7 +73,7 @@ impl Encoder<'_> {
                     let same = name.strip_prefix(b"_G\0").is_some_and(|name| name == global)
                         || (global == b"rej" && name == b"llib\0rej");
                     lua_settop(lua, -2);
-                    !same
+                    !same && !names.is_in_place(b"_G", global)
                 }
                 LUA_TTABLE if lua_topointer(lua, -1) as usize == self.globals => global != b"_G",
                 LUA_TTABLE if lua_topointer(lua, -1) as usize == self.own => global != b"res",
@@ -113,6 +115,7 @@ impl Encoder<'_> {
                     lua_settop(lua, -2);
                 }
                 self.all_required();
+                self.all_fields();
             }
             for name in self.options.extra_globals {
                 self.queue(name);
@@ -199,6 +202,7 @@ impl Encoder<'_> {
                         && self.push_of_environment(at, matches!(place, Place::Item(_)), name)
                 }
                 Place::Loaded | Place::Preload | Place::Searcher => self.push_required(place, name),
+                Place::Library => self.push_library_field(name),
             }
         }
     }
@@ -219,11 +223,12 @@ impl Encoder<'_> {
                     return;
                 }
             }
-            Place::Loaded | Place::Preload | Place::Searcher => {
+            Place::Loaded | Place::Preload | Place::Searcher | Place::Library => {
                 sink.byte(if sent { PLACED } else { UNPLACED });
                 sink.byte(match place {
                     Place::Preload => PRELOAD,
                     Place::Searcher => SEARCHER,
+                    Place::Library => LIBRARY,
                     _ => LOADED,
                 });
             }

@@ -4,6 +4,7 @@
 //! for each kind. What it remembers about the values it met (address to offset) makes references.
 
 mod environment;
+mod fields;
 mod function;
 mod globals;
 mod path;

@@ -17,12 +17,14 @@ pub(super) struct Required {
 }
 
 impl Encoder<'_> {
-    /// What a function's code may require goes along.
+    /// What a function's code may require, or names of the libraries, goes along.
     pub(super) unsafe fn found_code(&mut self, code: &[u8]) {
-        if self.options.globals != GlobalMode::Named
-            || is_confined()
-            || memchr::memmem::find(code, b"require").is_none()
-        {
+        if self.options.globals != GlobalMode::Named {
+            return;
+        }
+        // SAFETY: below `lua_pcall` with free slots.
+        unsafe { self.found_fields(code) };
+        if is_confined() || memchr::memmem::find(code, b"require").is_none() {
             return;
         }
         // SAFETY: below `lua_pcall` with free slots; nothing with a destructor lives on the frames up to here.

@@ -528,6 +528,18 @@ impl Names {
         }
     }
 
+    /// Whether the C function on top is the standard library's own of this place, whatever else it is called.
+    ///
+    /// # Safety
+    /// As for [`open`](Names::open); a C function is on top.
+    pub(super) unsafe fn is_in_place(&self, module: &[u8], field: &[u8]) -> bool {
+        let place = functions()
+            .enumerate()
+            .find(|(_, place)| place.0.as_bytes() == module && place.1.as_bytes() == field);
+        // SAFETY: as demanded.
+        place.is_some_and(|(index, place)| unsafe { standard::belongs(identity(self.lua), index, place) })
+    }
+
     /// Why the C function on top has no name, in words.
     ///
     /// # Safety

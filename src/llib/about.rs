@@ -1,23 +1,10 @@
 //! What a script can ask of its process: who it is, what there is.
 
-use std::ffi::CStr;
-
 use llib_lua::ffi::*;
 
 use llib_host::Session;
 use llib_lua::call::Outcome;
-
-/// Where a worker keeps the job's `res`, for `thread.self()`.
-const SELF: &CStr = c"llib.self";
-
-/// Sets what `thread.self()` returns: the value on top, which is popped.
-///
-/// # Safety
-/// `lua` is a valid state with a value on top.
-pub unsafe fn set_self(lua: *mut lua_State) {
-    // SAFETY: as demanded.
-    unsafe { lua_setfield(lua, LUA_REGISTRYINDEX, SELF.as_ptr()) }
-}
+use llib_lua::convert::push_own;
 
 /// `thread.cores()`
 ///
@@ -36,7 +23,7 @@ pub(super) unsafe fn cores(lua: *mut lua_State) -> Outcome {
 /// Called by Lua.
 pub(super) unsafe fn own(lua: *mut lua_State) -> Outcome {
     // SAFETY: Lua's state.
-    unsafe { lua_getfield(lua, LUA_REGISTRYINDEX, SELF.as_ptr()) };
+    unsafe { push_own(lua, 0) };
     Ok(1)
 }
 

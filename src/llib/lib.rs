@@ -29,7 +29,6 @@ mod source;
 mod states;
 mod task;
 
-pub use about::set_self;
 pub use module::open;
 pub use signature::bytecode;
 

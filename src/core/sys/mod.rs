@@ -15,6 +15,7 @@ pub mod process;
 pub mod ring;
 pub mod signal;
 pub mod spawn;
+pub mod streams;
 
 /// Bytes of a page of memory.
 pub const PAGE: usize = 4096;

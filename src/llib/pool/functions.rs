@@ -13,7 +13,9 @@ use crate::source::source_of;
 use llib_core::shm::Payload;
 use llib_lua::call::push_bytes;
 use llib_lua::convert::mentions::mentions;
-use llib_lua::convert::{EncodeOptions, GlobalMode, NoHandles, Roots, encode};
+use llib_lua::convert::{
+    EncodeOptions, GlobalMode, NoHandles, Roots, encode, library_functions, loaders_state, push_library,
+};
 use llib_lua::lua_function;
 use llib_lua::userdata::{self, Userdata};
 use llib_lua::version::upvalue;
@@ -26,6 +28,10 @@ pub(super) struct Known {
     /// How many names it mentions; they and their values stand in the user value, one after the other.
     names: lua_Integer,
     reaches_globals: bool,
+    /// What `require` would find when it was encoded, if it may require something.
+    loaders: Option<u64>,
+    /// How many functions of libraries it may use; after the names there are their tables, names and values.
+    functions: lua_Integer,
 }
 
 impl Userdata for Known {
@@ -91,7 +97,14 @@ pub(super) unsafe fn find<'a>(
             return None;
         }
         let place = userdata::reserve(lua, 1);
-        let known = Known { bytes: None, name: Rc::from(""), names: 0, reaches_globals: false };
+        let known = Known {
+            bytes: None,
+            name: Rc::from(""),
+            names: 0,
+            reaches_globals: false,
+            loaders: None,
+            functions: 0,
+        };
         userdata::complete(lua, place, known);
         learn(lua, place, function, options);
         lua_rawset(lua, table);
@@ -106,6 +119,9 @@ unsafe fn is_current(lua: *mut lua_State, known: &Known, function: c_int) -> boo
     }
     // SAFETY: the userdata is on top; the caller has free slots and resets the stack.
     unsafe {
+        if known.loaders.is_some_and(|then| then != loaders_state(lua)) {
+            return false;
+        }
         let place = lua_gettop(lua);
         lua_pushglobaltable(lua);
         if upvalue::get(lua, function, upvalue::FIRST).is_null() || lua_rawequal(lua, -1, place + 1) == 0 {
@@ -117,6 +133,17 @@ unsafe fn is_current(lua: *mut lua_State, known: &Known, function: c_int) -> boo
             lua_rawgeti(lua, list, at * 2 + 1);
             lua_rawget(lua, place + 1);
             lua_rawgeti(lua, list, at * 2 + 2);
+            if lua_rawequal(lua, -1, -2) == 0 {
+                return false;
+            }
+            lua_settop(lua, list);
+        }
+        for at in 0..known.functions {
+            let entry = known.names * 2 + at * 3;
+            lua_rawgeti(lua, list, entry + 1);
+            lua_rawgeti(lua, list, entry + 2);
+            lua_rawget(lua, list + 1);
+            lua_rawgeti(lua, list, entry + 3);
             if lua_rawequal(lua, -1, -2) == 0 {
                 return false;
             }
@@ -152,6 +179,9 @@ unsafe fn learn(lua: *mut lua_State, place: *mut Known, function: c_int, options
             // What it names now may be another value later, which would have to go along.
             lua_pushvalue(lua, function);
             let names = mentions(lua).unwrap_or_default();
+            if names.iter().any(|name| name == b"require") {
+                (*place).loaders = Some(loaders_state(lua));
+            }
             lua_settop(lua, known);
             lua_createtable(lua, names.len() as c_int * 2, 0);
             lua_pushglobaltable(lua);
@@ -163,6 +193,20 @@ unsafe fn learn(lua: *mut lua_State, place: *mut Known, function: c_int, options
                 lua_rawseti(lua, known + 1, at as lua_Integer * 2 + 2);
             }
             lua_settop(lua, known + 1);
+            let functions = library_functions(lua, &names);
+            for (at, (library, index)) in functions.iter().enumerate() {
+                let entry = (names.len() * 2 + at * 3) as lua_Integer;
+                push_library(lua, library);
+                lua_pushvalue(lua, -1);
+                lua_rawseti(lua, known + 1, entry + 1);
+                push_bytes(lua, &names[*index]);
+                lua_pushvalue(lua, -1);
+                lua_rawseti(lua, known + 1, entry + 2);
+                lua_rawget(lua, known + 2);
+                lua_rawseti(lua, known + 1, entry + 3);
+                lua_settop(lua, known + 1);
+            }
+            (*place).functions = functions.len() as lua_Integer;
             lua_setiuservalue(lua, known, 1);
             (*place).names = names.len() as lua_Integer;
         }

@@ -23,9 +23,13 @@
 //!           HANDLE*       kind:u8  bytes
 //!           VALUE*        kind:u8  bytes: a copy of an object of llib
 //!           TYPE*         bytes: a metatable of llib's own by its name in the registry
+//!           CLASS         16 bytes: the identity of the TABLE whose tag follows
+//!           ENV*          reaches:u8: the environment of functions; its fields are in sections
 //!           REF           offset:varint: the value whose tag stands there, again
 //! upvalue   value, or CELL offset:varint index:u8: the variable of that function's upvalue `index`
 //! section   GLOBAL bytes (name) value, or MISSING bytes (name) bytes (reason)
+//!           FIELD offset of an ENV  key value, or LACKS offset  bytes (name) bytes (reason)
+//!           PLACED kind:u8 bytes (name) value, or UNPLACED kind:u8 bytes (name) bytes (reason): LOADED, PRELOAD, SEARCHER, LIBRARY
 //! ```
 //!
 //! *Tags with a star come in pairs*: the even one, and the odd one for an object that is met again. The
@@ -76,6 +80,7 @@ pub(super) const GLOBALS: u8 = 0x94;
 pub(super) const INT: u8 = 0x95;
 pub(super) const FLOAT: u8 = 0x96;
 pub(super) const REF: u8 = 0x97;
+pub(super) const CLASS: u8 = 0x98;
 
 /// The bit that tells the reader to remember an object.
 pub(super) const SHARED: u8 = 1;
@@ -90,12 +95,29 @@ pub(super) const BUILT: u8 = 0xae;
 pub(super) const HANDLE: u8 = 0xb0;
 pub(super) const TYPE: u8 = 0xb2;
 pub(super) const VALUE: u8 = 0xb4;
+pub(super) const ENV: u8 = 0xb6;
 
 pub(super) const END: u8 = 0xf0;
 pub(super) const META: u8 = 0xf1;
 pub(super) const CELL: u8 = 0xf2;
 pub(super) const GLOBAL: u8 = 0xf3;
 pub(super) const MISSING: u8 = 0xf4;
+pub(super) const FIELD: u8 = 0xf5;
+pub(super) const LACKS: u8 = 0xf6;
+pub(super) const PLACED: u8 = 0xf7;
+pub(super) const UNPLACED: u8 = 0xf8;
+
+/// Kind of something placed: an entry of `package.loaded`.
+pub(super) const LOADED: u8 = 0;
+/// An entry of `package.preload`.
+pub(super) const PRELOAD: u8 = 1;
+/// An entry of `package.searchers`; its name is one byte, its index.
+pub(super) const SEARCHER: u8 = 2;
+/// A field of a library; its name is the library's, NUL, the field's.
+pub(super) const LIBRARY: u8 = 3;
+
+/// Bytes of the identity of a class.
+pub(super) const IDENTITY: usize = 16;
 
 /// Strings of this length and more are blobs: copied once, from Lua's memory to the message's place.
 pub(super) const BLOB_MIN: usize = 32 * 1024;

@@ -19,14 +19,17 @@
 //! - The Lua stack holds a bounded part of the nesting; see `stack`.
 
 mod by_value;
+mod classes;
 mod decode;
 mod encode;
 mod error;
+mod fields;
 mod format;
 pub mod mentions;
 mod names;
 mod options;
 mod protect;
+mod required;
 mod sink;
 mod source;
 mod stack;
@@ -35,10 +38,13 @@ mod tests;
 mod text;
 
 pub use by_value::ByValue;
+pub use classes::forget_classes;
 pub use decode::{Field, MEMORY_FACTOR, decode, decode_field, fuzz_decode, register_inert};
 pub use encode::{Message, encode};
 pub use error::{DecodeError, EncodeError};
-pub use names::remember_names;
+pub use fields::{library_functions, push_library};
+pub use names::{Known, confine_names, know_functions, push_own, remember_names, set_own};
 pub use options::{DecodeOptions, EncodeOptions, GlobalMode, Handles, NoHandles, Roots};
+pub use required::loaders_state;
 pub use source::Source;
 pub use text::write_text;

@@ -39,6 +39,8 @@ pub struct EncodeOptions<'a> {
     pub globals: GlobalMode,
     /// Names of further globals that go along.
     pub extra_globals: &'a [Vec<u8>],
+    /// Whether classes of modules go as what they are, and not as copies. The receiver has to be one that accepts that.
+    pub identities: bool,
     /// Longest message, in bytes.
     pub max_len: usize,
 }
@@ -49,6 +51,7 @@ impl Default for EncodeOptions<'_> {
             roots: Roots::default(),
             globals: GlobalMode::default(),
             extra_globals: &[],
+            identities: true,
             max_len: usize::MAX,
         }
     }
@@ -66,8 +69,10 @@ pub struct DecodeOptions {
     pub requires: bool,
     /// Metatables. Those that llib registered itself and that have no finalizer are always accepted.
     pub metatables: bool,
-    /// Globals: they are set in the receiver's globals table.
+    /// Globals: they are set in the receiver's globals table; and what `package` has that `require` looks for.
     pub globals: bool,
+    /// Classes that have an identity: one that is here already, by this identity, is taken instead of the copy.
+    pub identities: bool,
     /// Whether functions, C functions, modules and the globals table that are not accepted arrive as objects
     /// without use, and metatables that are not are left out. Otherwise the message is refused.
     pub inert: bool,
@@ -85,6 +90,7 @@ impl DecodeOptions {
         requires: true,
         metatables: true,
         globals: true,
+        identities: true,
         inert: false,
         max_len: usize::MAX,
         max_memory: usize::MAX,
@@ -96,6 +102,7 @@ impl DecodeOptions {
         requires: false,
         metatables: false,
         globals: false,
+        identities: false,
         inert: false,
         max_len: usize::MAX,
         max_memory: usize::MAX,

@@ -65,13 +65,21 @@ const MAX_NAME: usize = 200;
 /// Does not parse the chunk: whatever looks like a string counts. Too many candidates do no harm, since only
 /// those that are globals matter.
 pub fn identifiers(chunk: &[u8], mut found: impl FnMut(&[u8])) {
+    strings(chunk, |name| {
+        if is_identifier(name) {
+            found(name);
+        }
+    });
+}
+
+/// Calls `found` with every string of a precompiled chunk that is not too long for a name, and with others that only look
+/// like one.
+pub fn strings(chunk: &[u8], mut found: impl FnMut(&[u8])) {
     for at in candidates(chunk) {
         let name = length(&chunk[at..])
             .filter(|(_, length)| (1..=MAX_NAME).contains(length))
             .and_then(|(start, length)| chunk.get(at + start..at + start + length));
-        if let Some(name) = name
-            && is_identifier(name)
-        {
+        if let Some(name) = name {
             found(name);
         }
     }

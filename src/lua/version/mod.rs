@@ -11,6 +11,7 @@
 //! | [`collector`] | holding the garbage collector back |
 //! | [`upvalue`] | variables of functions: upvalues, and environments before Lua 5.2 |
 //! | [`environment`] | tables of globals of their own, before Lua 5.2 |
+//! | [`function`] | which C functions are the same |
 //! | [`state`] | main thread, loading a library, random numbers |
 //! | [`jit`] | LuaJIT's compiler, and what it alone keeps in no table |
 //! | [`text`] | loading text alone |
@@ -26,6 +27,7 @@ mod closure;
 pub mod collector;
 pub mod environment;
 pub mod ffi;
+pub mod function;
 pub mod jit;
 pub mod operator;
 pub mod state;

@@ -8,7 +8,7 @@ use llib_core::wire::kind::Kind;
 use llib_core::wire::limits::Limits;
 use llib_core::wire::settings::Stdio;
 use llib_lua::call::{Outcome, bytes, push_bytes, push_description, push_text, type_name};
-use llib_lua::convert::{DecodeError, DecodeOptions, MEMORY_FACTOR, Source, decode};
+use llib_lua::convert::{DecodeError, DecodeOptions, MEMORY_FACTOR, Source, decode, set_own};
 use llib_lua::ffi::*;
 use llib_lua::lua_function;
 use llib_lua::types::Objects;
@@ -112,7 +112,8 @@ unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
         lua_pushvalue(lua, -2);
         lua_setglobal(lua, c"res".as_ptr());
         lua_pushvalue(lua, -2);
-        llib::set_self(lua);
+        lua_pushvalue(lua, -2);
+        set_own(lua);
         // The stack: 1 handler, 2 res, 3 rej, 4 function, 5… arguments.
         let decoded = job.take_values(|values| {
             unhurried(lua, values.len(), || {

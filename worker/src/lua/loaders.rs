@@ -39,9 +39,9 @@ pub(super) unsafe fn replace_loaders(lua: *mut lua_State, policy: &SandboxPolicy
     }
 }
 
-lua_function!(load => load_body);
-lua_function!(loadfile => loadfile_body);
-lua_function!(dofile => dofile_body);
+lua_function!(pub(super) load => load_body);
+lua_function!(pub(super) loadfile => loadfile_body);
+lua_function!(pub(super) dofile => dofile_body);
 
 /// The mode of a loader that takes text alone: text, or nothing where text was not asked for.
 unsafe fn restrict_mode(lua: *mut lua_State, index: c_int) {

@@ -144,6 +144,7 @@ fn results(job: &Job) -> EncodeOptions<'static> {
     EncodeOptions {
         roots: Roots::Results,
         globals: GlobalMode::None,
+        identities: job.settings.sandbox.is_none(),
         max_len: limit,
         ..EncodeOptions::default()
     }

@@ -47,8 +47,8 @@ pub(super) unsafe fn push(lua: *mut lua_State, job: &Job) {
 lua_function!(res => res_body);
 lua_function!(pub(super) rej => rej_body);
 lua_function!(pooled_field => pooled_field_body);
-lua_function!(testclose => testclose_body);
-lua_function!(autoclose => autoclose_body);
+lua_function!(pub(super) testclose => testclose_body);
+lua_function!(pub(super) autoclose => autoclose_body);
 
 unsafe fn res_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: Lua's state; index 1 is `res` itself.

@@ -5,15 +5,15 @@ use std::ffi::{CStr, c_int};
 use llib_core::shm::{Joined, Payload};
 use llib_core::wire::settings::Settings;
 use llib_lua::call::{Outcome, Raise, bytes, push_bytes};
-use llib_lua::convert::{EncodeOptions, GlobalMode, NoHandles, encode};
+use llib_lua::convert::{EncodeOptions, GlobalMode, Known, NoHandles, encode, know_functions, set_own};
 use llib_lua::ffi::*;
 use llib_lua::hooks;
 use llib_lua::lua_function;
-use llib_lua::version::{collector, state};
+use llib_lua::version::{collector, function, state};
 
 use super::job::job_main;
-use super::memory;
-use super::res::close_if_asked;
+use super::res::{autoclose, close_if_asked, rej, testclose};
+use super::{loaders, memory, walls};
 
 /// Header of this program's precompiled chunks.
 pub(crate) fn bytecode(lua: *mut lua_State) -> Vec<u8> {
@@ -23,6 +23,11 @@ pub(crate) fn bytecode(lua: *mut lua_State) -> Vec<u8> {
 
 /// The state that every worker starts with, and a job to rehearse.
 pub(crate) fn prepare() -> Result<(*mut lua_State, Vec<u8>), String> {
+    know_functions(&OWN);
+    function::open_libraries_with(|lua| {
+        // SAFETY: called with a new state, in a protected call.
+        unsafe { luaL_openlibs(lua) }
+    });
     // SAFETY: a fresh state; everything that can fail in it runs below lua_pcall.
     unsafe {
         let lua = memory::new_state();
@@ -43,6 +48,18 @@ pub(crate) fn prepare() -> Result<(*mut lua_State, Vec<u8>), String> {
         rehearsal.map(|bytes| (lua, bytes)).map_err(|error| error.to_string())
     }
 }
+
+/// Functions that every job has: its own, and what a sandbox puts among a library's.
+const OWN: [Known; 8] = [
+    (rej, "llib", "rej"),
+    (testclose, "llib", "res\0testclose"),
+    (autoclose, "llib", "res\0autoclose"),
+    (loaders::load, "_G", "load"),
+    (loaders::load, "_G", "loadstring"),
+    (loaders::loadfile, "_G", "loadfile"),
+    (loaders::dofile, "_G", "dofile"),
+    (walls::getenv, "os", "getenv"),
+];
 
 /// Stack slots that a job finds ready.
 const STACK: c_int = 200;
@@ -104,7 +121,8 @@ unsafe fn name_places_body(lua: *mut lua_State) -> Outcome {
             lua_setglobal(lua, name.as_ptr());
         }
         push();
-        llib::set_self(lua);
+        push();
+        set_own(lua);
     }
     Ok(0)
 }

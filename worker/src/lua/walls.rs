@@ -8,6 +8,7 @@ use std::ffi::{CString, c_int};
 use llib_core::wire::charter::Module;
 use llib_core::wire::sandbox::SandboxPolicy;
 use llib_lua::call::{Outcome, Raise, bytes, push_bytes, push_text};
+use llib_lua::convert::confine_names;
 use llib_lua::ffi::*;
 use llib_lua::lua_function;
 use llib_lua::version::jit;
@@ -72,6 +73,8 @@ unsafe fn build_body(lua: *mut lua_State) -> Outcome {
             lua_settop(lua, 1);
         }
         prune(lua, |name| library(name, policy).is_some());
+        // What was taken away is not to be had by its name either.
+        confine_names(lua);
     }
     Ok(0)
 }
@@ -170,7 +173,7 @@ unsafe fn set_variables(lua: *mut lua_State, policy: &SandboxPolicy) {
     }
 }
 
-lua_function!(getenv => getenv_body);
+lua_function!(pub(super) getenv => getenv_body);
 
 unsafe fn getenv_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: Lua's state; the upvalue is the table of variables.

@@ -17,18 +17,35 @@ impl Decoder<'_> {
                 if section == END {
                     break;
                 }
-                if section != GLOBAL && section != MISSING {
-                    return self.corrupt("an unknown section");
+                match section {
+                    GLOBAL | MISSING => {}
+                    FIELD | LACKS => {
+                        self.environment_field(section == FIELD)?;
+                        continue;
+                    }
+                    PLACED | UNPLACED => {
+                        self.placed(section == PLACED)?;
+                        continue;
+                    }
+                    _ => return self.corrupt("an unknown section"),
                 }
                 if !self.options.globals {
                     return self.fail(DecodeError::Refused("a global"));
                 }
                 if section == MISSING && lua_type(lua, MISSED) == LUA_TNIL {
+                    lua_pushglobaltable(lua);
                     self.push_missed();
                     lua_replace(lua, MISSED);
+                    lua_settop(lua, -2);
                 }
                 self.push_counted()?;
                 if section == MISSING {
+                    // What the receiver has under this name is not what was meant.
+                    lua_pushglobaltable(lua);
+                    lua_pushvalue(lua, -2);
+                    lua_pushnil(lua);
+                    lua_rawset(lua, -3);
+                    lua_settop(lua, -2);
                     self.push_counted()?;
                     lua_rawset(lua, MISSED);
                 } else {
@@ -46,14 +63,15 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    /// Pushes the table from name to reason that the globals' `__index` reads; installs both if need be.
+    /// Pushes the table from name to reason that the `__index` of the table on top reads, the globals or an environment; installs
+    /// both if need be.
     ///
-    /// A metatable that the globals have already keeps its other fields, and its own `__index` is asked next.
-    unsafe fn push_missed(&mut self) {
+    /// A metatable that there is already keeps its other fields, and its own `__index` is asked next.
+    pub(super) unsafe fn push_missed(&mut self) {
         let lua = self.lua;
         // SAFETY: below `lua_pcall` with room; raw access; indices relative to the top as commented.
         unsafe {
-            lua_pushglobaltable(lua);
+            lua_pushvalue(lua, -1);
             if lua_getmetatable(lua, -1) == 0 {
                 lua_createtable(lua, 0, 1);
                 lua_pushvalue(lua, -1);

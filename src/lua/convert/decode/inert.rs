@@ -12,6 +12,9 @@ use crate::lua_function;
 /// The metatable's name in the registry.
 const INERT: &std::ffi::CStr = c"llib.inert";
 
+/// Kind of what belongs to a job and has no use outside.
+pub(super) const OF_A_JOB: &str = "part of a job";
+
 /// Registers the metatable.
 ///
 /// # Safety
@@ -45,9 +48,9 @@ unsafe fn to_string_body(lua: *mut lua_State) -> Outcome {
 unsafe fn call_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: Lua's state.
     let text = unsafe { describe(lua) };
-    Err(Raise::Message(format!(
-        "{text} cannot be called (the option functions = true takes functions as code)"
-    )))
+    let way =
+        if text.ends_with("job") { " (the option functions = true takes functions as code)" } else { "" };
+    Err(Raise::Message(format!("{text} cannot be called{way}")))
 }
 
 /// `inert function from a sandboxed job`, for the object at index 1. Its fields are whatever somebody put there.
@@ -63,7 +66,9 @@ unsafe fn describe(lua: *mut lua_State) -> String {
                 lua_settop(lua, -2);
             }
         }
-        parts.push("from a sandboxed job".to_owned());
+        if parts.get(1).is_none_or(|kind| kind != OF_A_JOB) {
+            parts.push("from a sandboxed job".to_owned());
+        }
         parts.join(" ")
     }
 }

@@ -8,6 +8,8 @@
 //! plus a few kilobytes, unless it contains code, constructors or names of modules: those are for trusted
 //! senders. [`DecodeOptions::max_memory`] bounds it further.
 
+mod class;
+mod environment;
 mod field;
 mod function;
 mod fuzz;
@@ -15,6 +17,7 @@ mod globals;
 mod inert;
 mod key;
 mod named;
+mod placed;
 mod scalar;
 mod skip;
 mod table;
@@ -54,11 +57,12 @@ const A_STRING: usize = 40;
 const RECORDED: usize = 80;
 
 /// Slots of the protected function: objects that references may name, moved stack slots, metatables to be
-/// set, globals that could not be sent; then the values.
+/// set, globals that could not be sent, classes; then the values.
 const RECORD: c_int = FIRST;
 const AWAY: c_int = FIRST + 1;
 const METAS: c_int = FIRST + 2;
 const MISSED: c_int = FIRST + 3;
+const CLASSES: c_int = FIRST + 4;
 
 /// The error is in the decoder: it has a destructor and must not be on a frame that Lua may leave.
 struct Stop;
@@ -100,6 +104,10 @@ struct Decoder<'a> {
     memory: usize,
     /// Entries in the table at `METAS`.
     metas: c_int,
+    /// The identity of the table that is next, if it is a class.
+    class: Option<[u8; IDENTITY]>,
+    /// Whether there is a table at `CLASSES`.
+    classes: bool,
     values: c_int,
     error: Option<DecodeError>,
 }
@@ -211,6 +219,8 @@ impl<'a> Decoder<'a> {
             budget: total as u64,
             memory: options.max_memory,
             metas: 0,
+            class: None,
+            classes: false,
             values: 0,
             error: None,
         }
@@ -249,7 +259,7 @@ impl Decoder<'_> {
             if lua_checkstack(lua, self.values.saturating_add(ROOM)) == 0 {
                 return self.fail(no_stack(lua, self.values as u64));
             }
-            lua_settop(lua, MISSED);
+            lua_settop(lua, CLASSES);
             for _ in 0..self.values {
                 self.whole_value()?;
             }
@@ -257,6 +267,7 @@ impl Decoder<'_> {
                 self.sections()?;
             }
             self.set_metatables(0);
+            self.remember_classes();
             Ok(())
         }
     }
@@ -309,6 +320,7 @@ impl Decoder<'_> {
         let lua = self.lua;
         // SAFETY: the frame's slots lie below the value.
         unsafe {
+            self.known_class();
             while let Some(frame) = self.frames.last_mut() {
                 match frame {
                     Frame::Items { index, .. } => {
@@ -328,6 +340,7 @@ impl Decoder<'_> {
                         self.metatable()?;
                         self.frames.pop();
                         self.stack.shrunk();
+                        self.known_class();
                         continue;
                     }
                     Frame::Upvalues { index } => {

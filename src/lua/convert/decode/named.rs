@@ -2,7 +2,7 @@
 
 use crate::ffi::*;
 
-use super::super::names::{push, push_loaded};
+use super::super::names::{push, push_loaded, push_original, push_own};
 use super::super::protect::{error_text, string, text, type_name};
 use super::*;
 
@@ -22,7 +22,20 @@ impl Decoder<'_> {
         unsafe {
             self.push_counted()?;
             let name = lua_gettop(lua);
+            // What a script has put in its place is something else.
+            if push_original(lua) {
+                lua_replace(lua, name);
+                return Ok(());
+            }
             let bytes = string(lua, name);
+            if let Some(own) = bytes.strip_prefix(b"llib\0") {
+                if own == b"res" || own.starts_with(b"res\0") {
+                    return self.own(name, 0);
+                }
+                if own == b"rej" {
+                    return self.own(name, 1);
+                }
+            }
             let module_len = memchr::memchr(0, bytes).unwrap_or(bytes.len());
             lua_pushlstring(lua, bytes.as_ptr().cast(), module_len);
             self.module(name)?;
@@ -51,6 +64,31 @@ impl Decoder<'_> {
         Ok(())
     }
 
+    /// Replaces the name, which is on top, by this job's `res` or `rej`, or a field of it. Outside of a job there is none: what
+    /// arrives says what it was.
+    unsafe fn own(&mut self, name: c_int, which: usize) -> Step {
+        let lua = self.lua;
+        // SAFETY: as in `named`.
+        unsafe {
+            push_own(lua, which);
+            if let Some(field) = string(lua, name).strip_prefix(b"llib\0res\0")
+                && lua_type(lua, -1) == LUA_TTABLE
+            {
+                lua_pushlstring(lua, field.as_ptr().cast(), field.len());
+                lua_rawget(lua, -2);
+            }
+            if lua_type(lua, -1) == LUA_TNIL {
+                lua_settop(lua, name);
+                let bytes = &string(lua, name)[5..];
+                lua_pushlstring(lua, bytes.as_ptr().cast(), bytes.len());
+                self.push_inert(super::inert::OF_A_JOB, Some(name + 1))?;
+            }
+            lua_replace(lua, name);
+            lua_settop(lua, name);
+        }
+        Ok(())
+    }
+
     /// Replaces the module name on top by the module.
     unsafe fn module(&mut self, name: c_int) -> Step {
         let lua = self.lua;
@@ -65,12 +103,15 @@ impl Decoder<'_> {
             let kind = lua_rawget(lua, -2);
             if kind == LUA_TNIL || kind == LUA_TBOOLEAN {
                 lua_settop(lua, module + 1);
-                push(lua, "_G");
-                if lua_rawget(lua, -2) != LUA_TTABLE {
-                    return self.not_found(name, "there is no require".to_owned());
+                lua_pushlstring(lua, b"_G\0require".as_ptr().cast(), 10);
+                if !push_original(lua) {
+                    push(lua, "_G");
+                    if lua_rawget(lua, module + 1) != LUA_TTABLE {
+                        return self.not_found(name, "there is no require".to_owned());
+                    }
+                    push(lua, "require");
+                    lua_rawget(lua, -2);
                 }
-                push(lua, "require");
-                lua_rawget(lua, -2);
                 lua_pushvalue(lua, module);
                 if lua_pcall(lua, 1, 1, 0) != LUA_OK {
                     let reason = error_text(lua);

@@ -55,6 +55,12 @@ impl Position {
                 FLOAT => {
                     cursor.word()?;
                 }
+                CLASS => {
+                    // The table itself follows.
+                    met(CLASS, 0);
+                    cursor.piece(IDENTITY)?;
+                    continue;
+                }
                 REF => met(REF, cursor.varint()?),
                 END if depth > 0 => depth -= 1,
                 META if depth > 0 => {
@@ -97,6 +103,10 @@ impl Position {
                     RAW => {
                         cursor.counted()?;
                         cursor.counted()?;
+                    }
+                    ENV => {
+                        met(ENV, 0);
+                        cursor.byte()?;
                     }
                     HANDLE | VALUE => {
                         cursor.byte()?;

@@ -22,9 +22,14 @@ impl Decoder<'_> {
         // SAFETY: below `lua_pcall` with room.
         unsafe {
             lua_createtable(self.lua, narr, nhash);
+            let table = lua_gettop(self.lua);
+            if let Some(identity) = self.class.take() {
+                self.begin_class(identity);
+            }
             if shared {
                 self.record(offset)?;
             }
+            lua_settop(self.lua, table);
             self.open(Frame::Items { index: 0, items: items as usize })?;
         }
         Ok(true)

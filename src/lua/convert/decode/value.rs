@@ -47,6 +47,7 @@ impl Decoder<'_> {
             }
             match tag {
                 REF => self.reference()?,
+                CLASS => return self.class(),
                 GLOBALS => {
                     if !self.options.functions && !self.options.requires {
                         if self.options.inert {
@@ -72,6 +73,7 @@ impl Decoder<'_> {
                 CODE | AGAIN => return self.function(tag, shared, offset),
                 BUILT => return self.start_built(shared, offset),
                 BLOB => self.blob()?,
+                ENV => self.environment()?,
                 NAMED => self.named()?,
                 RAW => self.raw()?,
                 HANDLE => self.handle()?,

@@ -2,6 +2,7 @@
 
 use crate::ffi::*;
 
+use super::environment::is_environment;
 use super::*;
 use crate::version::{chunk, upvalue};
 
@@ -16,13 +17,21 @@ impl Encoder<'_> {
             }
             if lua_iscfunction(lua, -1) != 0 {
                 let mut names = self.names();
-                if !names.find_anew() {
-                    return self.unsendable("a C function that no loaded module has as a field");
-                }
+                let found = names.find_anew();
                 self.names = Some(names);
-                self.by_name();
-                return Ok(false);
+                if found {
+                    return self.by_name_there();
+                }
+                if let Some(name) = names.no_name() {
+                    let reason = format!(
+                        "the C function '{}' of this program's Lua, which the Lua of workers does not have",
+                        String::from_utf8_lossy(name)
+                    );
+                    return self.unsendable(&reason);
+                }
+                return self.unsendable("a C function that no loaded module has as a field");
             }
+            let environment = self.environment_of();
             self.buffers.chunk.clear();
             match chunk::dump(lua, &mut self.buffers.chunk) {
                 0 => {}
@@ -32,14 +41,21 @@ impl Encoder<'_> {
             }
             let offset = self.buffers.sink.at();
             self.buffers.seen.insert(address, offset);
-            self.code();
+            self.code(environment);
             self.open(At::Upvalue { offset, index: upvalue::FIRST }, 0)?;
             Ok(true)
         }
     }
 
     /// Writes the chunk, or where the same one was written before: closures of one function share it.
-    unsafe fn code(&mut self) {
+    ///
+    /// The names in it are looked up in the environment, where that is not the globals: once for each environment.
+    unsafe fn code(&mut self, environment: Option<usize>) {
+        if let Some(environment) = environment {
+            let chunk: *const [u8] = &raw const *self.buffers.chunk;
+            // SAFETY: the chunk is not touched while its names are looked up.
+            chunk::identifiers(unsafe { &*chunk }, |name| unsafe { self.name_in(environment, name) });
+        }
         let Buffers { sink, chunk, codes, .. } = &mut *self.buffers;
         let dumped = chunk.len();
         let hash = check_sum(chunk);
@@ -63,7 +79,13 @@ impl Encoder<'_> {
         sink.counted(chunk);
         let chunk: *const [u8] = &raw const **chunk;
         // SAFETY: the chunk is not touched while its names are looked up.
-        chunk::identifiers(unsafe { &(&*chunk)[..dumped] }, |name| unsafe { self.found_name(name) });
+        let code = unsafe { &(&*chunk)[..dumped] };
+        if environment.is_none() {
+            // SAFETY: as above.
+            chunk::identifiers(code, |name| unsafe { self.found_name(name) });
+        }
+        // SAFETY: as above.
+        unsafe { self.found_code(code) };
     }
 
     /// Continues with upvalue `index`.
@@ -71,7 +93,11 @@ impl Encoder<'_> {
         let lua = self.lua;
         // SAFETY: `function` is on top, a Lua function. An index past its last upvalue gives NULL.
         unsafe {
-            while !upvalue::get(lua, -1, index).is_null() {
+            loop {
+                let name = upvalue::get(lua, -1, index);
+                if name.is_null() {
+                    break;
+                }
                 let cell = upvalue::identity(lua, -2, index);
                 if let Some(&(owner, number)) = cell.and_then(|cell| self.buffers.cells.get(&cell)) {
                     let sink = &mut self.buffers.sink;
@@ -88,6 +114,9 @@ impl Encoder<'_> {
                 }
                 index += 1;
                 self.continue_at(At::Upvalue { offset, index });
+                if !self.buffers.environments.is_empty() && is_environment(name) && self.environment_again() {
+                    continue;
+                }
                 if self.value()? {
                     return Ok(());
                 }

@@ -1,10 +1,29 @@
-//! Globals that go along with the functions that name them.
+//! What goes along with the functions that name it: globals, fields of environments, what `require` looks for.
 
 use crate::ffi::*;
 
-use super::super::names::STANDARD;
+use super::super::names::has_module;
 use super::super::options::GlobalMode;
 use super::*;
+use crate::version::NUMBER;
+
+/// Where something that goes along belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Place {
+    Global,
+    /// An environment, by its place in the list: a field of this name.
+    Field(usize),
+    /// An item of it, whose index is the name's eight bytes.
+    Item(usize),
+    /// `package.loaded`
+    Loaded,
+    /// `package.preload`
+    Preload,
+    /// `package.searchers`, whose index is the name's one byte.
+    Searcher,
+    /// A function of a library; its name is the library's, NUL, the function's.
+    Library,
+}
 
 impl Encoder<'_> {
     /// A function's code contains this identifier: if it is a global of the script's own, it goes along.
@@ -26,7 +45,14 @@ impl Encoder<'_> {
 
     fn queue(&mut self, name: &[u8]) {
         if self.buffers.queued.insert(name.into()) {
-            self.buffers.queue.push(name.into());
+            self.buffers.queue.push((Place::Global, name.into()));
+        }
+    }
+
+    /// Puts something into the queue, once.
+    pub(super) fn want(&mut self, place: Place, name: &[u8]) {
+        if self.buffers.wanted.insert((place, name.into())) {
+            self.buffers.queue.push((place, name.into()));
         }
     }
 
@@ -43,31 +69,36 @@ impl Encoder<'_> {
                     if !named {
                         return true;
                     }
-                    let same = bytes_at(lua, -1).strip_prefix(b"_G\0").is_some_and(|name| name == global);
+                    let name = bytes_at(lua, -1);
+                    let same = name.strip_prefix(b"_G\0").is_some_and(|name| name == global)
+                        || (global == b"rej" && name == b"llib\0rej");
                     lua_settop(lua, -2);
-                    !same
+                    !same && !names.is_in_place(b"_G", global)
                 }
                 LUA_TTABLE if lua_topointer(lua, -1) as usize == self.globals => global != b"_G",
+                LUA_TTABLE if lua_topointer(lua, -1) as usize == self.own => global != b"res",
                 LUA_TTABLE => {
-                    if !STANDARD.iter().any(|s| s.as_bytes() == global) || !self.names().find() {
+                    if !has_module(global) || !self.names().find() {
                         return true;
                     }
                     let same = bytes_at(lua, -1) == global;
                     lua_settop(lua, -2);
                     !same
                 }
-                LUA_TSTRING => global != b"_VERSION",
+                LUA_TSTRING if global == b"_VERSION" => {
+                    bytes_at(lua, -1).strip_prefix(b"Lua ") != Some(NUMBER.as_bytes())
+                }
                 _ => true,
             }
         }
     }
 
-    /// Writes the globals that were found, which may lead to more.
+    /// Writes what was found beside the values, which may lead to more.
     pub(super) unsafe fn send_globals(&mut self) -> Step {
         let lua = self.lua;
         if !self.uses_globals {
             // No function can reach them: their names are just strings.
-            self.buffers.queue.clear();
+            self.buffers.queue.retain(|(place, _)| *place != Place::Global);
             self.buffers.queued.clear();
         }
         // SAFETY: below `lua_pcall` with free slots; the globals table is not changed during the loop.
@@ -83,39 +114,50 @@ impl Encoder<'_> {
                     }
                     lua_settop(lua, -2);
                 }
+                self.all_required();
+                self.all_fields();
             }
             for name in self.options.extra_globals {
                 self.queue(name);
             }
             self.stack.base = lua_gettop(lua);
             let mut next = 0;
-            while next < self.buffers.queue.len() {
-                self.global(next)?;
+            loop {
+                if next == self.buffers.queue.len() {
+                    self.list_environments();
+                }
+                if next == self.buffers.queue.len() {
+                    return Ok(());
+                }
+                self.entry(next)?;
                 next += 1;
             }
         }
-        Ok(())
     }
 
-    /// Writes a global, or why it cannot be sent.
-    unsafe fn global(&mut self, index: usize) -> Step {
-        let lua = self.lua;
-        let name: *const [u8] = &raw const *self.buffers.queue[index];
+    /// Writes an entry of the queue, or why it cannot be sent.
+    unsafe fn entry(&mut self, index: usize) -> Step {
+        let (place, name) = &self.buffers.queue[index];
+        let (place, name): (Place, *const [u8]) = (*place, &raw const **name);
         // SAFETY: the name is on the heap and stays in the queue, which only loses later entries.
         let name = unsafe { &*name };
-        let mark = self.buffers.sink.mark();
-        let found = self.buffers.queue.len();
-        let exported = self.handles.exported();
         // SAFETY: as in `send_globals`.
         unsafe {
-            lua_pushlstring(lua, name.as_ptr().cast(), name.len());
-            if lua_rawget(lua, GLOBAL_TABLE) == LUA_TNIL {
-                lua_settop(lua, -2);
+            if !self.push_entry(place, name) {
                 return Ok(());
             }
+            // A reader has to keep the environment for its fields.
+            if let Place::Field(at) | Place::Item(at) = place
+                && let Some(offset) = self.buffers.environments[at].offset
+            {
+                self.buffers.sink.mark_shared(offset);
+            }
+            let mark = self.buffers.sink.mark();
+            let found = self.buffers.queue.len();
+            let exported = self.handles.exported();
             self.root = Root::Global;
-            self.buffers.sink.byte(GLOBAL);
-            self.buffers.sink.counted(name);
+            self.metatable_next = false;
+            self.head(place, name, true);
             if self.whole_value().is_ok() {
                 return Ok(());
             }
@@ -126,24 +168,94 @@ impl Encoder<'_> {
             // which costs the reader a table entry and nothing else.
             self.stack.clear();
             self.clones = 0;
+            self.go_back(mark, found);
+            self.handles.withdraw(exported);
+            let error = self.error.take();
+            if matches!(place, Place::Item(_)) {
+                return Ok(());
+            }
+            self.head(place, name, false);
+            if let Some(EncodeError::Unsendable { path, reason }) = error {
+                let reason = if path.is_empty() { reason } else { format!("{path}: {reason}") };
+                self.buffers.sink.counted(reason.as_bytes());
+            }
         }
+        Ok(())
+    }
+
+    /// Pushes the value of an entry and returns true, or pushes nothing if there is none, or nobody to have it.
+    unsafe fn push_entry(&mut self, place: Place, name: &[u8]) -> bool {
+        let lua = self.lua;
+        // SAFETY: as in `send_globals`.
+        unsafe {
+            match place {
+                Place::Global => {
+                    lua_pushlstring(lua, name.as_ptr().cast(), name.len());
+                    let found = lua_rawget(lua, GLOBAL_TABLE) != LUA_TNIL;
+                    if !found {
+                        lua_settop(lua, -2);
+                    }
+                    found
+                }
+                Place::Field(at) | Place::Item(at) => {
+                    self.buffers.environments[at].offset.is_some()
+                        && self.push_of_environment(at, matches!(place, Place::Item(_)), name)
+                }
+                Place::Loaded | Place::Preload | Place::Searcher => self.push_required(place, name),
+                Place::Library => self.push_library_field(name),
+            }
+        }
+    }
+
+    /// Writes where an entry belongs and what it is called.
+    fn head(&mut self, place: Place, name: &[u8], sent: bool) {
+        let Buffers { sink, environments, .. } = &mut *self.buffers;
+        match place {
+            Place::Global => sink.byte(if sent { GLOBAL } else { MISSING }),
+            Place::Field(at) | Place::Item(at) => {
+                sink.byte(if sent { FIELD } else { LACKS });
+                sink.varint(environments[at].offset.unwrap_or_default() as u64);
+                if sent {
+                    match name.first_chunk().filter(|_| matches!(place, Place::Item(_))) {
+                        Some(number) => sink.integer(i64::from_le_bytes(*number)),
+                        None => sink.string(name),
+                    }
+                    return;
+                }
+            }
+            Place::Loaded | Place::Preload | Place::Searcher | Place::Library => {
+                sink.byte(if sent { PLACED } else { UNPLACED });
+                sink.byte(match place {
+                    Place::Preload => PRELOAD,
+                    Place::Searcher => SEARCHER,
+                    Place::Library => LIBRARY,
+                    _ => LOADED,
+                });
+            }
+        }
+        sink.counted(name);
+    }
+
+    /// Forgets what was written after the mark, and what was queued after the first `found` entries.
+    fn go_back(&mut self, mark: Mark, found: usize) {
         let start = mark.bytes;
-        let Buffers { sink, frames, seen, cells, codes, queue, queued, .. } = &mut *self.buffers;
+        let Buffers { sink, frames, seen, cells, codes, queue, queued, wanted, environments, .. } =
+            &mut *self.buffers;
         sink.back_to(mark);
         frames.clear();
         seen.forget_from(start);
         cells.retain(|_, (offset, _)| *offset < start);
         codes.retain(|_, offset| *offset < start);
+        for environment in environments.iter_mut() {
+            environment.forget_from(start);
+        }
         for later in queue.drain(found..) {
-            queued.remove(&later);
+            match later.0 {
+                Place::Global => _ = queued.remove(&later.1),
+                Place::Field(at) => environments[at].forget(&later.1),
+                _ => {}
+            }
+            wanted.remove(&later);
         }
-        sink.byte(MISSING);
-        sink.counted(name);
-        if let Some(EncodeError::Unsendable { path, reason }) = self.error.take() {
-            let reason = if path.is_empty() { reason } else { format!("{path}: {reason}") };
-            sink.counted(reason.as_bytes());
-        }
-        self.handles.withdraw(exported);
-        Ok(())
     }
 }

@@ -3,10 +3,13 @@
 //! The encoder walks the values depth first with a frame per open container; see the files of this folder
 //! for each kind. What it remembers about the values it met (address to offset) makes references.
 
+mod environment;
+mod fields;
 mod function;
 mod globals;
 mod message;
 mod path;
+mod required;
 mod scalar;
 mod seen;
 mod table;
@@ -22,13 +25,16 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::error::EncodeError;
 use super::format::*;
-use super::names::Names;
+use super::names::{Names, own_address};
 use super::options::{EncodeOptions, GlobalMode, Handles};
 use super::protect::{FIRST, Protected, protected};
-use super::sink::Sink;
+use super::sink::{Mark, Sink};
 use super::stack::{ROOM, Stack};
 use crate::version::collector;
+use environment::Environment;
+use globals::Place;
 pub use message::Message;
+use required::Required;
 use seen::Seen;
 
 /// Slots of the protected function: values that must stay reachable, the names' table, moved stack slots,
@@ -88,9 +94,13 @@ struct Buffers {
     codes: FxHashMap<u64, usize>,
     /// The chunk, or the content of a userdata, being encoded.
     chunk: Vec<u8>,
-    /// Names of globals to send, in the order in which they were found.
-    queue: Vec<Box<[u8]>>,
+    /// What is to be sent beside the values, in the order in which it was found.
+    queue: Vec<(Place, Box<[u8]>)>,
+    /// The globals among it.
     queued: FxHashSet<Box<[u8]>>,
+    /// The rest of it.
+    wanted: FxHashSet<(Place, Box<[u8]>)>,
+    environments: Vec<Environment>,
 }
 
 impl Buffers {
@@ -122,6 +132,8 @@ impl Buffers {
         self.codes.clear();
         self.queue.clear();
         self.queued.clear();
+        self.wanted.clear();
+        self.environments.clear();
     }
 }
 
@@ -141,6 +153,14 @@ struct Encoder<'a> {
     globals: usize,
     uses_globals: bool,
     anchors: c_int,
+    /// Address of a job's `res`, if this is a job.
+    own: usize,
+    /// Whether the next table is a metatable.
+    metatable_next: bool,
+    /// Address of a metatable that does not say to leave its objects out.
+    sent_metatable: usize,
+    /// What `package` has that `require` would look for, as far as it was asked.
+    required: Option<Required>,
     count: usize,
     root: Root,
     /// Whether the collector was running before the first `__clone`; `None` until then.
@@ -189,6 +209,10 @@ pub unsafe fn encode(
         globals: 0,
         uses_globals: false,
         anchors: 0,
+        own: 0,
+        metatable_next: false,
+        sent_metatable: 0,
+        required: None,
         count: count.max(0) as usize,
         root: Root::Value(0),
         collector: None,
@@ -258,6 +282,7 @@ impl Encoder<'_> {
             lua_pushglobaltable(self.lua);
             self.globals = lua_topointer(self.lua, -1) as usize;
             lua_replace(self.lua, GLOBAL_TABLE);
+            self.own = own_address(self.lua);
             self.buffers.sink.start();
             self.buffers.sink.varint(self.count as u64);
             for index in 0..self.count {

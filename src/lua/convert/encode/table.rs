@@ -2,7 +2,10 @@
 
 use crate::ffi::*;
 
+use super::super::classes;
+use super::super::names::{Named, is_class, is_confined, makes_instances};
 use super::super::protect::string;
+use super::globals::Place;
 use super::*;
 
 /// Holes that an array may have at any rate, beside two for each item that is there.
@@ -23,17 +26,36 @@ impl Encoder<'_> {
                 lua_settop(lua, -2);
                 return Ok(false);
             }
+            if address == self.own {
+                if !self.met_before(address) {
+                    lua_pushlstring(lua, b"llib\0res".as_ptr().cast(), 8);
+                    self.by_name();
+                }
+                return Ok(false);
+            }
+            let metatable = std::mem::take(&mut self.metatable_next);
+            if !metatable && self.is_left_out() {
+                self.buffers.sink.byte(NIL);
+                lua_settop(lua, -2);
+                return Ok(false);
+            }
+            if !self.buffers.environments.is_empty() {
+                self.environment_as_value(address);
+            }
             let names = self.names();
-            if names.may_be_module(address) {
+            if names.may_have_name(address) {
                 if self.met_before(address) {
                     return Ok(false);
                 }
                 if names.find() {
-                    if names.can_be_required() {
-                        self.by_name();
+                    if self.named_table(metatable) {
                         return Ok(false);
                     }
-                    lua_settop(lua, -2);
+                } else if let Some(identity) =
+                    classes::known_identity(lua).filter(|_| self.options.identities)
+                {
+                    self.buffers.sink.byte(CLASS);
+                    self.buffers.sink.raw(&identity);
                 }
             }
             let offset = self.buffers.sink.at();
@@ -51,6 +73,40 @@ impl Encoder<'_> {
             self.open(At::Next { head, index: 1, items, pairs: 0, in_key: false }, 0)?;
             lua_pushnil(lua);
             Ok(true)
+        }
+    }
+
+    /// Writes the table below its name, which is on top, by that name, and pops both; or pops the name, says which class
+    /// the table is, if it is one, and returns false.
+    unsafe fn named_table(&mut self, metatable: bool) -> bool {
+        let lua = self.lua;
+        // SAFETY: `table name` are on top; free slots are there.
+        unsafe {
+            let kind = self.names().kind();
+            let part = bytes_at(lua, -1).contains(&0) && !bytes_at(lua, -1).starts_with(b"llib\0");
+            if matches!(kind, Named::Module | Named::Part) && !part {
+                self.by_name();
+                return true;
+            }
+            if kind == Named::OwnModule && self.options.globals != GlobalMode::None && !is_confined() {
+                let name = bytes_at(lua, -1);
+                self.want(Place::Loaded, name);
+            }
+            lua_settop(lua, -2);
+            let class = if metatable { is_class(lua) } else { makes_instances(lua) };
+            if !class || !self.options.identities {
+                return false;
+            }
+            if kind == Named::Part {
+                // The name is still in its table.
+                self.names().find();
+                self.by_name();
+                return true;
+            }
+            let identity = classes::identity(lua);
+            self.buffers.sink.byte(CLASS);
+            self.buffers.sink.raw(&identity);
+            false
         }
     }
 
@@ -77,6 +133,10 @@ impl Encoder<'_> {
                         }
                         index += 1;
                     } else {
+                        if self.key_left_out() {
+                            lua_settop(lua, -2);
+                            continue;
+                        }
                         pairs += 1;
                         lua_pushvalue(lua, -2);
                         let at = At::Next { head, index, items, pairs, in_key: true };
@@ -96,6 +156,21 @@ impl Encoder<'_> {
                     return Ok(());
                 }
             }
+        }
+    }
+
+    /// Whether the key below the value on top is an object that is left out.
+    #[inline]
+    unsafe fn key_left_out(&mut self) -> bool {
+        // SAFETY: `table key value` are on top, with free slots.
+        unsafe {
+            if !matches!(lua_type(self.lua, -2), LUA_TTABLE | LUA_TUSERDATA) {
+                return false;
+            }
+            lua_pushvalue(self.lua, -2);
+            let out = self.is_left_out();
+            lua_settop(self.lua, -2);
+            out
         }
     }
 
@@ -154,6 +229,10 @@ impl Encoder<'_> {
                         lua_settop(lua, -2);
                         continue;
                     }
+                    if self.key_left_out() {
+                        lua_settop(lua, -2);
+                        continue;
+                    }
                     pairs += 1;
                     lua_pushvalue(lua, -2);
                     self.continue_at(At::Pairs { head, items, pairs, in_key: true });
@@ -196,6 +275,7 @@ impl Encoder<'_> {
             self.buffers.sink.byte(META);
             self.continue_at(At::Meta);
             if !self.registered_type() {
+                self.metatable_next = true;
                 self.value()?;
             }
         }

@@ -22,6 +22,11 @@ impl Encoder<'_> {
         let lua = self.lua;
         // SAFETY: a full userdata is on top; free slots are there; metafields are read raw.
         unsafe {
+            if self.is_left_out() {
+                self.buffers.sink.byte(NIL);
+                lua_settop(lua, -2);
+                return Ok(false);
+            }
             let address = lua_touserdata(lua, -1) as usize;
             if self.is_being_built(address) {
                 return self.unsendable("what its __clone returned contains the userdata itself");
@@ -58,10 +63,10 @@ impl Encoder<'_> {
                 }
             }
             let mut names = self.names();
-            if names.find_anew() {
-                self.names = Some(names);
-                self.by_name();
-                return Ok(false);
+            let found = names.find_anew();
+            self.names = Some(names);
+            if found {
+                return self.by_name_there();
             }
             let name = self.type_text();
             self.unsendable(&format!("{name} has no __clone"))

@@ -3,7 +3,8 @@
 use crate::ffi::*;
 
 use super::super::error::EncodeError;
-use super::super::protect::type_name;
+use super::super::names::Named;
+use super::super::protect::{text, type_name};
 use super::*;
 
 impl Encoder<'_> {
@@ -77,6 +78,50 @@ impl Encoder<'_> {
             sink.byte(NAMED);
             sink.counted(bytes_at(self.lua, -1));
             lua_settop(self.lua, -3);
+        }
+    }
+
+    /// As [`by_name`](Encoder::by_name), if workers find the name.
+    pub(super) unsafe fn by_name_there(&mut self) -> Step<bool> {
+        let lua = self.lua;
+        // SAFETY: the name is a string on top of the value; copies of it are made for a message alone.
+        unsafe {
+            if matches!(self.names().kind(), Named::Module | Named::Part) {
+                self.by_name();
+                return Ok(false);
+            }
+            let name = text(lua, -1).replace('\0', ".");
+            let module = text(lua, -1).split('\0').next().unwrap_or_default().to_owned();
+            lua_settop(lua, -2);
+            let what = if lua_type(lua, -1) == LUA_TFUNCTION { "C function" } else { "userdata" };
+            let reason = format!("the {what} '{name}', for workers cannot require '{module}'");
+            self.unsendable(&reason)
+        }
+    }
+
+    /// Whether the table or userdata on top has a metafield that says to leave it out.
+    #[inline]
+    pub(super) unsafe fn is_left_out(&mut self) -> bool {
+        let lua = self.lua;
+        // SAFETY: a value is on top, with free slots; raw access; balanced.
+        unsafe {
+            if lua_getmetatable(lua, -1) == 0 {
+                return false;
+            }
+            // Many objects have the same one.
+            let metatable = lua_topointer(lua, -1) as usize;
+            let mut out = false;
+            if metatable != self.sent_metatable {
+                lua_pushlstring(lua, c"__transient".as_ptr(), 11);
+                lua_rawget(lua, -2);
+                out = lua_toboolean(lua, -1) != 0;
+                lua_settop(lua, -2);
+                if !out {
+                    self.sent_metatable = metatable;
+                }
+            }
+            lua_settop(lua, -2);
+            out
         }
     }
 

@@ -15,6 +15,10 @@ pub(super) fn samples() -> Vec<Vec<u8>> {
         "local s = string.rep('long string', 10) return {s, s, {s}, string.rep('y', 40000)}",
         "local n = 1 x = {2} return function() n = n + 1 return n, x end, function() return n end",
         "local t = {} for i = 1, 250 do t = {t, [t] = i} end return t",
+        "local c = {__index = {}} package.loaded.own = {c = c} return setmetatable({c}, c), c",
+        "local e, f = setmetatable({a = 1, co = coroutine.create(print)}, {__index = _G}), function() return a, co end
+            if setfenv then setfenv(f, e) else f = load('return a, co', '', 't', e) end return f, f",
+        "package.preload.mine = function() return 1 end return function() return require 'mine' end",
         "return {5, {2}, nil, 'some longer text', x = {y = 'some longer text'}, [true] = {}, [0x10000000000] = 2.5,
             ['a key of some length'] = 1, [1.5] = string.rep('z', 33000), [-3] = setmetatable({}, {})}",
     ]

@@ -7,6 +7,7 @@ mod field;
 mod functions;
 mod globals;
 mod hostile;
+mod names;
 mod random;
 mod userdata;
 mod values;
@@ -48,6 +49,7 @@ impl State {
             let lua = luaL_newstate();
             assert!(!lua.is_null());
             luaL_openlibs(lua);
+            crate::version::function::open_libraries_with(|lua| luaL_openlibs(lua));
             remember_names(lua).unwrap();
             let state = Self(lua);
             state.complete();
@@ -58,7 +60,7 @@ impl State {
     /// Adds what the tests use and older versions lack.
     fn complete(&self) {
         #[cfg(feature = "lua51")]
-        self.library(c"debug", c"upvalueid", upvalueid);
+        self.unfiled_library(c"debug", c"upvalueid", upvalueid);
         self.run(
             "if not table.unpack then table.unpack = unpack end
             if not table.pack then function table.pack(...) return {n = select('#', ...), ...} end end
@@ -106,8 +108,17 @@ impl State {
         unsafe { lua_gettop(self.0) }
     }
 
-    /// Makes `function` the C function `module.name`, as a module that was loaded.
+    /// Makes `function` the C function `module.name`, as a module that was loaded, from a file that is there.
     pub(super) fn library(&self, module: &CStr, name: &CStr, function: lua_CFunction) {
+        let folder = std::env::temp_dir().join(format!("llib-codec-libraries-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(module.to_str().unwrap()).with_extension("so"), "").unwrap();
+        self.run(&format!("package.cpath = '{}/?.so'", folder.display()), 0);
+        self.unfiled_library(module, name, function);
+    }
+
+    /// As [`library`](State::library), but there is no file.
+    pub(super) fn unfiled_library(&self, module: &CStr, name: &CStr, function: lua_CFunction) {
         // SAFETY: the state is valid; memory errors aside nothing is raised.
         unsafe {
             luaL_getsubtable(self.0, LUA_REGISTRYINDEX, c"_LOADED".as_ptr());

@@ -14,7 +14,7 @@ use llib_core::observe::trace;
 use llib_core::wire::kind::Kind;
 use llib_core::wire::pooled::{HEAD, Head};
 use llib_core::wire::settings::PoolPost;
-use llib_lua::convert::{DecodeError, DecodeOptions, Source, decode};
+use llib_lua::convert::{DecodeError, DecodeOptions, Source, decode, forget_classes};
 use llib_lua::ffi::*;
 use llib_lua::types::Objects;
 use llib_lua::version::{self, collector};
@@ -72,6 +72,7 @@ pub(super) unsafe fn serve(lua: *mut lua_State, job: &'static Job, place: &PoolP
                 timers.stop();
             }
             lua_settop(lua, 0);
+            forget_classes(lua);
             let restored = !reached || fresh.restore(lua);
             if !restored || is_worn(lua, post) {
                 post.leave();

@@ -49,6 +49,20 @@ pub enum Waited {
     Pause,
 }
 
+/// What came of stopping a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paused {
+    /// It is stopped, or over.
+    Yes,
+    /// It runs on: it has held a lock of something shared all the time, or nobody could stop it.
+    No,
+}
+
+/// How long a job is waited for that holds a lock, before it is not stopped after all.
+pub const PAUSE_LIMIT: Duration = Duration::from_secs(1);
+/// Time between two tries.
+pub(crate) const PAUSE_ROUND: Duration = Duration::from_millis(2);
+
 /// Where a reply stands. The memory can change while it is read.
 pub struct ReplyBytes {
     /// First byte.
@@ -277,6 +291,30 @@ impl Job {
         sent
     }
 
+    /// Stops its processes, at a moment at which it holds no lock of anything shared. Waits a second at most for that.
+    pub fn pause(&self, patience: Patience<'_>) -> Paused {
+        let end = clock::after(PAUSE_LIMIT);
+        loop {
+            let sent = self.signal(libc::SIGSTOP, patience);
+            if self.settled().is_some() || self.is_paused() {
+                return Paused::Yes;
+            }
+            if !sent || clock::until(end).is_zero() {
+                return Paused::No;
+            }
+            if self.wait_for(Some(clock::after(PAUSE_ROUND)), || self.look()) == Err(Waited::Pause)
+                && !patience()
+            {
+                return Paused::No;
+            }
+        }
+    }
+
+    /// Whether its worker is stopped, whoever did it.
+    pub fn is_paused(&self) -> bool {
+        self.slot().entry.paused.load(Ordering::SeqCst) != 0
+    }
+
     /// Has it killed if it is still there after this time.
     pub fn kill_after(&self, grace: Duration, cause: Cause, patience: Patience<'_>) -> bool {
         let action = Action::KillAt { job: self.at, at: clock::after(grace), cause };
@@ -290,6 +328,10 @@ impl Job {
         const NOTICE: Duration = Duration::from_millis(50);
         let mailbox = self.mailbox();
         mailbox.closing().store(1, Ordering::SeqCst);
+        if self.is_paused() {
+            // Stopped it could not see that.
+            self.signal(libc::SIGCONT, patience);
+        }
         // The job sets its mark before it looks at ours, so one of the two sees the other.
         let anywhere = mailbox.autoclose().load(Ordering::SeqCst) != 0;
         if let Some(time) = grace.or(anywhere.then_some(NOTICE)) {

@@ -15,7 +15,8 @@ mod supervisor;
 mod traced;
 
 pub use broker::{Broker, BrokerError, serve_in_sandbox};
-pub use job::{Death, Job, ReplyBytes, Settled, Waited};
+pub(crate) use job::PAUSE_ROUND;
+pub use job::{Death, Job, PAUSE_LIMIT, Paused, ReplyBytes, Settled, Waited};
 pub use launch::{DispatchError, Launch, Walls};
 pub use output::Output;
 pub use preload::{Preloaded, preload};

@@ -95,6 +95,8 @@ pub enum LockTableError {
     Memory(RegionError),
     /// Waiting for the table itself was given up: its owner was stopped.
     Stopped,
+    /// The table's own lock could not be had in time.
+    Busy,
 }
 
 /// Who takes a lock, and how long.
@@ -176,8 +178,8 @@ impl LockTable {
         // SAFETY: the first page of the mapping exists; it begins with this word, an atomic.
         let word = unsafe { &*self.mapping.start().cast::<AtomicU64>() };
         let table = LockRef::new(word, seeker.owners, seeker.me);
-        match table.acquire(seeker.end, patience) {
-            Acquired::TimedOut => return Ok(Some(Acquired::TimedOut)),
+        match table.acquire_brief(seeker.end, patience) {
+            Acquired::TimedOut => return Err(LockTableError::Busy),
             Acquired::Stopped => return Err(LockTableError::Stopped),
             // Each of its owner's steps leaves the table sound.
             Acquired::Yes | Acquired::Abandoned => {}

@@ -21,6 +21,7 @@
 //! | `spans` | worker, if there is a timeline | what has begun on its track there and not ended |
 //! | `length` | writer of the payload | bytes of job or reply; more than [`INLINE`] lie in a segment of their own |
 //! | `replied` | worker | when, on the monotonic clock |
+//! | `marks` | worker, zygote | what locks it holds, for who would stop it, see [`Marks`] |
 //! | `asks` | sandboxed worker; cleared by the zygote | something stands in its [`Nest`](super::Nest) for the zygote to see to |
 //!
 //! A worker may write anything here. What the host takes as true of a worker that lies: nothing but that
@@ -33,6 +34,7 @@ use super::mapping::PAGE;
 use super::region::RegionError;
 use super::snapshot::AnyBits;
 use crate::observe::{Awaited, Waiting};
+use crate::sync::Marks;
 use crate::wire::settings::{PREFIX, Settings};
 
 #[repr(C)]
@@ -56,6 +58,7 @@ pub(super) struct Words {
     spans: AtomicU32,
     held: [AtomicU64; HELD],
     asks: AtomicU32,
+    marks: Marks,
 }
 
 // SAFETY: it is made of atomic integers.
@@ -218,6 +221,7 @@ impl<'a> Mailbox<'a> {
         words.creating.store(0, Ordering::SeqCst);
         words.waiting.end();
         words.spans.store(0, Ordering::Relaxed);
+        words.marks.reset();
     }
 
     /// Futex of the waiting worker.
@@ -280,6 +284,11 @@ impl<'a> Mailbox<'a> {
     /// What the worker waits for, as it says.
     pub fn waiting(&self) -> &'a Waiting {
         &self.words().waiting
+    }
+
+    /// What it says of its locks.
+    pub fn marks(&self) -> &'a Marks {
+        &self.words().marks
     }
 
     /// How many things have begun on the worker's track of the timeline and not ended, as it says.

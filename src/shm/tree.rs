@@ -99,6 +99,7 @@ impl Tree {
     /// part in that, if the zygote called [`fork::watch`].
     pub fn join(name: &str, me: Option<Owner>, journal: Mailbox<'static>) {
         fork::expect();
+        crate::sync::tell_in(journal.marks());
         let tree = Tree {
             name: name.to_owned(),
             me,

@@ -9,6 +9,8 @@ pub enum Kind {
     Rejected,
     /// The await's own time was over; the job is untouched.
     Timeout,
+    /// What was asked for could not even be looked at, or done: another process was in the middle of it.
+    Busy,
     /// The job's wall-clock limit.
     Deadline,
     /// The job's limit of CPU time.
@@ -38,6 +40,7 @@ impl Kind {
             Kind::Error => "error",
             Kind::Rejected => "rejected",
             Kind::Timeout => "timeout",
+            Kind::Busy => "busy",
             Kind::Deadline => "deadline",
             Kind::Cpu => "cpu",
             Kind::Memory => "memory",

@@ -55,6 +55,10 @@ impl Crew {
         self.worker(seat).and_then(|job| job.pid()).unwrap_or(0)
     }
 
+    pub(super) fn is_paused(&self, seat: u16) -> bool {
+        self.worker(seat).is_some_and(|job| job.is_paused())
+    }
+
     pub(super) fn count(&self) -> usize {
         self.workers.iter().flatten().count()
     }

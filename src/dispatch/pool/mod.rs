@@ -292,6 +292,13 @@ impl Pool {
         }
     }
 
+    /// Whether a worker has the job and is stopped, whoever did it.
+    pub fn is_paused(&self, ticket: Ticket) -> bool {
+        let Stage::Slot(index) = self.records[ticket].stage else { return false };
+        let word = self.slot(index).word();
+        matches!(word.stage, stage::RUNNING | stage::HELD) && self.crew.is_paused(word.seat)
+    }
+
     /// Wall-clock time since it was submitted, or until it ended.
     pub fn wall(&mut self, ticket: Ticket) -> std::time::Duration {
         let over = self.ended(ticket).is_some();

@@ -11,13 +11,14 @@ use crate::lua::ffi::*;
 use super::await_call::{self, cleaned};
 use super::failure;
 use super::sandbox::{self, Report};
-use crate::dispatch::{Job, Settled, Waited};
+use crate::dispatch::{Job, Paused, Settled, Waited};
 use crate::lua::call::{Outcome, Raise, bytes, is_absent, milliseconds, push_bytes, push_text, wrong_type};
 use crate::lua::hooks;
 use crate::lua_function;
 use crate::observe::trace;
 use crate::sys::signal;
 use crate::wire::cause::Cause;
+use crate::wire::kind::Kind;
 use crate::wire::limits::Limits;
 
 /// The metatable's name in the registry.
@@ -44,7 +45,6 @@ pub(super) struct Sandboxed {
 pub(super) struct Task {
     pub(super) facts: Facts,
     job: RefCell<Option<Rc<Job>>>,
-    paused: Cell<bool>,
     watch: RefCell<Option<OwnedFd>>,
     id: Cell<u64>,
 }
@@ -87,13 +87,7 @@ impl Task {
 /// `lua` is a valid state with three free stack slots, its metatable registered. The task has to stay
 /// reachable until it is filled.
 pub(super) unsafe fn push_empty(lua: *mut lua_State, facts: Facts) -> *const Task {
-    let task = Task {
-        facts,
-        job: RefCell::new(None),
-        paused: Cell::new(false),
-        watch: RefCell::new(None),
-        id: Cell::new(0),
-    };
+    let task = Task { facts, job: RefCell::new(None), watch: RefCell::new(None), id: Cell::new(0) };
     const { assert!(align_of::<Task>() <= 8) };
     // SAFETY: userdata are aligned for pointers and numbers, and stay where they are. The metatable, and with it
     // the finalizer, comes only once the contents are there.
@@ -225,14 +219,14 @@ unsafe fn close_body(lua: *mut lua_State) -> Outcome {
 unsafe fn kill_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     let (task, number, grace) = unsafe { (check(lua)?, signal_argument(lua, 2)?, milliseconds(lua, 3)?) };
+    if number == libc::SIGSTOP {
+        // SAFETY: see above.
+        return unsafe { pause_body(lua) };
+    }
     let job = task.job()?;
     let _span = trace::span("kill", || format!("SIG{} to {}", signal::name(number), task.facts.name));
-    let stops = number == libc::SIGSTOP && job.settled().is_none();
     // SAFETY: see above.
-    let sent = unsafe { hooks::patiently(lua, |patience| job.signal(number, patience))? };
-    if sent && (stops || number == libc::SIGCONT) {
-        task.paused.set(stops);
-    }
+    unsafe { hooks::patiently(lua, |patience| job.signal(number, patience))? };
     if let Some(grace) = grace {
         // SAFETY: see above.
         unsafe { hooks::patiently(lua, |patience| job.kill_after(grace, Cause::Killed, patience))? };
@@ -271,19 +265,37 @@ unsafe fn pause_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     let task = unsafe { check(lua)? };
     let job = task.job()?;
-    if job.settled().is_none() {
-        // SAFETY: see above.
-        let sent = unsafe { hooks::patiently(lua, |patience| job.signal(libc::SIGSTOP, patience))? };
-        task.paused.set(sent);
+    // SAFETY: see above.
+    unsafe {
+        let paused = hooks::patiently(lua, |patience| job.pause(patience))?;
+        Ok(push_paused(lua, paused == Paused::Yes, LOCKED))
     }
-    Ok(0)
+}
+
+/// Why a job was not stopped.
+pub(super) const LOCKED: &str = "the job runs on: it has held a lock of something shared for a second";
+
+/// Pushes what `pause` returns; how many values.
+///
+/// # Safety
+/// `lua` is a valid state with free slots, in a protected call.
+pub(super) unsafe fn push_paused(lua: *mut lua_State, paused: bool, reason: &str) -> c_int {
+    // SAFETY: as demanded.
+    unsafe {
+        if paused {
+            lua_pushboolean(lua, 1);
+            return 1;
+        }
+        lua_pushnil(lua);
+        failure::push(lua, Kind::Busy, reason);
+    }
+    2
 }
 
 unsafe fn resume_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     let task = unsafe { check(lua)? };
     let job = task.job()?;
-    task.paused.set(false);
     // SAFETY: see above.
     unsafe { hooks::patiently(lua, |patience| job.signal(libc::SIGCONT, patience))? };
     Ok(0)
@@ -296,7 +308,7 @@ fn word(task: &Task) -> &'static str {
     match if polled { job.settled_by_now() } else { job.settled() } {
         Some(Settled::Reply(1)) => "done",
         Some(_) => "failed",
-        None if task.paused.get() => "paused",
+        None if job.is_paused() => "paused",
         None => "running",
     }
 }

@@ -9,6 +9,7 @@ pub mod hash;
 pub mod lock;
 pub mod mutex;
 mod outcome;
+pub mod taken;
 mod value;
 
 pub use handle::{Objects, Sent, register_all};

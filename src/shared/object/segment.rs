@@ -319,10 +319,26 @@ impl Object {
 
     /// Takes the object's lock, see [`LockRef::acquire`].
     pub fn lock(&self, end: Option<u64>, patience: &mut dyn FnMut() -> bool) -> Result<Guard<'_>, LockError> {
+        self.lock_by(|lock| lock.acquire(end, patience))
+    }
+
+    /// The same where nobody keeps it, see [`LockRef::acquire_brief`].
+    pub fn lock_brief(
+        &self,
+        end: Option<u64>,
+        patience: &mut dyn FnMut() -> bool,
+    ) -> Result<Guard<'_>, LockError> {
+        self.lock_by(|lock| lock.acquire_brief(end, patience))
+    }
+
+    fn lock_by(
+        &self,
+        acquire: impl FnOnce(&LockRef<'_, Owners>) -> Acquired,
+    ) -> Result<Guard<'_>, LockError> {
         let Some(lock) = self.lock_ref() else { return Err(LockError::Stopped) };
         let acquired = lock.try_acquire().unwrap_or_else(|| {
             let _span = trace::span("wait", || self.title());
-            waiting(Awaited::Object(self.id), || lock.acquire(end, patience))
+            waiting(Awaited::Object(self.id), || acquire(&lock))
         });
         match acquired {
             Acquired::Yes => Ok(Guard { object: self, abandoned: false }),

@@ -14,6 +14,7 @@ mod reaper;
 mod setup;
 mod spares;
 mod starter;
+mod stop;
 pub(crate) mod strays;
 pub(crate) mod timeline;
 
@@ -271,10 +272,10 @@ impl Zygote {
 
     /// Sends a worker a signal that somebody asked for.
     fn signal(&mut self, pid: i32, signal: i32) {
-        // With everything in its process group, unless it has left that.
-        let to_all = matches!(signal, libc::SIGSTOP | libc::SIGCONT) && sys::kill(-pid, signal).is_ok();
-        if !to_all {
-            self.send(pid, signal, Cause::Killed);
+        match signal {
+            libc::SIGSTOP => self.stop(pid),
+            libc::SIGCONT => self.resume(pid),
+            _ => self.send(pid, signal, Cause::Killed),
         }
     }
 
@@ -356,6 +357,7 @@ impl Zygote {
         if said[1] {
             // Several deaths make one signal; reaping looks for all of them.
             let _ = self.signals.read_signal();
+            self.note_stops();
         }
         if said[2] {
             // Non-blocking; what was written does not matter.

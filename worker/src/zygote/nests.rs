@@ -166,6 +166,7 @@ impl Nests {
 fn record(view: Slot<'_>, cause: Cause, status: i32) {
     view.entry.set_cause(cause);
     view.entry.status.store(status, Ordering::SeqCst);
+    view.entry.paused.store(0, Ordering::SeqCst);
     view.entry.ended.store(clock::now(), Ordering::SeqCst);
     view.entry.user.store(0, Ordering::SeqCst);
     view.entry.system.store(0, Ordering::SeqCst);
@@ -320,6 +321,7 @@ impl Zygote {
             self.appoint(index, at, cause);
         }
         if waited.stopped {
+            self.note_paused(index, false);
             self.signal(pid, libc::SIGSTOP);
         }
         Ok(())
@@ -403,6 +405,8 @@ impl Zygote {
             } else {
                 let stopped = &mut open.places[place].stopped;
                 *stopped = wish.signal == libc::SIGSTOP || (*stopped && wish.signal != libc::SIGCONT);
+                let stopped = u32::from(*stopped);
+                open.slot(place).entry.paused.store(stopped, Ordering::SeqCst);
             }
             return;
         };
@@ -421,6 +425,16 @@ impl Zygote {
         let mailbox =
             place.map_or(self.segment.slot(index).mailbox, |(open, place)| open.slot(place).mailbox);
         mailbox.reply() != 0
+    }
+
+    /// The worker of a slot was stopped, or goes on: its starter sees it.
+    pub(super) fn note_paused_nested(&self, index: u32, paused: bool) {
+        let nested = self.nests.nested.get(&index);
+        if let Some((open, place)) =
+            nested.and_then(|nested| Some((self.nests.opened(nested.starter)?, nested.place)))
+        {
+            open.slot(place).entry.paused.store(paused.into(), Ordering::SeqCst);
+        }
     }
 
     /// A worker is dead: its nest is nobody's any more. Before its own death is told, and before anybody else's.

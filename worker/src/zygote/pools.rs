@@ -20,7 +20,6 @@ use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 
 use super::Zygote;
-use crate::sys;
 
 struct Pool {
     memory: PoolMemory,
@@ -157,9 +156,10 @@ impl Zygote {
             return;
         }
         if let Some(pid) = self.pool_worker(number, running.seat) {
-            let stops = matches!(signal, libc::SIGSTOP | libc::SIGCONT);
-            if !stops || sys::kill(-pid, signal).is_err() {
-                self.send(pid, signal, cause);
+            match signal {
+                libc::SIGSTOP => self.stop(pid),
+                libc::SIGCONT => self.resume(pid),
+                _ => self.send(pid, signal, cause),
             }
             if signal == libc::SIGKILL {
                 return;

@@ -117,6 +117,7 @@ impl Zygote {
         self.tell_nests(death);
         entry.set_cause(death.cause());
         entry.status.store(death.status, Ordering::SeqCst);
+        entry.paused.store(0, Ordering::SeqCst);
         entry.ended.store(clock::now(), Ordering::SeqCst);
         entry.user.store(death.usage.user, Ordering::SeqCst);
         entry.system.store(death.usage.system, Ordering::SeqCst);

@@ -9,9 +9,10 @@ use crate::lua::ffi::*;
 
 use super::Shared;
 use crate::dispatch::pool::{Ended, PoolWait, Ticket};
+use crate::dispatch::{PAUSE_LIMIT, PAUSE_ROUND};
 use crate::lua::api::await_call::{self, cleaned};
 use crate::lua::api::failure;
-use crate::lua::api::task::{push_title, signal_argument};
+use crate::lua::api::task::{LOCKED, push_paused, push_title, signal_argument};
 use crate::lua::call::{Outcome, Raise, milliseconds, push_text, set_functions, wrong_type};
 use crate::lua::convert::{DecodeOptions, Source, decode};
 use crate::lua::hooks;
@@ -34,7 +35,6 @@ pub(super) struct Task {
     shared: Rc<Shared>,
     ticket: Cell<Option<Ticket>>,
     id: Cell<u64>,
-    paused: Cell<bool>,
     name: RefCell<Rc<str>>,
 }
 
@@ -53,7 +53,6 @@ pub(super) unsafe fn push_empty(lua: *mut lua_State, shared: &Rc<Shared>) -> *co
             shared: Rc::clone(shared),
             ticket: Cell::new(None),
             id: Cell::new(0),
-            paused: Cell::new(false),
             name: RefCell::new(Rc::from("")),
         });
         luaL_getmetatable(lua, TASK.as_ptr());
@@ -377,7 +376,13 @@ unsafe fn close_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     unsafe {
         let (task, grace) = (check(lua)?, milliseconds(lua, 2)?);
-        let order = task.shared.pool.borrow_mut().close_job(task.ticket()?, grace);
+        let ticket = task.ticket()?;
+        let order = task.shared.pool.borrow_mut().close_job(ticket, grace);
+        let paused = task.shared.pool.borrow().is_paused(ticket);
+        if paused {
+            // Stopped it could not see that it is asked.
+            kill(lua, &task.shared, ticket, libc::SIGCONT)?;
+        }
         if let Some(order) = order {
             hooks::patiently(lua, |patience| order.carry_out(patience))?;
         }
@@ -390,10 +395,10 @@ unsafe fn kill_body(lua: *mut lua_State) -> Outcome {
     unsafe {
         let (task, number, grace) = (check(lua)?, signal_argument(lua, 2)?, milliseconds(lua, 3)?);
         let ticket = task.ticket()?;
-        kill(lua, &task.shared, ticket, number)?;
-        if matches!(number, libc::SIGSTOP | libc::SIGCONT) {
-            task.paused.set(number == libc::SIGSTOP && task.shared.pool.borrow().is_running(ticket));
+        if number == libc::SIGSTOP {
+            return pause_body(lua);
         }
+        kill(lua, &task.shared, ticket, number)?;
         if let Some(grace) = grace {
             let order = task.shared.pool.borrow().kill_after(ticket, grace, Cause::Killed);
             if let Some(order) = order {
@@ -408,18 +413,33 @@ unsafe fn pause_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     unsafe {
         let task = check(lua)?;
-        let ticket = task.ticket()?;
-        kill(lua, &task.shared, ticket, libc::SIGSTOP)?;
-        task.paused.set(task.shared.pool.borrow().is_running(ticket));
+        let end = clock::after(PAUSE_LIMIT);
+        loop {
+            let ticket = task.ticket()?;
+            kill(lua, &task.shared, ticket, libc::SIGSTOP)?;
+            if task.shared.pool.borrow_mut().ended(ticket).is_some()
+                || task.shared.pool.borrow().is_paused(ticket)
+            {
+                return Ok(push_paused(lua, true, ""));
+            }
+            if !task.shared.pool.borrow().is_running(ticket) {
+                return Ok(push_paused(lua, false, "no worker has the job yet"));
+            }
+            if clock::until(end).is_zero() {
+                return Ok(push_paused(lua, false, LOCKED));
+            }
+            let waited = task.shared.pool.borrow_mut().wait(ticket, Some(clock::after(PAUSE_ROUND)));
+            if waited == PoolWait::Pause {
+                hooks::run(lua)?;
+            }
+        }
     }
-    Ok(0)
 }
 
 unsafe fn resume_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     unsafe {
         let task = check(lua)?;
-        task.paused.set(false);
         kill(lua, &task.shared, task.ticket()?, libc::SIGCONT)?;
     }
     Ok(0)
@@ -442,11 +462,12 @@ fn word(task: &Task) -> &'static str {
     if let Some(ticket) = task.ticket.get() {
         task.shared.pool.borrow_mut().look_after(ticket);
     }
+    let is_paused = task.ticket.get().is_some_and(|ticket| task.shared.pool.borrow().is_paused(ticket));
     match task.ended() {
         Err(_) => "cleaned",
         Ok(Some(Ended::Reply(VALUES))) => "done",
         Ok(Some(_)) => "failed",
-        Ok(None) if task.paused.get() => "paused",
+        Ok(None) if is_paused => "paused",
         Ok(None) => "running",
     }
 }

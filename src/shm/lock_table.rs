@@ -178,7 +178,7 @@ impl LockTable {
         // SAFETY: the first page of the mapping exists; it begins with this word, an atomic.
         let word = unsafe { &*self.mapping.start().cast::<AtomicU64>() };
         let table = LockRef::new(word, seeker.owners, seeker.me);
-        match table.acquire_brief(seeker.end, patience) {
+        match table.acquire_brief(seeker.end, &|| 0, patience) {
             Acquired::TimedOut => return Err(LockTableError::Busy),
             Acquired::Stopped => return Err(LockTableError::Stopped),
             // Each of its owner's steps leaves the table sound.

@@ -51,6 +51,8 @@ pub(super) struct FutexGround<'a, O> {
     end: Cell<u64>,
     /// Whether the lock was given back since that was set.
     moved: Cell<bool>,
+    /// The owner that was seen last.
+    last: Cell<Option<Owner>>,
     /// An owner that was found to be dead by other means than the table.
     gone: Cell<Option<Owner>>,
 }
@@ -58,8 +60,8 @@ pub(super) struct FutexGround<'a, O> {
 impl<'a, O: OwnerCheck> FutexGround<'a, O> {
     pub(super) fn new(word: &'a AtomicU64, owners: &'a O, me: Owner) -> Self {
         let (started, asked, gone) = (Cell::new(0), Cell::new(0), Cell::new(None));
-        let (end, moved) = (Cell::new(u64::MAX), Cell::new(false));
-        FutexGround { word, owners, me, is_not_mine: || false, started, asked, end, moved, gone }
+        let (end, moved, last) = (Cell::new(u64::MAX), Cell::new(false), Cell::new(None));
+        FutexGround { word, owners, me, is_not_mine: || false, started, asked, end, moved, last, gone }
     }
 
     /// The same with a point in time at which sleeps end, see [`clock::now`].
@@ -102,7 +104,13 @@ impl<O: OwnerCheck> Ground for FutexGround<'_, O> {
     type Stop = Infallible;
 
     fn load(&self) -> Result<u64, Infallible> {
-        Ok(self.word.load(Ordering::SeqCst))
+        let word = self.word.load(Ordering::SeqCst);
+        if let Some(last) = self.last.replace(owner_of(word))
+            && Some(last) != owner_of(word)
+        {
+            self.moved.set(true);
+        }
+        Ok(word)
     }
 
     #[inline]

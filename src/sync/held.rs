@@ -21,6 +21,16 @@ pub struct LockRef<'a, O> {
     me: Owner,
 }
 
+/// What a waiter whose time is over has seen of a lock.
+#[derive(Clone, Copy)]
+struct Look {
+    owner: Owner,
+    /// What was done with it so far, see [`LockRef::acquire_brief`].
+    uses: u64,
+    /// The owner's CPU time.
+    worked: u64,
+}
+
 /// What came of waiting for a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acquired {
@@ -158,19 +168,30 @@ impl<'a, O: OwnerCheck> LockRef<'a, O> {
     /// few milliseconds, and after each signal handler, whether to wait on. [`Acquired::TimedOut`] means that somebody has
     /// the lock: one that is free is taken also when the time is over.
     pub fn acquire(&self, end: Option<u64>, patience: &mut dyn FnMut() -> bool) -> Acquired {
-        self.take(end, 0, patience)
+        self.take(end, 0, &|| 0, patience)
     }
 
     /// The same for a lock that each of its owners is about to give back. When the time is over, or there is none, one and the
     /// same owner may keep it for [`BRIEF`] more, of time in which it had a processor, before it counts as one that does not give
-    /// it back and is not waited for any longer.
-    pub fn acquire_brief(&self, end: Option<u64>, patience: &mut dyn FnMut() -> bool) -> Acquired {
+    /// it back and is not waited for any longer. `uses` counts what is done with the lock, if anybody counts that.
+    pub fn acquire_brief(
+        &self,
+        end: Option<u64>,
+        uses: &dyn Fn() -> u64,
+        patience: &mut dyn FnMut() -> bool,
+    ) -> Acquired {
         /// It may pass from one to the next so often without coming to this process.
-        const ROUNDS: u32 = 50;
-        self.take(end.map(|end| end.max(clock::after(BRIEF))), ROUNDS, patience)
+        const ROUNDS: u32 = 100;
+        self.take(end.map(|end| end.max(clock::after(BRIEF))), ROUNDS, uses, patience)
     }
 
-    fn take(&self, end: Option<u64>, rounds: u32, patience: &mut dyn FnMut() -> bool) -> Acquired {
+    fn take(
+        &self,
+        end: Option<u64>,
+        rounds: u32,
+        uses: &dyn Fn() -> u64,
+        patience: &mut dyn FnMut() -> bool,
+    ) -> Acquired {
         /// Who wakes so late has waited for a processor, and not for the lock.
         const LATE: u64 = BRIEF.as_nanos() as u64 / 4;
         if let Some(acquired) = self.try_acquire() {
@@ -181,7 +202,7 @@ impl<'a, O: OwnerCheck> LockRef<'a, O> {
         let ground =
             FutexGround::new(self.word, self.owners, self.me).until(end.unwrap_or(u64::MAX)).not_mine(alone);
         let mut wait = Wait::default();
-        let (mut rounds, mut last, mut worked) = (rounds, false, None);
+        let (mut rounds, mut last, mut look) = (rounds, false, None);
         marks::begin();
         loop {
             match never(lock::take(&ground, self.me, &mut wait)) {
@@ -195,7 +216,9 @@ impl<'a, O: OwnerCheck> LockRef<'a, O> {
             let given_up = match late {
                 // Those that slept had their turn; a free lock is now this one's too.
                 Some(_) if !std::mem::replace(&mut last, true) => continue,
-                Some(late) if rounds > 0 && (late > LATE || self.is_on_its_way(&ground, &mut worked)) => {
+                Some(late)
+                    if rounds > 0 && (late > LATE || self.is_on_its_way(&ground, uses(), &mut look)) =>
+                {
                     rounds -= 1;
                     last = false;
                     ground.extend(BRIEF);
@@ -211,24 +234,26 @@ impl<'a, O: OwnerCheck> LockRef<'a, O> {
         }
     }
 
-    /// Whether the lock goes from hand to hand, or its owner would give it back if it had a processor. `worked` is an owner
-    /// and its CPU time when that was asked first.
-    fn is_on_its_way(&self, ground: &FutexGround<'_, O>, worked: &mut Option<(Owner, u64)>) -> bool {
-        if ground.has_moved() {
-            *worked = None;
-            return true;
-        }
-        let owner = owner(self.word.load(Ordering::SeqCst));
-        let Some((owner, now)) = owner.and_then(|owner| Some((owner, self.owners.runnable(owner)?))) else {
-            return false;
-        };
-        match *worked {
-            Some((first, before)) if first == owner => now.saturating_sub(before) < BRIEF.as_nanos() as u64,
-            _ => {
-                *worked = Some((owner, now));
-                true
+    /// Whether the lock goes from hand to hand, or its owner would give it back if it had a processor. `last` is what was
+    /// seen when that was asked before.
+    fn is_on_its_way(&self, ground: &FutexGround<'_, O>, uses: u64, last: &mut Option<Look>) -> bool {
+        let word = self.word.load(Ordering::SeqCst);
+        let Some(owner) = owner(word) else { return true };
+        let worked = self.owners.runnable(owner);
+        let before = last.replace(Look { owner, uses, worked: worked.unwrap_or(0) });
+        let same =
+            before.filter(|before| before.owner == owner && before.uses == uses && !ground.has_moved());
+        let used = match (worked, same) {
+            // Whoever sleeps with it sleeps; but it may have given it back meanwhile, and sleep for it.
+            (None, _) => return self.word.load(Ordering::SeqCst) != word,
+            (Some(_), None) => 0,
+            (Some(worked), Some(before)) => {
+                // From when it was first seen with it.
+                *last = Some(before);
+                worked.saturating_sub(before.worked)
             }
-        }
+        };
+        used < BRIEF.as_nanos() as u64
     }
 
     /// Gives the lock back once.
@@ -322,7 +347,10 @@ mod tests {
     fn a_lock_that_is_held_briefly_is_waited_for_and_one_that_is_kept_is_not() {
         let (kept, word) = (table(), AtomicU64::new(B.bits()));
         let began = clock::now();
-        assert_eq!(LockRef::new(&word, &kept, A).acquire_brief(Some(0), &mut || true), Acquired::TimedOut);
+        assert_eq!(
+            LockRef::new(&word, &kept, A).acquire_brief(Some(0), &|| 0, &mut || true),
+            Acquired::TimedOut
+        );
         assert!(clock::now() - began >= BRIEF.as_nanos() as u64);
         // Others have it to and fro, for as long as the machine lets them wait for a processor.
         let (table, done) = (Table(table().0, Some(5)), AtomicBool::new(false));
@@ -335,7 +363,7 @@ mod tests {
                 }
             });
             let lock = LockRef::new(&word, &table, A);
-            let taken = (0..50).filter(|_| lock.acquire_brief(Some(0), &mut || true) == Acquired::Yes);
+            let taken = (0..50).filter(|_| lock.acquire_brief(Some(0), &|| 0, &mut || true) == Acquired::Yes);
             let count = taken.inspect(|_| assert_eq!(lock.release(), Unlocked::Yes)).count();
             done.store(true, Ordering::SeqCst);
             assert_eq!(count, 50);

@@ -128,7 +128,8 @@ spec("a finalizer that fails says so in its own words", function()
   end, { stderr = "capture" }))
   -- It is raised by the collection, or warned of.
   local text = tostring(T.returned(pack(task:await(5000, true)))) .. select(2, task:output())
-  T.contains(text, "finalizer's words")
+  -- LuaJIT tells nobody.
+  if not jit then T.contains(text, "finalizer's words") end
   T.no(text:find("table: 0x", 1, true), "a table in its place")
 end)
 

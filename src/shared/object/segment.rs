@@ -328,7 +328,13 @@ impl Object {
         end: Option<u64>,
         patience: &mut dyn FnMut() -> bool,
     ) -> Result<Guard<'_>, LockError> {
-        self.lock_by(|lock| lock.acquire_brief(end, patience))
+        let header = self.header();
+        let uses = || {
+            let [pushed, popped] =
+                [&header.pushed, &header.popped].map(|word| u64::from(word.load(Ordering::SeqCst)));
+            pushed << 32 | popped
+        };
+        self.lock_by(|lock| lock.acquire_brief(end, &uses, patience))
     }
 
     fn lock_by(

@@ -42,11 +42,11 @@ pub fn cpu_time(pid: i32) -> Option<Usage> {
     Some(Usage { user: u64::try_from(time.as_micros()).unwrap_or(u64::MAX), system: 0, max_rss: 0 })
 }
 
-/// CPU time in nanoseconds of a process that has a processor or waits for one; `None` for one that sleeps, is stopped, or of
-/// which nothing can be known.
+/// CPU time in nanoseconds of a process that has a processor, waits for one, or for the kernel itself (a page, a lock of the
+/// kernel); `None` for one that sleeps, is stopped, or of which nothing can be known.
 pub fn cpu_time_of_runnable(pid: i32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.trim_start().starts_with('R').then_some(())?;
+    stat.rsplit_once(')')?.1.trim_start().starts_with(['R', 'D']).then_some(())?;
     let clock = nix::time::ClockId::pid_cpu_clock_id(nix::unistd::Pid::from_raw(pid)).ok()?;
     u64::try_from(Duration::from(clock.now().ok()?).as_nanos()).ok()
 }

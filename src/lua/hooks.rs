@@ -6,7 +6,7 @@
 
 use std::sync::OnceLock;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::call::Raise;
 use super::version::state;

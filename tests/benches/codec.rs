@@ -10,10 +10,10 @@ extern crate lua_runtime as _;
 use std::ffi::CString;
 use std::time::{Duration, Instant};
 
-use llib::lua::convert::{
+use llib_lua::convert::{
     DecodeOptions, EncodeOptions, Field, NoHandles, Source, decode, decode_field, encode,
 };
-use llib::shm::Payload;
+use llib_core::shm::Payload;
 use mlua::ffi::*;
 
 /// Name, number of samples, code.

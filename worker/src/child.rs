@@ -7,11 +7,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use llib::lua::ffi::lua_State;
-use llib::shm::{Go, Mailbox, RoomFile, Segment, Stream, Tree};
-use llib::sync::Owner;
-use llib::sys::futex;
-use llib::wire::limits::Limits;
+use llib_lua::ffi::lua_State;
+use llib_core::shm::{Go, Mailbox, RoomFile, Segment, Stream, Tree};
+use llib_core::sync::Owner;
+use llib_core::sys::futex;
+use llib_core::wire::limits::Limits;
 use nix::sys::signal::SigSet;
 use rustix::io::DupFlags;
 use rustix::process::{
@@ -20,9 +20,10 @@ use rustix::process::{
 };
 
 use crate::job::{self, Desk, Errand, Job};
-use crate::sandbox::limits;
+use llib_sandbox::limits;
 use crate::zygote::Ends;
-use crate::{lua, sys};
+use crate::lua;
+use llib_worker_sys as sys;
 
 /// Where a worker keeps the zygote's doorbell; every descriptor above is closed.
 const DOORBELL: RawFd = 3;
@@ -141,7 +142,7 @@ fn settle_in(seat: &Seat<'_>) {
         let _ = sys::duplicate_to(seat.doorbell, DOORBELL, DupFlags::CLOEXEC);
     }
     sys::close_from(DOORBELL + 1);
-    llib::observe::after_fork();
+    llib_core::observe::after_fork();
     let _ = setrlimit(Resource::Nofile, seat.file_limit);
     sys::restore_file_size();
 }

@@ -1,6 +1,6 @@
 //! Where a message is written: a growing stream, and long strings that stay where they are.
 
-use crate::shm::Payload;
+use llib_core::shm::Payload;
 
 use super::format::*;
 

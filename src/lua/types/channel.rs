@@ -1,18 +1,18 @@
 //! The channel object.
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 use std::ffi::c_int;
 
 use super::value::{DISTRUSTED, Load, decode_plain, decode_trusted, encode_for};
 use super::{handle, outcome};
-use crate::lua::call::{Outcome, Raise, is_absent, milliseconds, push_text, set_functions, wrong_type};
-use crate::lua::convert::DecodeError;
-use crate::lua::hooks;
+use crate::call::{Outcome, Raise, is_absent, milliseconds, push_text, set_functions, wrong_type};
+use crate::convert::DecodeError;
+use crate::hooks;
 use crate::lua_function;
-use crate::observe::{self, Awaited, trace};
-use crate::shared::channel::{self, Popped, PushError, Pushed, Received, Waiting};
-use crate::shared::{Guard, Kind, Object};
-use crate::sys::clock;
+use llib_core::observe::{self, Awaited, trace};
+use llib_core::shared::channel::{self, Popped, PushError, Pushed, Received, Waiting};
+use llib_core::shared::{Guard, Kind, Object};
+use llib_core::sys::clock;
 
 lua_function!(close => close_body);
 lua_function!(iter => iter_body);

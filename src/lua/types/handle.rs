@@ -4,15 +4,15 @@ use std::cell::RefCell;
 use std::ffi::{CStr, c_int};
 use std::sync::Arc;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
-use crate::lua::call::{Outcome, Raise, wrong_type};
-use crate::lua::convert::Handles;
-use crate::lua::hooks;
-use crate::lua::version::collector;
+use crate::call::{Outcome, Raise, wrong_type};
+use crate::convert::Handles;
+use crate::hooks;
+use crate::version::collector;
 use crate::lua_function;
-use crate::shared::{Guard, Kind, LockError, MOST_HANDLES, Object, ObjectError, attach, tail};
-use crate::sys::clock;
+use llib_core::shared::{Guard, Kind, LockError, MOST_HANDLES, Object, ObjectError, attach, tail};
+use llib_core::sys::clock;
 
 /// The userdata's contents: the object, until the handle is cleaned.
 pub(super) type Slot = RefCell<Option<Arc<Object>>>;
@@ -182,7 +182,7 @@ pub(super) unsafe fn lock<'a>(
     outcome_of(unsafe { hooks::patiently(lua, |patience| object.lock(end, patience))? })
 }
 
-/// The same for a lock that its owner is about to give back, see [`crate::sync::LockRef::acquire_brief`]. `None`: it does not.
+/// The same for a lock that its owner is about to give back, see [`llib_core::sync::LockRef::acquire_brief`]. `None`: it does not.
 ///
 /// # Safety
 /// As [`lock`].
@@ -217,11 +217,11 @@ pub(super) fn end_of(time: Option<std::time::Duration>) -> Option<u64> {
 /// # Safety
 /// `lua` is a valid state.
 pub(super) unsafe fn create(lua: *mut lua_State, kind: Kind) -> Result<Arc<Object>, Raise> {
-    let created = crate::shared::create(kind).or_else(|error| match error {
-        ObjectError::Tree(crate::shm::TreeError::Memory(_)) => {
+    let created = llib_core::shared::create(kind).or_else(|error| match error {
+        ObjectError::Tree(llib_core::shm::TreeError::Memory(_)) => {
             // SAFETY: as demanded.
             unsafe { collector::collect(lua) };
-            crate::shared::create(kind)
+            llib_core::shared::create(kind)
         }
         error => Err(error),
     });

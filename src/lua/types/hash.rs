@@ -2,11 +2,11 @@
 
 use std::ffi::{CStr, c_int, c_void};
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
-use crate::crypto::{Algorithm, Hash};
-use crate::lua::call::{Outcome, Raise, push_bytes, push_text, set_functions, wrong_type};
-use crate::lua::convert::ByValue;
+use llib_crypto::{Algorithm, Hash};
+use crate::call::{Outcome, Raise, push_bytes, push_text, set_functions, wrong_type};
+use crate::convert::ByValue;
 use crate::lua_function;
 
 /// The metatable's name in the registry.

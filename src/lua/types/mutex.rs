@@ -1,14 +1,14 @@
 //! The mutex object.
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::taken::{self, Which};
 use super::{handle, outcome};
-use crate::lua::call::{Outcome, Raise, milliseconds, set_functions, unyielding, wrong_type};
+use crate::call::{Outcome, Raise, milliseconds, set_functions, unyielding, wrong_type};
 use crate::lua_function;
-use crate::observe::trace;
-use crate::shared::{Guard, Kind};
-use crate::sync::Unlocked;
+use llib_core::observe::trace;
+use llib_core::shared::{Guard, Kind};
+use llib_core::sync::Unlocked;
 
 lua_function!(free => free_body);
 lua_function!(lock => lock_body);

@@ -7,12 +7,12 @@ use std::sync::{Arc, Weak};
 
 use rustc_hash::FxHashMap;
 
-use crate::lua::call::Outcome;
-use crate::lua::ffi::*;
+use crate::call::Outcome;
+use crate::ffi::*;
 use crate::lua_function;
-use crate::shared::Object;
-use crate::shm::Tree;
-use crate::sync::Unlocked;
+use llib_core::shared::Object;
+use llib_core::shm::Tree;
+use llib_core::sync::Unlocked;
 
 /// Where the record stands in the registry.
 const TAKEN: &CStr = c"llib.taken";
@@ -150,7 +150,7 @@ mod tests {
     use std::ffi::CString;
 
     use super::*;
-    use crate::sync::holds_any;
+    use llib_core::sync::holds_any;
 
     /// A state with the module in the global `llib`.
     struct State(*mut lua_State);
@@ -178,7 +178,7 @@ mod tests {
                     status,
                     LUA_OK,
                     "{:?}",
-                    crate::lua::call::bytes(self.0, -1).map(String::from_utf8_lossy)
+                    crate::call::bytes(self.0, -1).map(String::from_utf8_lossy)
                 );
             }
         }

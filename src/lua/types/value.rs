@@ -2,13 +2,13 @@
 
 use std::ffi::c_int;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::handle::{Objects, Sent};
-use crate::lua::call::Raise;
-use crate::lua::convert::{DecodeError, DecodeOptions, EncodeOptions, GlobalMode, Source, decode, encode};
-use crate::shared::{Object, Parcel};
-use crate::shm::Payload;
+use crate::call::Raise;
+use crate::convert::{DecodeError, DecodeOptions, EncodeOptions, GlobalMode, Source, decode, encode};
+use llib_core::shared::{Object, Parcel};
+use llib_core::shm::Payload;
 
 /// Why a value is refused that a sandboxed job may have written.
 pub(super) const DISTRUSTED: &str = "a sandboxed job can write here, and the value is more than plain data \

@@ -7,9 +7,9 @@ use std::cell::RefCell;
 use std::ffi::c_int;
 use std::sync::atomic::Ordering;
 
-use llib::lua::call::Outcome;
-use llib::lua::ffi::*;
-use llib::lua::version::{jit, state};
+use llib_lua::call::Outcome;
+use llib_lua::ffi::*;
+use llib_lua::version::{jit, state};
 
 use super::res::close_if_asked;
 use crate::job;

@@ -5,9 +5,9 @@
 
 use std::ffi::c_int;
 
-use llib::lua::call::{Outcome, push_description, push_text, type_name};
-use llib::lua::ffi::*;
-use llib::lua_function;
+use llib_lua::call::{Outcome, push_description, push_text, type_name};
+use llib_lua::ffi::*;
+use llib_lua::lua_function;
 
 /// Upvalues of the handler: the error that it saw last, and that one's traceback.
 const SEEN: c_int = 1;

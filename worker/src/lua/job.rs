@@ -4,29 +4,30 @@ use std::ffi::{OsStr, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use llib::lua::api;
-use llib::lua::call::{Outcome, bytes, push_bytes};
-use llib::lua::convert::{DecodeError, DecodeOptions, MEMORY_FACTOR, Roots, Source, decode};
-use llib::lua::ffi::*;
-use llib::lua::types::{Objects, Sent};
-use llib::lua::version::collector::{self, Pause};
-use llib::lua_function;
-use llib::wire::kind::Kind;
-use llib::wire::limits::Limits;
-use llib::wire::settings::Stdio;
+use llib;
+use llib_lua::call::{Outcome, bytes, push_bytes};
+use llib_lua::convert::{DecodeError, DecodeOptions, MEMORY_FACTOR, Roots, Source, decode};
+use llib_lua::ffi::*;
+use llib_lua::types::{Objects, Sent};
+use llib_lua::version::collector::{self, Pause};
+use llib_lua::lua_function;
+use llib_core::wire::kind::Kind;
+use llib_core::wire::limits::Limits;
+use llib_core::wire::settings::Stdio;
 
 use super::outcome::{
     VALUES, code, exhausted, finish, finish_failure, heap_exhausted, is_memory_error, send, tell,
 };
 use super::{confine, explain, memory, res};
 use crate::job::{self, Job};
-use crate::sandbox::limits;
-use crate::{child, sys};
+use llib_sandbox::limits;
+use crate::child;
+use llib_worker_sys as sys;
 
 /// Runs the job. The process ends here, by itself or by a signal.
 pub(crate) fn run(lua: *mut lua_State, job: &'static Job) -> ! {
     sys::heap::on_exhaustion(heap_exhausted);
-    llib::log!(Debug, "runs job {} '{}'", job.id(), job.settings.name);
+    llib_core::log!(Debug, "runs job {} '{}'", job.id(), job.settings.name);
     if let Some(reason) = &job.refused {
         tell(job, format!("the job was not started: {reason}").as_bytes(), code(Kind::Error));
     }

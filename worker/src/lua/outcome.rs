@@ -4,17 +4,18 @@ use std::ffi::c_int;
 use std::fmt;
 use std::io::Write;
 
-use llib::lua::call::{bytes, push_text};
-use llib::lua::convert::{EncodeError, EncodeOptions, GlobalMode, Roots, encode, write_text};
-use llib::lua::ffi::*;
-use llib::lua::types::{Objects, Sent};
-use llib::shm::{Joined, Mailbox};
-use llib::sys::fork;
-use llib::wire::kind::Kind;
+use llib_lua::call::{bytes, push_text};
+use llib_lua::convert::{EncodeError, EncodeOptions, GlobalMode, Roots, encode, write_text};
+use llib_lua::ffi::*;
+use llib_lua::types::{Objects, Sent};
+use llib_core::shm::{Joined, Mailbox};
+use llib_core::sys::fork;
+use llib_core::wire::kind::Kind;
 
 use super::memory::{self, Standing};
 use crate::job::{self, Job};
-use crate::{reply, sys};
+use crate::reply;
+use llib_worker_sys as sys;
 
 /// Code of a reply with values; failures have `Kind::reply_code`.
 pub(super) const VALUES: u32 = 1;

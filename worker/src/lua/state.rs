@@ -2,14 +2,14 @@
 
 use std::ffi::{CStr, c_int};
 
-use llib::lua::call::{Outcome, Raise, bytes, push_bytes};
-use llib::lua::convert::{EncodeOptions, GlobalMode, NoHandles, encode};
-use llib::lua::ffi::*;
-use llib::lua::version::{collector, state};
-use llib::lua::{api, hooks};
-use llib::lua_function;
-use llib::shm::{Joined, Payload};
-use llib::wire::settings::Settings;
+use llib_lua::call::{Outcome, Raise, bytes, push_bytes};
+use llib_lua::convert::{EncodeOptions, GlobalMode, NoHandles, encode};
+use llib_lua::ffi::*;
+use llib_lua::version::{collector, state};
+use llib_lua::{api, hooks};
+use llib_lua::lua_function;
+use llib_core::shm::{Joined, Payload};
+use llib_core::wire::settings::Settings;
 
 use super::job::job_main;
 use super::memory;
@@ -82,7 +82,7 @@ pub(crate) fn preload(
         lua_pushlightuserdata(lua, (&raw const wanted).cast_mut().cast());
         let status = lua_pcall(lua, 1, 0, 0);
         let problem = (status != LUA_OK).then(|| {
-            llib::lua::call::push_description(lua, -1);
+            llib_lua::call::push_description(lua, -1);
             bytes(lua, -1).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
         });
         lua_settop(lua, 0);

@@ -16,7 +16,7 @@ use std::cell::Cell;
 use std::ffi::c_int;
 use std::slice;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::error::EncodeError;
@@ -26,7 +26,7 @@ use super::options::{EncodeOptions, GlobalMode, Handles};
 use super::protect::{FIRST, Protected, protected};
 use super::sink::{Message, Sink};
 use super::stack::{ROOM, Stack};
-use crate::lua::version::collector;
+use crate::version::collector;
 use seen::Seen;
 
 /// Slots of the protected function: values that must stay reachable, the names' table, moved stack slots,

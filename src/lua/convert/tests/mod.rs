@@ -13,8 +13,8 @@ mod values;
 
 use std::ffi::{CStr, c_int};
 
-use crate::lua::ffi::*;
-use crate::shm::Payload;
+use crate::ffi::*;
+use llib_core::shm::Payload;
 
 use super::protect::error_text;
 use super::*;
@@ -32,7 +32,7 @@ unsafe extern "C-unwind" fn upvalueid(lua: *mut lua_State) -> c_int {
     // SAFETY: called with a function and the number of one of its upvalues.
     unsafe {
         let number = luaL_checkinteger(lua, 2) as c_int;
-        let identity = crate::lua::version::upvalue::identity(lua, 1, number).unwrap();
+        let identity = crate::version::upvalue::identity(lua, 1, number).unwrap();
         lua_pushlightuserdata(lua, std::ptr::with_exposed_provenance_mut(identity));
     }
     1

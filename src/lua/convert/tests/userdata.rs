@@ -1,7 +1,7 @@
 //! Userdata: stand-ins, constructors, raw bytes, handles.
 
 use super::*;
-use crate::shm::Payload;
+use llib_core::shm::Payload;
 
 /// `u.new(metatable, size)`: a userdata with this metatable.
 unsafe extern "C-unwind" fn new(lua: *mut lua_State) -> c_int {

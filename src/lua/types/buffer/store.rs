@@ -2,15 +2,15 @@
 
 use std::ffi::c_int;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
-use crate::lua::call::Raise;
-use crate::lua::convert::{DecodeError, DecodeOptions, Field, MEMORY_FACTOR, Source, decode_field};
-use crate::lua::types::handle::{self, Objects, Sent};
-use crate::lua::types::value::{DISTRUSTED, Load, decode_plain, decode_trusted, encode_for};
-use crate::lua::version::collector::Pause;
-use crate::shared::buffer::{self, WriteError};
-use crate::shared::{Change, Guard, Object, attach};
+use crate::call::Raise;
+use crate::convert::{DecodeError, DecodeOptions, Field, MEMORY_FACTOR, Source, decode_field};
+use crate::types::handle::{self, Objects, Sent};
+use crate::types::value::{DISTRUSTED, Load, decode_plain, decode_trusted, encode_for};
+use crate::version::collector::Pause;
+use llib_core::shared::buffer::{self, WriteError};
+use llib_core::shared::{Change, Guard, Object, attach};
 
 /// Takes a buffer's lock; none is given up on.
 ///
@@ -76,7 +76,7 @@ pub(super) unsafe fn push_copy(lua: *mut lua_State, object: &Object) -> Result<(
                 return Err(Raise::Message(DISTRUSTED.to_owned()));
             }
             // SAFETY: as above.
-            unsafe { crate::shm::copy_out(view.start, view.len) }
+            unsafe { llib_core::shm::copy_out(view.start, view.len) }
         }
         Err(error) => return Err(damaged(&error)),
     };

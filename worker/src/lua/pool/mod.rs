@@ -10,15 +10,15 @@ mod watched;
 
 use std::ffi::c_int;
 
-use llib::lua::convert::{DecodeError, DecodeOptions, Roots, Source, decode};
-use llib::lua::ffi::*;
-use llib::lua::types::{Objects, Sent};
-use llib::lua::version::{self, collector};
-use llib::observe::trace;
-use llib::shm::copy_out;
-use llib::wire::kind::Kind;
-use llib::wire::pooled::{HEAD, Head};
-use llib::wire::settings::PoolPost;
+use llib_lua::convert::{DecodeError, DecodeOptions, Roots, Source, decode};
+use llib_lua::ffi::*;
+use llib_lua::types::{Objects, Sent};
+use llib_lua::version::{self, collector};
+use llib_core::observe::trace;
+use llib_core::shm::copy_out;
+use llib_core::wire::kind::Kind;
+use llib_core::wire::pooled::{HEAD, Head};
+use llib_core::wire::settings::PoolPost;
 
 use self::fresh::Fresh;
 use self::functions::Functions;
@@ -27,8 +27,8 @@ use super::outcome::{Unsent, VALUES, code, exhausted, finish, is_memory_error, s
 use crate::job::Job;
 use crate::lua::explain;
 use crate::pool::{self, Post, Taken};
-use crate::sandbox::limits::JobTime;
-use crate::sys;
+use llib_sandbox::limits::JobTime;
+use llib_worker_sys as sys;
 
 /// Where the function that handles errors stands.
 const HANDLER: c_int = 1;
@@ -251,12 +251,12 @@ unsafe fn conclude(lua: *mut lua_State, job: &Job, first: c_int, raised: bool, r
             Ok(()) => {}
             Err(unsent) if raised => {
                 lua_settop(lua, first + count - 3);
-                llib::lua::call::push_text(lua, &unsent.to_string());
+                llib_lua::call::push_text(lua, &unsent.to_string());
                 conclude(lua, job, first, false, reply);
             }
             Err(Unsent::Memory) => exhausted(lua, job),
             Err(Unsent::Reason(reason)) => {
-                llib::lua::call::push_text(lua, &reason);
+                llib_lua::call::push_text(lua, &reason);
                 if send(lua, job, lua_gettop(lua), 1, code(Kind::Encode), Roots::Results).is_err() {
                     finish(lua, lua_gettop(lua), 0, code(Kind::Encode));
                 }
@@ -268,7 +268,7 @@ unsafe fn conclude(lua: *mut lua_State, job: &Job, first: c_int, raised: bool, r
 unsafe fn conclude_text(lua: *mut lua_State, job: &Job, text: &str) {
     // SAFETY: the worker's state with free slots.
     unsafe {
-        llib::lua::call::push_text(lua, text);
+        llib_lua::call::push_text(lua, text);
         conclude(lua, job, lua_gettop(lua), false, code(Kind::Error));
     }
 }

@@ -1,0 +1,380 @@
+//! `pool:map(f, list [, opts])`: many calls of one function, in few jobs.
+//!
+//! Items go in chunks: the first ones are small, and the time that they took says how large the next ones can be.
+//! A few chunks for each worker are under way at once, so that only those are in memory twice.
+
+use std::collections::VecDeque;
+use std::ffi::c_int;
+use std::rc::Rc;
+
+use llib_lua::ffi::*;
+
+use super::functions::{self, Known};
+use super::submit::{function_at, send};
+use super::task::{decode_result, deliver};
+use super::{Shared, check};
+use llib_host::pool::{Ended, PoolWait, Ticket};
+use crate::async_call::source_of;
+use crate::await_call;
+use crate::failure;
+use crate::options::{expected, integer, unknown};
+use llib_lua::call::{Outcome, Raise, bytes, is_absent, type_name, wrong_type};
+use llib_lua::hooks;
+use llib_lua::lua_function;
+use llib_core::observe::trace;
+use llib_core::wire::cause::Cause;
+
+/// What a chunk should take, in nanoseconds: dispatching one costs a few thousandth of that.
+const AIM: u64 = 1_000_000;
+/// The most items of a chunk, which all go onto a stack.
+const MOST: usize = 10_000;
+/// Bytes of strings after which a chunk is full.
+const MOST_BYTES: usize = 1 << 20;
+
+const RESULTS: c_int = 5;
+const KNOWN: c_int = 6;
+const FAILURE: c_int = 7;
+
+/// Part of the list that is under way.
+struct Chunk {
+    ticket: Ticket,
+    first: usize,
+    count: usize,
+}
+
+/// All that are. Dropping gives them up.
+struct UnderWay {
+    shared: Rc<Shared>,
+    chunks: VecDeque<Chunk>,
+}
+
+impl UnderWay {
+    /// Gives up the chunks that begin after `index`.
+    fn give_up_after(&mut self, index: usize) {
+        let mut pool = self.shared.pool.borrow_mut();
+        self.chunks.retain(|chunk| {
+            if chunk.first <= index {
+                return true;
+            }
+            pool.cancel(chunk.ticket, Cause::Killed);
+            pool.detach(chunk.ticket);
+            false
+        });
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.give_up_after(0);
+    }
+}
+
+struct Choice {
+    chunk: Option<usize>,
+    /// Whether a function to be called stands at index 4.
+    reports: bool,
+}
+
+/// Reads the options at index 4 and puts `on_progress` there.
+unsafe fn choice(lua: *mut lua_State) -> Result<Choice, Raise> {
+    let mut choice = Choice { chunk: None, reports: false };
+    // SAFETY: the caller's state with free slots; keys are left as they are while they are visited.
+    unsafe {
+        if is_absent(lua, 4) {
+            return Ok(choice);
+        }
+        if lua_type(lua, 4) != LUA_TTABLE {
+            return Err(wrong_type(lua, 4, "table"));
+        }
+        let refuse = |problem: String| Raise::Argument(4, problem);
+        lua_pushnil(lua);
+        lua_pushnil(lua);
+        while lua_next(lua, 4) != 0 {
+            match bytes(lua, -2) {
+                Some(b"chunk") => {
+                    let items = integer(lua).filter(|items| (1..=MOST as i64).contains(items));
+                    let wanted = format!("an integer from 1 to {MOST}");
+                    choice.chunk =
+                        Some(items.ok_or_else(|| refuse(expected(lua, "chunk", &wanted)))? as usize);
+                }
+                Some(b"on_progress") => {
+                    if lua_type(lua, -1) != LUA_TFUNCTION {
+                        return Err(refuse(expected(lua, "on_progress", "a function")));
+                    }
+                    choice.reports = true;
+                    lua_pushvalue(lua, -1);
+                    lua_replace(lua, 5);
+                }
+                Some(key) => {
+                    return Err(refuse(unknown(&String::from_utf8_lossy(key), &["chunk", "on_progress"])));
+                }
+                None => {
+                    return Err(refuse(format!("option names are strings, got a {}", type_name(lua, -2))));
+                }
+            }
+            lua_pop(lua, 1);
+        }
+        lua_replace(lua, 4);
+        lua_settop(lua, 4);
+    }
+    Ok(choice)
+}
+
+/// Replaces a list at index 3 whose length or items are its metatable's to tell by a plain copy.
+unsafe fn flatten(lua: *mut lua_State) -> Result<(), Raise> {
+    // SAFETY: the caller's state with free slots and a table at index 3; what metamethods raise ends at the protected call.
+    unsafe {
+        let has = |event: &std::ffi::CStr| {
+            let found = luaL_getmetafield(lua, 3, event.as_ptr()) != LUA_TNIL;
+            lua_settop(lua, 4);
+            found
+        };
+        if !has(c"__len") && !has(c"__index") {
+            return Ok(());
+        }
+        lua_pushcfunction(lua, copy_list);
+        lua_pushvalue(lua, 3);
+        if lua_pcall(lua, 1, 1, 0) != LUA_OK {
+            return Err(Raise::Object);
+        }
+        lua_replace(lua, 3);
+    }
+    Ok(())
+}
+
+lua_function!(copy_list => copy_list_body);
+
+unsafe fn copy_list_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: Lua's state with the list at index 1. Whatever is raised here crosses no value of this frame.
+    unsafe {
+        let mut exact = 1;
+        let length = if luaL_getmetafield(lua, 1, c"__len".as_ptr()) == LUA_TNIL {
+            lua_rawlen(lua, 1) as lua_Integer
+        } else {
+            lua_pushvalue(lua, 1);
+            lua_call(lua, 1, 1);
+            lua_tointegerx(lua, -1, &mut exact)
+        };
+        if exact == 0 {
+            return Err(Raise::Message("object length is not an integer".to_owned()));
+        }
+        lua_settop(lua, 1);
+        lua_createtable(lua, 0, 0);
+        for index in 1..=length {
+            lua_pushinteger(lua, index);
+            lua_gettable(lua, 1);
+            lua_rawseti(lua, 2, index);
+        }
+    }
+    Ok(1)
+}
+
+/// # Safety
+/// Called by Lua.
+pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: Lua's state. The stack is arranged as 1 the pool, 2 the function, 3 the list, 4 what is told of the
+    // progress, 5 the results, 6 the functions that are known, 7 the failure.
+    unsafe {
+        let shared = check(lua)?.serving(lua)?;
+        lua_settop(lua, 4);
+        function_at(lua, 2, &shared)?;
+        if lua_type(lua, 3) != LUA_TTABLE {
+            return Err(wrong_type(lua, 3, "table"));
+        }
+        let choice = choice(lua)?;
+        flatten(lua)?;
+        let total = lua_rawlen(lua, 3) as usize;
+        lua_createtable(lua, c_int::try_from(total).unwrap_or(c_int::MAX).min(1 << 20), 0);
+        lua_getiuservalue(lua, 1, 1);
+        lua_pushnil(lua);
+        luaL_checkstack(lua, 40, std::ptr::null());
+        // Twice, since a function is kept when it is seen for the second time.
+        let _ = functions::find(lua, KNOWN, 2, &shared.encoding());
+        let known = functions::find(lua, KNOWN, 2, &shared.encoding());
+        let name = source_of(lua, 2);
+        run(lua, &shared, known, &choice, total, &name)
+    }
+}
+
+unsafe fn run(
+    lua: *mut lua_State,
+    shared: &Rc<Shared>,
+    known: Option<&Known>,
+    choice: &Choice,
+    total: usize,
+    name: &str,
+) -> Outcome {
+    let _span = trace::span("pool", || format!("map of {total} items, {name}"));
+    let workers = shared.pool.borrow().size();
+    let mut way = UnderWay { shared: Rc::clone(shared), chunks: VecDeque::new() };
+    let (mut next, mut done, mut failed_at) = (1, 0, None);
+    let mut chunk = choice.chunk.unwrap_or_else(|| (total / (workers * 16)).clamp(1, 16));
+    loop {
+        while failed_at.is_none() && next <= total && way.chunks.len() < workers * 2 + 2 {
+            let left = total - next + 1;
+            // The last ones are small, so that all workers are busy until the end.
+            let fair = if choice.chunk.is_some() { left } else { left.div_ceil(workers * 2) };
+            let (first, most) = (next, chunk.min(fair).min(left));
+            // SAFETY: the caller's state, arranged as it says.
+            let (ticket, count) = unsafe { send_chunk(lua, shared, known, first, most)? };
+            way.chunks.push_back(Chunk { ticket, first, count });
+            next += count;
+        }
+        if way.chunks.is_empty() {
+            break;
+        }
+        let tickets: Vec<Ticket> = way.chunks.iter().map(|chunk| chunk.ticket).collect();
+        let waited = shared.pool.borrow_mut().wait_for_any(&tickets, None);
+        if waited != PoolWait::Ready {
+            // SAFETY: the caller's state with free slots.
+            unsafe { hooks::run(lua)? };
+            continue;
+        }
+        let mut at = 0;
+        while at < way.chunks.len() {
+            let ticket = way.chunks[at].ticket;
+            let Some(ended) = shared.pool.borrow_mut().ended(ticket) else {
+                at += 1;
+                continue;
+            };
+            let Some(over) = way.chunks.remove(at) else { break };
+            let took = shared.pool.borrow().took(ticket);
+            // SAFETY: as above.
+            let failed = unsafe { receive(lua, shared, &over, &ended, name) };
+            shared.pool.borrow_mut().forget(ticket);
+            if let Some(index) = failed? {
+                if failed_at.is_none_or(|earlier| index < earlier) {
+                    failed_at = Some(index);
+                    // SAFETY: the failure is on top.
+                    unsafe { lua_replace(lua, FAILURE) };
+                }
+                way.give_up_after(index);
+                at = 0;
+            } else {
+                done += over.count;
+                if choice.chunk.is_none() {
+                    let each = (took / over.count as u64).max(1);
+                    chunk = usize::try_from(AIM / each).unwrap_or(MOST).clamp(1, (chunk * 4).min(MOST));
+                }
+                if choice.reports {
+                    // SAFETY: as above.
+                    unsafe { report(lua, done, total)? };
+                }
+            }
+            // SAFETY: drops what is above the arranged slots.
+            unsafe { lua_settop(lua, FAILURE) };
+        }
+    }
+    // SAFETY: the caller's state, arranged as it says.
+    unsafe {
+        if failed_at.is_some() {
+            lua_pushnil(lua);
+            lua_pushvalue(lua, FAILURE);
+            return Ok(2);
+        }
+        lua_pushvalue(lua, RESULTS);
+    }
+    Ok(1)
+}
+
+/// Sends items from `first` on, at most `most` of them; returns how many it were.
+unsafe fn send_chunk(
+    lua: *mut lua_State,
+    shared: &Rc<Shared>,
+    known: Option<&Known>,
+    first: usize,
+    most: usize,
+) -> Result<(Ticket, usize), Raise> {
+    // SAFETY: the caller's state, arranged as `body` says; the stack is checked for the items.
+    unsafe {
+        let base = lua_gettop(lua) + 1;
+        if lua_checkstack(lua, most as c_int + 30) == 0 {
+            return Err(Raise::Message("not enough memory".to_owned()));
+        }
+        lua_pushvalue(lua, 2);
+        lua_pushinteger(lua, first as lua_Integer);
+        let (mut count, mut len) = (0, 0);
+        while count < most && len < MOST_BYTES {
+            lua_rawgeti(lua, 3, (first + count) as lua_Integer);
+            len += bytes(lua, -1).map_or(0, <[u8]>::len);
+            count += 1;
+        }
+        let same = (base + 2..base + 2 + count as c_int).any(|index| lua_rawequal(lua, index, base) != 0);
+        let ticket = send(lua, shared, known.filter(|_| !same), base, 1 + count as c_int, true)?;
+        lua_settop(lua, base - 1);
+        Ok((ticket, count))
+    }
+}
+
+/// Takes in a chunk's results; or pushes its failure and returns the index of the item.
+unsafe fn receive(
+    lua: *mut lua_State,
+    shared: &Rc<Shared>,
+    chunk: &Chunk,
+    ended: &Ended,
+    name: &str,
+) -> Result<Option<usize>, Raise> {
+    const VALUES: u32 = 1;
+    // SAFETY: the caller's state, arranged as `body` says.
+    unsafe {
+        let base = lua_gettop(lua) + 1;
+        let mut index = chunk.first;
+        match ended {
+            Ended::Reply(VALUES) => {
+                let problem = match decode_result(lua, shared, chunk.ticket) {
+                    Ok(count) if count as usize == chunk.count => {
+                        for at in (0..chunk.count).rev() {
+                            lua_rawseti(lua, RESULTS, (chunk.first + at) as lua_Integer);
+                        }
+                        return Ok(None);
+                    }
+                    Ok(count) => format!("there are {count} of {}", chunk.count),
+                    Err(problem) => problem,
+                };
+                lua_settop(lua, base - 1);
+                failure::push(
+                    lua,
+                    llib_core::wire::kind::Kind::Encode,
+                    &format!("the results could not be received: {problem}"),
+                );
+            }
+            Ended::Reply(code) => {
+                let mut decoded = decode_result(lua, shared, chunk.ticket);
+                // What was raised for an item begins with its index.
+                if let Ok(count) = &mut decoded
+                    && *count > 1
+                    && lua_isinteger(lua, base) != 0
+                {
+                    index = usize::try_from(lua_tointeger(lua, base)).unwrap_or(index);
+                    lua_remove(lua, base);
+                    *count -= 1;
+                }
+                if let Err(problem) = await_call::report(lua, base, &shared.options.limits, *code, decoded) {
+                    lua_settop(lua, base - 1);
+                    let text = format!("the results could not be received: {problem}");
+                    failure::push(lua, llib_core::wire::kind::Kind::Encode, &text);
+                }
+                failure::set_text(lua, c"name", name);
+            }
+            Ended::Stopped(..) => {
+                check(lua)?.serving(lua)?;
+            }
+            _ => {
+                deliver(lua, shared, chunk.ticket, name)?;
+            }
+        }
+        failure::set_integer(lua, c"index", index as i64);
+        Ok(Some(index))
+    }
+}
+
+/// Calls `on_progress`.
+unsafe fn report(lua: *mut lua_State, done: usize, total: usize) -> Result<(), Raise> {
+    // SAFETY: the caller's state with free slots.
+    unsafe {
+        lua_pushvalue(lua, 4);
+        lua_pushinteger(lua, done as lua_Integer);
+        lua_pushinteger(lua, total as lua_Integer);
+        if lua_pcall(lua, 2, 0, 0) != LUA_OK { Err(Raise::Object) } else { Ok(()) }
+    }
+}

@@ -4,30 +4,32 @@
 //! `docs/architecture.md`.
 
 mod broker;
+mod current;
+mod dispatched;
+mod handover;
 mod job;
 mod launch;
+mod nested;
 mod output;
 pub mod pool;
 mod preload;
+mod program;
+mod reap;
+mod reply;
 mod session;
 mod start;
 mod supervisor;
 mod traced;
+mod wait;
 
 pub use broker::{Broker, BrokerError, serve_in_sandbox};
-pub(crate) use job::PAUSE_ROUND;
-pub use job::{Death, Job, PAUSE_LIMIT, Paused, ReplyBytes, Settled, Waited};
+pub use dispatched::{Death, Dispatched, Paused, Settled, Stopper};
+pub use job::Job;
 pub use launch::{DispatchError, Launch, Walls};
 pub use output::Output;
 pub use preload::{Preloaded, preload};
-pub(crate) use session::OWN_WORKER;
-pub use session::{Patience, Session, Stats};
-pub(crate) use start::find_worker;
+pub use program::{find_worker, serve_as_worker};
+pub use reply::{ReplyBytes, ReplyError};
+pub use session::{Session, Stats};
 pub use start::{Host, StartError};
-pub use traced::begin_run;
-
-/// Makes the running executable the worker program of this process: it is one of llib's own.
-pub fn serve_as_worker(program: std::path::PathBuf) {
-    // A second call names the same executable.
-    let _ = OWN_WORKER.set(program);
-}
+pub use wait::{NotYet, Patience};

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::session::{Patience, SLICE, Session};
+use super::session::Session;
+use super::wait::Patience;
 use llib_core::shm::Region;
-use llib_core::sys::futex::{self, Woken};
 use llib_core::wire::control::{Action, Preload};
 
 /// What came of it.
@@ -40,20 +40,8 @@ pub fn preload(session: &Session, mut wanted: Preload, patience: Patience<'_>) -
         return Preloaded::Lost;
     }
     let done = &session.segment.header().preloaded;
-    loop {
-        let seen = done.load(Ordering::SeqCst);
-        if seen.wrapping_sub(wanted.number) < u32::MAX / 2 {
-            break;
-        }
-        if futex::wait(done, seen, SLICE) != Woken::Changed {
-            session.check();
-            if lost() {
-                return Preloaded::Lost;
-            }
-            if !patience() {
-                return Preloaded::Stopped;
-            }
-        }
+    if !session.wait_for(done, wanted.number, patience) {
+        return if lost() { Preloaded::Lost } else { Preloaded::Stopped };
     }
     match Region::open(&session.segment.preload_name(wanted.number)) {
         Ok(mut reason) => {

@@ -1,31 +1,21 @@
 //! The session: one a process, started by the first job, with everything that outlives a job.
 
 use std::io;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Duration;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use ipc_channel::ipc::IpcSender;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use super::start::{Host, StartError, start};
-use llib_core::observe::{Board, Waiting, set_board, trace};
-use llib_core::shm::{SLOTS, Segment};
-use llib_core::sys::futex::{self, Woken};
+use super::reap::reap_later;
+use super::wait::{Patience, reaches};
+use llib_core::shared::discard_undelivered;
+use llib_core::shm::{Board, SLOTS, Segment, Slot, State, Waiting};
 use llib_core::sys::ring::Ring;
 use llib_core::sys::signal::without_sigpipe;
 use llib_core::sys::spawn::has_ended;
-use llib_core::wire::control::{Action, Command, Ready};
-
-/// How long a sleep lasts at most before it looks whether its supervisors live. They wake sleepers before
-/// they go; this is for the case that all of them were killed at once.
-pub(super) const SLICE: Duration = Duration::from_millis(50);
-
-/// The executable that runs, where it can serve as a worker program itself.
-pub(crate) static OWN_WORKER: OnceLock<PathBuf> = OnceLock::new();
-
-static CURRENT: Mutex<Option<Arc<Session>>> = Mutex::new(None);
-static ENDED: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+use llib_core::wire::control::{Action, Command, Ready, Watched};
 
 /// A zygote, its guard, and the memory shared with them.
 pub struct Session {
@@ -38,10 +28,6 @@ pub struct Session {
     lost: AtomicBool,
 }
 
-/// Asked again and again while something takes longer than usual, for instance because the zygote was
-/// stopped: whether to wait on.
-pub type Patience<'a> = &'a mut dyn FnMut() -> bool;
-
 /// The way to the zygote.
 struct Commands {
     sender: IpcSender<Command>,
@@ -49,7 +35,7 @@ struct Commands {
     sequence: u32,
 }
 
-/// See [`Session::stats`].
+/// Numbers of a session.
 #[derive(Clone, Copy, Debug)]
 pub struct Stats {
     /// Process id of the guard.
@@ -75,38 +61,6 @@ impl Session {
         }
     }
 
-    /// The process's session; starts one where there is none, or where the last one's supervisors died.
-    pub fn current(host: impl FnOnce() -> Host) -> Result<Arc<Session>, StartError> {
-        let mut current = lock(&CURRENT);
-        if let Some(session) = current.as_ref().filter(|session| session.is_ours() && !session.is_lost()) {
-            return Ok(Arc::clone(session));
-        }
-        // A session of before a fork belongs to the parent, and one whose supervisors died to nobody.
-        *current = None;
-        reap_ended();
-        let starting = trace::span("session", || "start of supervisors".to_owned());
-        let session = Arc::new(start(&host())?);
-        drop(starting);
-        llib_core::log!(
-            Info,
-            "session {} started, guard {}, zygote {}",
-            session.segment.name(),
-            session.guard,
-            session.zygote
-        );
-        set_board(Arc::downgrade(&session) as Weak<dyn Board>);
-        *current = Some(Arc::clone(&session));
-        super::preload::again(&session);
-        Ok(session)
-    }
-
-    /// Ends the process's session once its last job is gone.
-    pub fn end_current() {
-        let session = lock(&CURRENT).take();
-        drop(session);
-        reap_ended();
-    }
-
     /// Whether this process started the session; a process forked from it did not.
     pub(super) fn is_ours(&self) -> bool {
         self.host == std::process::id()
@@ -121,18 +75,36 @@ impl Session {
     pub(super) fn check(&self) {
         if !self.is_lost() && self.is_ours() && has_ended(self.guard) {
             self.lost.store(true, Ordering::SeqCst);
-            llib_core::log!(Warn, "session {} is lost: its guard {} has ended", self.segment.name(), self.guard);
+            llib_core::log!(
+                Warn,
+                "session {} is lost: its guard {} has ended",
+                self.segment.name(),
+                self.guard
+            );
         }
     }
 
-    /// Numbers of the process's session, if it has one.
-    pub fn stats() -> Option<Stats> {
-        let session = lock(&CURRENT).as_ref().filter(|session| session.is_ours()).map(Arc::clone)?;
-        let header = session.segment.header();
+    /// How it stands.
+    pub(super) fn stats(&self) -> Stats {
+        let header = self.segment.header();
         let spares = header.ready.count() + header.walled.count();
         // The zygote holds no slot but those of its spares.
         let jobs = (SLOTS - header.free.count()).saturating_sub(spares);
-        Some(Stats { guard: session.guard, zygote: session.zygote, spares, jobs })
+        Stats { guard: self.guard, zygote: self.zygote, spares, jobs }
+    }
+
+    /// Leaves a slot for the zygote to see to.
+    pub(super) fn attend(&self, index: u32) {
+        self.segment.header().attention.give(index);
+        self.nudge();
+    }
+
+    /// Gives back a slot in which no process and no capture is left.
+    pub(super) fn free(&self, slot: Slot<'_>) {
+        discard_undelivered(&self.segment, slot);
+        self.segment.clear(slot);
+        slot.entry.swap(State::Free);
+        self.segment.header().free.give(slot.index);
     }
 
     /// Tells the zygote that the table changed, if it sleeps.
@@ -149,28 +121,39 @@ impl Session {
             return false;
         };
         self.ring.ring();
-        let acknowledged = &self.segment.header().acknowledged;
-        loop {
-            let seen = acknowledged.load(Ordering::SeqCst);
-            // Numbers wrap around; half the circle away is far more than can be under way.
-            if seen.wrapping_sub(sequence) < u32::MAX / 2 {
-                return true;
-            }
-            if self.is_lost() {
-                return false;
-            }
-            if futex::wait(acknowledged, seen, SLICE) != Woken::Changed {
+        self.wait_for(&self.segment.header().acknowledged, sequence, patience)
+    }
+
+    /// Waits until the zygote has counted a word of the header up to `number`; false if the supervisors are gone, or
+    /// `patience` is.
+    pub(super) fn wait_for(&self, word: &AtomicU32, number: u32, patience: Patience<'_>) -> bool {
+        reaches(word, number, |late| {
+            if late {
                 self.check();
-                if !patience() {
-                    return false;
-                }
+            }
+            !self.is_lost() && (!late || patience())
+        })
+    }
+
+    /// A descriptor that polls readable once the zygote has seen the end of `what`; at once if there is nothing to see.
+    pub(super) fn watch(&self, what: Option<Watched>) -> io::Result<OwnedFd> {
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        // Where nobody is left to take it, `theirs` closes here, which is the right answer too.
+        if let Some(what) = what
+            && let Err(error) = self.ring.watch(what, theirs.as_fd())
+        {
+            self.check();
+            if !self.is_lost() {
+                return Err(error);
             }
         }
+        Ok(ours)
     }
 
     /// Sends a command and returns its number. Numbers are sent in their order, whichever thread sends.
     pub(super) fn send(&self, action: Action) -> io::Result<u32> {
-        let mut commands = lock(&self.commands);
+        // Nothing in here can panic half way, so a poisoned lock holds sound data.
+        let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
         commands.sequence = commands.sequence.wrapping_add(1);
         let sequence = commands.sequence;
         without_sigpipe(|| commands.sender.send(Command { sequence, action })).map_err(io::Error::other)?;
@@ -192,19 +175,4 @@ impl Drop for Session {
             reap_later(self.guard);
         }
     }
-}
-
-/// Notes a child that is about to end, so that some later call takes its exit status.
-pub(super) fn reap_later(pid: i32) {
-    lock(&ENDED).push(pid);
-    reap_ended();
-}
-
-fn reap_ended() {
-    lock(&ENDED).retain(|pid| !has_ended(*pid));
-}
-
-/// Nothing in these sections can panic half way, so a poisoned lock holds sound data.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

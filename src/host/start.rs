@@ -1,14 +1,14 @@
 //! Starting a session: run the worker program, shake hands, map its segment.
 
-use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipc_channel::ipc::IpcOneShotServer;
 
+use super::reap::reap_later;
 use super::session::Session;
 use llib_core::shm::{RegionError, Segment, Tree, TreeError};
 use llib_core::sys::ring::{Ring, Rung};
@@ -30,11 +30,13 @@ pub struct Host {
 }
 
 /// Why no session can be started.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A channel to the worker program cannot be made, for instance for want of descriptors.
+    #[error("failed to make a channel to the worker program: {0}")]
     Channel(io::Error),
     /// The worker program cannot be run.
+    #[error("failed to run the worker program '{}': {source}", program.display())]
     Spawn {
         /// The program.
         program: PathBuf,
@@ -42,18 +44,25 @@ pub enum StartError {
         source: io::Error,
     },
     /// It ended before it was ready.
+    #[error("the worker program '{}' ended before it was ready", program.display())]
     Ended {
         /// The program.
         program: PathBuf,
     },
     /// It runs, but was not ready in time.
+    #[error("the worker program '{}' was not ready within {} s", program.display(), PATIENCE.as_secs())]
     Late {
         /// The program.
         program: PathBuf,
     },
     /// It says that it cannot serve.
+    #[error("the worker program cannot serve: {0}")]
     Refused(String),
     /// It is of another release than the module.
+    #[error(
+        "the worker program '{}' is of another release (it speaks protocol {theirs}, this module {PROTOCOL})",
+        program.display()
+    )]
     Protocol {
         /// The program.
         program: PathBuf,
@@ -61,6 +70,10 @@ pub enum StartError {
         theirs: u32,
     },
     /// Its Lua cannot run this interpreter's functions.
+    #[error(
+        "the worker program '{}' has {theirs}, which cannot run functions of this interpreter's {ours}",
+        program.display()
+    )]
     Bytecode {
         /// The program.
         program: PathBuf,
@@ -70,45 +83,12 @@ pub enum StartError {
         ours: String,
     },
     /// Its shared memory cannot be mapped.
+    #[error("{0}")]
     Memory(RegionError),
     /// What it shares with others cannot be had.
+    #[error("{0}")]
     Tree(TreeError),
 }
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StartError::Channel(source) => {
-                write!(f, "failed to make a channel to the worker program: {source}")
-            }
-            StartError::Spawn { program, source } => {
-                write!(f, "failed to run the worker program '{}': {source}", program.display())
-            }
-            StartError::Ended { program } => {
-                write!(f, "the worker program '{}' ended before it was ready", program.display())
-            }
-            StartError::Late { program } => {
-                let seconds = PATIENCE.as_secs();
-                write!(f, "the worker program '{}' was not ready within {seconds} s", program.display())
-            }
-            StartError::Refused(reason) => write!(f, "the worker program cannot serve: {reason}"),
-            StartError::Protocol { program, theirs } => write!(
-                f,
-                "the worker program '{}' is of another release (it speaks protocol {theirs}, this module {PROTOCOL})",
-                program.display()
-            ),
-            StartError::Bytecode { program, theirs, ours } => write!(
-                f,
-                "the worker program '{}' has {theirs}, which cannot run functions of this interpreter's {ours}",
-                program.display()
-            ),
-            StartError::Memory(error) => error.fmt(f),
-            StartError::Tree(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
 
 pub(super) fn start(host: &Host) -> Result<Session, StartError> {
     let _plugs = plug_standard_streams();
@@ -117,7 +97,8 @@ pub(super) fn start(host: &Host) -> Result<Session, StartError> {
     let (server, address) = one_shot_server().map_err(StartError::Channel)?;
     let own_pid = std::process::id().to_string();
     let tree = Tree::current().map_err(StartError::Tree)?;
-    let guard = spawn::worker(&host.program, &[&address, &own_pid, tree.name()], &theirs)
+    let args = [&address, &own_pid, tree.name()];
+    let guard = spawn::worker(&host.program, &args, &theirs, &llib_core::observe::variables())
         .map_err(|source| StartError::Spawn { program: host.program.clone(), source })?;
     drop(theirs);
     // Accepting blocks without a limit, so it waits until the other side says that it has connected, or is
@@ -139,7 +120,7 @@ pub(super) fn start(host: &Host) -> Result<Session, StartError> {
         Ok((segment, ready)) => Ok(Session::new(segment, ours, guard, ready)),
         Err(error) => {
             drop(ours);
-            super::session::reap_later(guard);
+            reap_later(guard);
             Err(error)
         }
     }
@@ -183,24 +164,6 @@ fn lua_name(header: &[u8]) -> String {
         [0x1b, b'L', b'J', ..] => "LuaJIT".to_owned(),
         _ => "an unknown Lua".to_owned(),
     }
-}
-
-/// Where the worker program is: `LLIB_WORKER`, else the running executable if it is one of llib's, else
-/// beside the module's own file, else on the search path.
-pub(crate) fn find_worker(module: Option<&Path>) -> PathBuf {
-    const NAME: &str = "llib-worker";
-    if let Some(path) = std::env::var_os("LLIB_WORKER").filter(|path| !path.is_empty()) {
-        return path.into();
-    }
-    if let Some(own) = super::session::OWN_WORKER.get() {
-        return own.clone();
-    }
-    let beside = module.and_then(Path::parent).map(|folder| folder.join(NAME)).filter(|path| path.exists());
-    let on_path = || {
-        let folders = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&folders).map(|folder| folder.join(NAME)).find(|path| path.exists())
-    };
-    beside.or_else(on_path).unwrap_or_else(|| NAME.into())
 }
 
 #[cfg(test)]

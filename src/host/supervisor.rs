@@ -1,17 +1,13 @@
 //! Who looks after a job: the session of a process that is a host, or the broker of one that is a sandboxed job.
 
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-
 use super::broker::Broker;
-use super::session::{Patience, Session};
-use llib_core::observe::Waiting;
-use llib_core::shm::Slot;
+use super::session::Session;
+use super::wait::Patience;
+use llib_core::shm::{Slot, Waiting};
 use llib_core::sys::process::{self, Usage};
-use llib_core::wire::control::{Action, JobRef, Watched};
+use llib_core::wire::control::Action;
 
 /// See the module's header.
 #[derive(Clone)]
@@ -107,21 +103,5 @@ impl Supervisor {
             // The file that tells is out of reach.
             Supervisor::Broker(_) => process::cpu_time(pid),
         }
-    }
-
-    /// A descriptor that becomes readable once a job has settled.
-    pub(super) fn watch(&self, job: JobRef) -> io::Result<OwnedFd> {
-        let Supervisor::Session(session) = self else {
-            return Err(io::Error::other("a sandboxed job can open none"));
-        };
-        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        // Where nobody is left to take it, `theirs` closes here, which is the right answer too.
-        if let Err(error) = session.ring.watch(Watched::Job(job), theirs.as_fd()) {
-            session.check();
-            if !session.is_lost() {
-                return Err(error);
-            }
-        }
-        Ok(ours)
     }
 }

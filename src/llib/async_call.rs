@@ -1,23 +1,24 @@
 //! `thread.async(f [, opts])`.
 
 use std::ffi::c_int;
-use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use llib_lua::ffi::*;
 
 use super::options::{self, Options};
+use super::session::{session, settings};
+use super::source::{function_at, source_of};
 use super::task::{self, Facts, Sandboxed};
-use super::{module, nested, sandbox, signature};
-use llib_host::{self, Broker, Host, Job, Launch, Session, Walls};
-use llib_lua::call::{Outcome, Raise, bytes, is_absent, wrong_type};
-use llib_lua::convert::{EncodeOptions, Roots, encode};
-use llib_lua::types::{Objects, Sent};
+use super::{inherit, nested, option, sandbox};
 use llib_core::shm::Joined;
 use llib_core::wire::limits::{IN_SANDBOX, Limits};
 use llib_core::wire::sandbox::SandboxPolicy;
 use llib_core::wire::settings::{Settings, Stdio};
+use llib_host::{Broker, Job, Launch, Session, Walls};
+use llib_lua::call::{Outcome, Raise, is_absent, wrong_type};
+use llib_lua::convert::{EncodeOptions, Roots};
+use llib_lua::types::Outgoing;
 
 /// # Safety
 /// Called by Lua.
@@ -27,31 +28,23 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
     unsafe {
         let options = match lua_type(lua, 2) {
             LUA_TTABLE => options::read(lua, 2)?,
-            _ if is_absent(lua, 2) => options::complete(Options::default(), 2)?,
+            _ if is_absent(lua, 2) => Options::default(),
             _ => return Err(wrong_type(lua, 2, "table")),
         };
-        if lua_type(lua, 1) != LUA_TFUNCTION && bytes(lua, 1).is_none() {
-            return Err(wrong_type(lua, 1, "function or string"));
-        }
+        let options = inherit::complete(options).map_err(|problem| Raise::Argument(2, problem))?;
+        function_at(lua, 1, options.name.as_deref())?;
         lua_settop(lua, 2);
-        let name = options.name.clone();
-        if bytes(lua, 1).is_some() {
-            compile(lua, 1, name.as_deref())?;
-        }
-        if lua_iscfunction(lua, 1) != 0 {
-            return Err(Raise::Argument(1, "Lua function expected, got a C function".to_owned()));
-        }
-        let name = name.unwrap_or_else(|| source_of(lua, 1));
+        let name = options.name.clone().unwrap_or_else(|| source_of(lua, 1));
         let sandbox = match &options.sandbox {
-            Some(policy) => Some(Sandboxed {
+            Some(policy) => Some(Rc::new(Sandboxed {
                 report: sandbox::check(policy).map_err(Raise::Message)?,
                 functions: options.functions,
                 metatables: options.metatables,
-            }),
+            })),
             None => None,
         };
         let facts = Facts {
-            name: name.clone(),
+            name: name.as_str().into(),
             timeout: options.timeout,
             limits: options.limits,
             sandbox,
@@ -82,50 +75,6 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
     Ok(1)
 }
 
-/// Replaces the source text at `index` by its function. Compiled here, so that a syntax error is raised here.
-///
-/// # Safety
-/// `lua` is a valid state with free slots and a string at the absolute `index`.
-pub(super) unsafe fn compile(lua: *mut lua_State, index: c_int, name: Option<&str>) -> Result<(), Raise> {
-    /// First byte of every precompiled chunk.
-    const ESCAPE: u8 = 0x1b;
-    // SAFETY: the caller's state.
-    if unsafe { bytes(lua, index) }.is_some_and(|text| text.first() == Some(&ESCAPE)) {
-        return Err(Raise::Argument(index, "source text expected, got precompiled code".to_owned()));
-    }
-    // SAFETY: the index holds a string, which stays there while it is read; the name ends with a zero byte.
-    unsafe {
-        let mut len = 0;
-        let text = lua_tolstring(lua, index, &mut len);
-        let label = match name {
-            Some(name) => std::ffi::CString::new(format!("={}", name.replace('\0', ""))).unwrap_or_default(),
-            None => Default::default(),
-        };
-        let label = if name.is_some() { label.as_ptr() } else { text };
-        if luaL_loadbufferx(lua, text, len, label, c"t".as_ptr()) != LUA_OK {
-            return Err(Raise::Object);
-        }
-        lua_replace(lua, index);
-    }
-    Ok(())
-}
-
-/// `script.lua:12`, where the function at `index` was written.
-///
-/// # Safety
-/// `lua` is a valid state with a free slot and a function at `index`.
-pub(super) unsafe fn source_of(lua: *mut lua_State, index: c_int) -> String {
-    // SAFETY: with `>` the call takes the function that is pushed for it, and fills in what is read here:
-    // `short_src` is a string with its end inside the array.
-    unsafe {
-        let mut about: lua_Debug = std::mem::zeroed();
-        lua_pushvalue(lua, index);
-        lua_getinfo(lua, c">S".as_ptr(), &mut about);
-        let source = std::ffi::CStr::from_ptr(about.short_src.as_ptr()).to_string_lossy();
-        if about.linedefined > 0 { format!("{source}:{}", about.linedefined) } else { source.into_owned() }
-    }
-}
-
 /// Pushes what `opts.args` holds; returns how many values that are.
 unsafe fn push_arguments(lua: *mut lua_State) -> Result<c_int, Raise> {
     // SAFETY: index 2 holds the options table with a table `args`, as `options::read` saw; raw access
@@ -139,8 +88,8 @@ unsafe fn push_arguments(lua: *mut lua_State) -> Result<c_int, Raise> {
         let count = if is_absent(lua, -1) {
             lua_rawlen(lua, table) as lua_Integer
         } else {
-            let given = options::integer(lua).filter(|count| *count >= 0);
-            let problem = || options::expected(lua, "args.n", "an integer from 0 on");
+            let given = option::integer(lua).filter(|count| *count >= 0);
+            let problem = || option::expected(lua, "args.n", "an integer from 0 on");
             given.ok_or_else(|| Raise::Argument(2, problem()))?
         };
         lua_pop(lua, 1);
@@ -157,45 +106,6 @@ unsafe fn push_arguments(lua: *mut lua_State) -> Result<c_int, Raise> {
     }
 }
 
-/// The process's session.
-///
-/// # Safety
-/// `lua` is a valid state with free slots.
-pub(super) unsafe fn session(lua: *mut lua_State) -> Result<Arc<Session>, Raise> {
-    if Broker::current().is_some() {
-        let reason =
-            "a sandboxed job has no pools and preloads nothing: its walls stand around one process each";
-        return Err(Raise::Message(reason.to_owned()));
-    }
-    let host = || Host {
-        program: dispatch::find_worker(module::file().as_deref()),
-        // SAFETY: the caller's state, with free slots.
-        bytecode: unsafe { signature::bytecode(lua) },
-    };
-    Session::current(host).map_err(|error| Raise::Message(error.to_string()))
-}
-
-/// What a worker needs to know of a job with these options.
-///
-/// # Safety
-/// `lua` is a valid state with free slots.
-pub(super) unsafe fn settings(lua: *mut lua_State, options: &Options, name: String) -> Settings {
-    // SAFETY: the caller's state, with free slots.
-    let (path, cpath) = unsafe { (package_field(lua, c"path"), package_field(lua, c"cpath")) };
-    Settings {
-        name,
-        path,
-        cpath,
-        directory: std::env::current_dir().ok().map(PathBuf::into_os_string).map(OsStringExt::into_vec),
-        nice: options.nice,
-        stdout: options.stdout,
-        stderr: options.stderr,
-        limits: options.limits,
-        sandbox: options.sandbox.clone(),
-        pool: None,
-    }
-}
-
 /// Whether a worker will do that has a sandbox already.
 fn walls(options: &Options) -> Walls {
     let Some(policy) = &options.sandbox else { return Walls::None };
@@ -207,29 +117,6 @@ fn walls(options: &Options) -> Walls {
     // What its own jobs may have of files is written down before the walls rise.
     let files = (files, fsize) == (IN_SANDBOX.files, IN_SANDBOX.fsize);
     if plain && streams && room && files && options.nice == 0 { Walls::Plain } else { Walls::Own }
-}
-
-/// A field of `package`, if it is a string.
-///
-/// # Safety
-/// `lua` is a valid state with free slots.
-pub(super) unsafe fn package_field(lua: *mut lua_State, field: &std::ffi::CStr) -> Option<Vec<u8>> {
-    // SAFETY: the caller's state, with free slots; raw access raises nothing on tables, and the types are
-    // checked on the way.
-    unsafe {
-        let top = lua_gettop(lua);
-        lua_getfield(lua, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-        lua_pushstring(lua, c"package".as_ptr());
-        lua_rawget(lua, -2);
-        let mut found = None;
-        if lua_type(lua, -1) == LUA_TTABLE {
-            lua_pushstring(lua, field.as_ptr());
-            lua_rawget(lua, -2);
-            found = bytes(lua, -1).map(<[u8]>::to_vec);
-        }
-        lua_settop(lua, top);
-        found
-    }
 }
 
 unsafe fn send(
@@ -248,27 +135,16 @@ unsafe fn send(
         limits: options.limits,
         pool: 0,
     };
-    let settings = settings.to_bytes();
-    let sent = Sent::default();
     // SAFETY: the caller has `count` values from `first` on.
-    let dispatched = unsafe {
-        encode(lua, first, count, choice, &mut Objects(&sent), |values| {
-            sent.with(|objects, tail| {
-                // What such a job can write nobody takes for more than plain data from now on.
-                if options.sandbox.is_some() {
-                    objects
-                        .iter()
-                        .try_for_each(|object| object.distrust())
-                        .map_err(|error| error.to_string())?;
-                }
-                let payload = Joined([&&settings[..], values, &tail]);
-                session.dispatch(&payload, objects, &launch).map_err(|error| error.to_string())
-            })
-        })
-    };
-    match dispatched {
-        Ok(Ok(job)) => Ok(job),
-        Ok(Err(reason)) => Err(Raise::Message(reason)),
-        Err(error) => Err(Raise::Message(error.to_string())),
+    let values = unsafe { Outgoing::new(lua, first, count, choice) };
+    let values = values.map_err(|error| Raise::Message(error.to_string()))?;
+    let objects = values.objects();
+    // What such a job can write nobody takes for more than plain data from now on.
+    if options.sandbox.is_some() {
+        let distrusted = objects.iter().try_for_each(|object| object.distrust());
+        distrusted.map_err(|error| Raise::Message(error.to_string()))?;
     }
+    let settings = settings.to_bytes();
+    let payload = Joined([&settings, &values]);
+    session.dispatch(&payload, &objects, &launch).map_err(|error| Raise::Message(error.to_string()))
 }

@@ -3,42 +3,16 @@
 use std::ffi::c_int;
 
 use super::options::Options;
+use llib_core::shared::Object;
+use llib_core::shm::{Joined, Mailbox, Payload};
+use llib_core::wire::settings::Settings;
 use llib_host::{Broker, BrokerError, Job, Launch};
 use llib_lua::call::Raise;
-use llib_lua::convert::{EncodeOptions, encode};
+use llib_lua::convert::EncodeOptions;
 use llib_lua::ffi::*;
 use llib_lua::hooks;
-use llib_lua::types::{Objects, Sent};
+use llib_lua::types::Outgoing;
 use llib_lua::version::collector;
-use llib_core::shared::Object;
-use llib_core::shm::{Joined, Mailbox};
-use llib_core::wire::sandbox::{JOBS, SandboxPolicy};
-use llib_core::wire::settings::{Settings, Stdio};
-
-/// What `sandbox = {}` grants where the job's own sandbox is the outer one.
-pub(super) fn without_grants() -> SandboxPolicy {
-    let jobs = Broker::current().map_or(JOBS, |broker| broker.policy.jobs.min(JOBS));
-    SandboxPolicy { jobs, ..SandboxPolicy::default() }
-}
-
-/// Turns options as they were given into those of a job inside `broker`'s sandbox. The error says what it cannot have.
-pub(super) fn inherit(options: &mut Options, broker: &Broker) -> Result<(), String> {
-    for (key, stdio) in [("stdout", options.stdout), ("stderr", options.stderr)] {
-        if stdio == Stdio::Capture {
-            return Err(format!("option '{key}': a sandboxed job cannot capture what its own jobs print"));
-        }
-    }
-    if options.functions {
-        return Err("option 'functions': a sandboxed job takes no functions from its own jobs".to_owned());
-    }
-    let policy = match options.sandbox.take() {
-        Some(policy) => policy.within(&broker.policy)?,
-        None => broker.policy.clone(),
-    };
-    options.sandbox = Some(policy);
-    options.limits.result = options.limits.result.into_iter().chain(broker.longest()).min();
-    Ok(())
-}
 
 /// Hands over a job of `count` values from `first` on.
 ///
@@ -72,22 +46,17 @@ pub(super) unsafe fn send(
         let problem = format!("a job's name and grants take up {len} bytes, in a sandbox {most} at most");
         return Err(Raise::Message(problem));
     }
-    let sent = Sent::default();
     // SAFETY: the caller has these values.
-    let encoded = unsafe {
-        encode(lua, first, count, choice, &mut Objects(&sent), |values| {
-            sent.with(|_, tail| llib_core::shm::Payload::to_vec(&Joined([&&settings[..], values, &tail])))
-        })
-    };
-    let payload = encoded.map_err(|error| Raise::Message(error.to_string()))?;
-    let objects = sent.objects();
+    let values = unsafe { Outgoing::new(lua, first, count, choice) };
+    let values = values.map_err(|error| Raise::Message(error.to_string()))?;
+    // Hooks may run before it is sent.
+    let payload = Joined([&settings, &values]).to_vec();
+    let objects = values.into_objects();
     let objects: Vec<&Object> = objects.iter().map(|object| &**object).collect();
     let launch = Launch { timeout: options.timeout, limits: options.limits, ..Launch::default() };
     let dispatch = || {
         // SAFETY: the caller's state with free slots.
-        unsafe {
-            hooks::patiently(lua, |patience| broker.dispatch(&&payload[..], &objects, &launch, patience))
-        }
+        unsafe { hooks::patiently(lua, |patience| broker.dispatch(&payload, &objects, &launch, patience)) }
     };
     let mut dispatched = dispatch()?;
     if matches!(dispatched, Err(BrokerError::Full { .. })) {

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use llib_lua::ffi::*;
 
-use super::{nested, sandbox};
-use llib_host::Broker;
-use llib_lua::call::{Raise, bytes, duration, type_name};
-use llib_lua::convert::GlobalMode;
-use llib_core::wire::limits::{IN_SANDBOX, Limits, SANDBOX_TIMEOUT};
+use super::option::{boolean, each, expected, integer, size_up_to, text, time, unknown};
+use super::sandbox;
+use llib_core::wire::limits::Limits;
 use llib_core::wire::sandbox::SandboxPolicy;
 use llib_core::wire::settings::{Capture, Stdio};
-use llib_core::wire::size::{MOST_MEMORY, parse_size};
+use llib_core::wire::size::MOST_MEMORY;
+use llib_lua::call::{Raise, bytes};
+use llib_lua::convert::GlobalMode;
 
 /// Checked options.
 pub(super) struct Options {
@@ -61,7 +61,7 @@ impl Options {
 }
 
 /// In the order in which the message for an unknown one lists them.
-pub(super) const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 16] = [
     "args",
     "name",
     "timeout",
@@ -94,53 +94,7 @@ pub(super) unsafe fn read(lua: *mut lua_State, index: c_int) -> Result<Options, 
             Err(problem) => Err(problem),
         })?;
     }
-    complete(options, index)
-}
-
-/// Fills in what was not given, and what this process is held to.
-pub(super) fn complete(mut options: Options, index: c_int) -> Result<Options, Raise> {
-    if let Some(broker) = Broker::current() {
-        nested::inherit(&mut options, broker).map_err(|problem| invalid(index, problem))?;
-    } else if options.sandbox.is_some() {
-        options.limits = options.limits.or(IN_SANDBOX);
-        options.timeout.get_or_insert(Duration::from_millis(SANDBOX_TIMEOUT));
-    }
     Ok(options)
-}
-
-/// Calls `take` with each key of the options table at `index`, and its value on top of the stack.
-///
-/// # Safety
-/// `lua` is a valid state with three free stack slots and a table at the absolute `index`. `take` leaves the stack as it
-/// is, and the table's keys too.
-pub(super) unsafe fn each(
-    lua: *mut lua_State,
-    index: c_int,
-    mut take: impl FnMut(&str) -> Result<(), String>,
-) -> Result<(), Raise> {
-    // SAFETY: as demanded. A number as key is not turned into a string, since only strings are read.
-    unsafe {
-        lua_pushnil(lua);
-        while lua_next(lua, index) != 0 {
-            let Some(key) = bytes(lua, -2) else {
-                let got = type_name(lua, -2);
-                return Err(invalid(index, format!("option names are strings, got a {got}")));
-            };
-            let key = String::from_utf8_lossy(key).into_owned();
-            take(&key).map_err(|problem| invalid(index, problem))?;
-            lua_pop(lua, 1);
-        }
-    }
-    Ok(())
-}
-
-fn invalid(index: c_int, problem: String) -> Raise {
-    Raise::Argument(index, problem)
-}
-
-/// The message for an option that nobody knows.
-pub(super) fn unknown(key: &str, known: &[&str]) -> String {
-    format!("unknown option '{key}' (known: {})", known.join(", "))
 }
 
 /// Takes the value on top of the stack as option `key`; false if there is none of that name.
@@ -191,53 +145,6 @@ pub(super) unsafe fn set(lua: *mut lua_State, options: &mut Options, key: &str) 
     Ok(true)
 }
 
-/// The message for an option of a wrong kind, which is on top of the stack.
-///
-/// # Safety
-/// As for [`set`].
-pub(super) unsafe fn expected(lua: *mut lua_State, key: &str, what: &str) -> String {
-    // SAFETY: the caller has the value on top of the stack and free slots.
-    unsafe {
-        let got = match lua_type(lua, -1) {
-            LUA_TNUMBER => lua_tonumber(lua, -1).to_string(),
-            LUA_TSTRING => format!("'{}'", String::from_utf8_lossy(bytes(lua, -1).unwrap_or_default())),
-            _ => type_name(lua, -1),
-        };
-        format!("option '{key}' expects {what}, got {got}")
-    }
-}
-
-/// The integer on top of the stack.
-///
-/// # Safety
-/// As for [`set`].
-pub(super) unsafe fn integer(lua: *mut lua_State) -> Option<i64> {
-    let mut exact = 0;
-    // SAFETY: the caller has the value on top of the stack; a string is not asked, so none is converted.
-    unsafe {
-        let value = if lua_type(lua, -1) == LUA_TNUMBER { lua_tointegerx(lua, -1, &mut exact) } else { 0 };
-        (exact != 0).then_some(value)
-    }
-}
-
-unsafe fn boolean(lua: *mut lua_State, key: &str) -> Result<bool, String> {
-    // SAFETY: the caller has the value on top of the stack and free slots.
-    unsafe {
-        if lua_type(lua, -1) != LUA_TBOOLEAN {
-            return Err(expected(lua, key, "a boolean"));
-        }
-        Ok(lua_toboolean(lua, -1) != 0)
-    }
-}
-
-unsafe fn text(lua: *mut lua_State, key: &str) -> Result<String, String> {
-    // SAFETY: the caller has the value on top of the stack.
-    unsafe {
-        let bytes = bytes(lua, -1).ok_or_else(|| expected(lua, key, "a string"))?;
-        Ok(String::from_utf8_lossy(bytes).into_owned())
-    }
-}
-
 unsafe fn stdio(lua: *mut lua_State, key: &str) -> Result<Stdio, String> {
     // SAFETY: the caller has the value on top of the stack.
     unsafe {
@@ -250,16 +157,6 @@ unsafe fn stdio(lua: *mut lua_State, key: &str) -> Result<Stdio, String> {
     }
 }
 
-/// Milliseconds, more than none.
-unsafe fn time(lua: *mut lua_State, key: &str) -> Result<Duration, String> {
-    // SAFETY: the caller has the value on top of the stack; the type is checked before the number is read.
-    unsafe {
-        let given = (lua_type(lua, -1) == LUA_TNUMBER).then(|| lua_tonumber(lua, -1));
-        let limit = given.and_then(duration).filter(|limit| !limit.is_zero());
-        limit.ok_or_else(|| expected(lua, key, "milliseconds above zero"))
-    }
-}
-
 /// Whole microseconds, at least one.
 fn cpu_time(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1)
@@ -269,27 +166,6 @@ unsafe fn size(lua: *mut lua_State, key: &str) -> Result<u32, String> {
     // SAFETY: the caller has the value on top of the stack.
     let size = unsafe { size_up_to(lua, key, 1 << 30, "\"1G\"")? };
     Ok((size as u32).min(Capture::MAX))
-}
-
-/// A number of bytes.
-///
-/// # Safety
-/// As for [`set`].
-pub(super) unsafe fn size_up_to(
-    lua: *mut lua_State,
-    key: &str,
-    most: u64,
-    words: &str,
-) -> Result<u64, String> {
-    // SAFETY: the caller has the value on top of the stack.
-    unsafe {
-        let given = match bytes(lua, -1) {
-            Some(text) => parse_size(&String::from_utf8_lossy(text)),
-            None => integer(lua).and_then(|size| u64::try_from(size).ok()),
-        };
-        let range = format!("a size such as 65536 or \"64K\", at most {words}");
-        given.filter(|size| *size <= most).ok_or_else(|| expected(lua, key, &range))
-    }
 }
 
 unsafe fn globals(lua: *mut lua_State, options: &mut Options, key: &str) -> Result<(), String> {

@@ -2,11 +2,11 @@
 
 use llib_lua::ffi::*;
 
-use super::async_call::{package_field, session};
+use super::session::{package_field, session};
+use llib_core::wire::control::Preload;
 use llib_host::{Preloaded, Session, preload};
 use llib_lua::call::{Outcome, Raise, bytes, wrong_type};
 use llib_lua::hooks;
-use llib_core::wire::control::Preload;
 
 /// # Safety
 /// Called by Lua.

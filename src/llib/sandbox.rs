@@ -6,12 +6,11 @@ use std::path::Path;
 
 use llib_lua::ffi::*;
 
-use super::nested::without_grants;
-use super::options::{expected, integer};
+use super::option::{expected, integer};
+use llib_core::sys::capabilities::{capabilities, kernel};
+use llib_core::wire::sandbox::{FEATURES, Feature, JOBS, MOST_JOBS, SandboxPolicy};
 use llib_host::Broker;
 use llib_lua::call::{Outcome, bytes, push_text, type_name};
-use llib_core::sys::capabilities::{capabilities, kernel};
-use llib_core::wire::sandbox::{FEATURES, Feature, MOST_JOBS, SandboxPolicy};
 
 const KNOWN: [&str; 8] = ["read", "write", "net", "env", "libs", "exec", "jobs", "best_effort"];
 
@@ -26,6 +25,12 @@ pub(super) struct Report {
     landlock: u32,
     seccomp: bool,
     missing: Vec<Feature>,
+}
+
+/// What `sandbox = {}` grants where the job's own sandbox is the outer one.
+fn without_grants() -> SandboxPolicy {
+    let jobs = Broker::current().map_or(JOBS, |broker| broker.policy.jobs.min(JOBS));
+    SandboxPolicy { jobs, ..SandboxPolicy::default() }
 }
 
 /// Takes the value on top of the stack as the option: `false` is none.

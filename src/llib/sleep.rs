@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use llib_lua::ffi::lua_State;
 
+use llib_core::sys::{clock, futex};
 use llib_lua::call::{Outcome, Raise, milliseconds};
 use llib_lua::hooks;
-use llib_core::sys::{clock, futex};
 
 /// # Safety
 /// Called by Lua.

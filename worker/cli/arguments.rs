@@ -4,7 +4,6 @@
 //! first word.
 
 use std::ffi::{CStr, CString};
-use std::fmt;
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq)]
@@ -59,24 +58,17 @@ pub(crate) enum Chunk {
 }
 
 /// A command line that makes no sense.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, thiserror::Error)]
 pub(crate) enum UsageError {
     /// Neither code nor a script, and standard input is a terminal.
+    #[error("nothing to run")]
     NothingToRun,
     /// An option that does not exist.
+    #[error("unrecognized option '{}'", .0.to_string_lossy())]
     Unrecognized(CString),
     /// `-e` or `-l` at the end or before another option.
+    #[error("'{}' needs argument", .0.to_string_lossy())]
     NeedsArgument(CString),
-}
-
-impl fmt::Display for UsageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NothingToRun => f.write_str("nothing to run"),
-            Self::Unrecognized(option) => write!(f, "unrecognized option '{}'", option.to_string_lossy()),
-            Self::NeedsArgument(option) => write!(f, "'{}' needs argument", option.to_string_lossy()),
-        }
-    }
 }
 
 /// The name that starts each message.

@@ -36,15 +36,16 @@ pub(super) enum Check {
     Key(u8),
 }
 
-/// One system call.
+/// System calls that are treated alike.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rule {
-    pub(super) call: i64,
+    /// Their numbers.
+    pub(super) calls: &'static [i64],
     /// All of these have to hold for `then`.
     pub(super) when: &'static [Check],
     pub(super) then: Action,
     pub(super) otherwise: Action,
-    /// Why a job may make this call, or must not.
+    /// Why a job may make these calls, or must not.
     #[cfg_attr(not(test), expect(dead_code, reason = "for readers, and a test that there is one"))]
     pub(super) why: &'static str,
 }
@@ -106,7 +107,7 @@ impl Program {
     pub(super) fn new(rules: &[&[Rule]], default: Action) -> Program {
         let mut by_number = std::collections::BTreeMap::new();
         for rule in rules.iter().copied().flatten() {
-            if let Ok(number) = u32::try_from(rule.call) {
+            for number in rule.calls.iter().filter_map(|call| u32::try_from(*call).ok()) {
                 by_number.insert(number, *rule);
             }
         }
@@ -223,9 +224,9 @@ impl Program {
     }
 }
 
-/// What makes two rules the same to the program: those with checks never are.
-fn treatment(rule: &Option<Rule>) -> Option<(Action, i64)> {
-    rule.as_ref().map(|rule| (rule.then, if rule.when.is_empty() { -1 } else { rule.call }))
+/// What makes two rules the same to the program.
+fn treatment(rule: &Option<Rule>) -> Option<(Action, &[Check], Action)> {
+    rule.as_ref().map(|rule| (rule.then, rule.when, rule.otherwise))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use llib_core::wire::sandbox::SandboxPolicy;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Statx, StatxFlags, fstatfs, openat2, statx};
 
 /// One file, with what is below it if it is a directory.
-pub(crate) struct Grant {
+pub struct Grant {
     path: Vec<u8>,
     pub(super) write: bool,
     pub(super) directory: bool,
@@ -25,7 +25,7 @@ pub(crate) struct Grant {
 
 /// What a process is granted.
 #[derive(Default)]
-pub(crate) struct Grants {
+pub struct Grants {
     pub(super) own: Vec<Grant>,
     /// What its starter is, where that is more: the kernel holds the process to both.
     pub(super) outer: Option<Vec<Grant>>,
@@ -33,7 +33,7 @@ pub(crate) struct Grants {
 
 impl Grants {
     /// Opens what a policy grants; `charter` is that of the job which starts this one, if one does that is sandboxed itself.
-    pub(crate) fn open(policy: &SandboxPolicy, charter: Option<&Charter>) -> Result<Grants, String> {
+    pub fn open(policy: &SandboxPolicy, charter: Option<&Charter>) -> Result<Grants, String> {
         let paths = paths(policy);
         let Some(charter) = charter else {
             let own = paths.map(|(path, write)| open_named(path, write)).collect::<Result<_, _>>()?;
@@ -49,7 +49,7 @@ impl Grants {
     }
 
     /// For the charter of this process's own jobs.
-    pub(crate) fn pins(&self) -> Vec<Pinned> {
+    pub fn pins(&self) -> Vec<Pinned> {
         let pin =
             |grant: &Grant| Pinned { path: grant.path.clone(), write: grant.write, identity: grant.identity };
         self.own.iter().map(pin).collect()
@@ -82,13 +82,13 @@ fn grant(path: &[u8], write: bool, file: OwnedFd) -> io::Result<Grant> {
 }
 
 /// Everything that is asked of a file here, statx(2).
-pub(crate) fn about(file: impl AsFd) -> io::Result<Statx> {
+pub fn about(file: impl AsFd) -> io::Result<Statx> {
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
     Ok(statx(file, "", AtFlags::EMPTY_PATH, wanted)?)
 }
 
 /// Which file it is.
-pub(crate) fn identity(file: impl AsFd, about: &Statx) -> Identity {
+pub fn identity(file: impl AsFd, about: &Statx) -> Identity {
     /// In overlayfs a file is born once more when it is first written to, <linux/magic.h>.
     const OVERLAY: u64 = 0x794c_7630;
     let overlaid = fstatfs(file).is_ok_and(|system| system.f_type as u64 == OVERLAY);

@@ -4,7 +4,8 @@ use llib_core::wire::sandbox::SandboxPolicy;
 
 /// When a sandbox has something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Needs {
+pub enum Needs {
+    /// Always.
     Nothing,
     /// Paths that may be read or written.
     Files,
@@ -16,7 +17,7 @@ pub(crate) enum Needs {
 
 impl Needs {
     /// Whether a policy grants it.
-    pub(crate) fn granted(self, policy: &SandboxPolicy) -> bool {
+    pub fn granted(self, policy: &SandboxPolicy) -> bool {
         match self {
             Needs::Nothing => true,
             Needs::Files => policy.files(),
@@ -27,57 +28,34 @@ impl Needs {
 }
 
 /// A library and what stays of it; of libraries that are not listed nothing does.
-pub(crate) struct Library {
+pub struct Library {
     /// Its name in `package.loaded`.
-    pub(crate) name: &'static str,
-    pub(crate) needs: Needs,
-    pub(crate) fields: &'static [(&'static str, Needs)],
+    pub name: &'static str,
+    /// When there is any of it.
+    pub needs: Needs,
+    /// The fields that stay, each with when.
+    pub fields: &'static [(&'static str, Needs)],
 }
 
+/// Fields of a library: those that are always there, and after a bar those that need a grant.
 macro_rules! fields {
-    ($($name:literal)*) => { &[$(($name, Needs::Nothing)),*] };
+    ($($name:literal)* $(| $($granted:literal: $needs:ident)*)?) => {
+        &[$(($name, Needs::Nothing),)* $($(($granted, Needs::$needs),)*)?]
+    };
 }
 
 /// The allow-list.
-pub(crate) const LIBRARIES: &[Library] = &[
+pub const LIBRARIES: &[Library] = &[
     Library {
         name: "_G",
         needs: Needs::Nothing,
         // Of all versions. `load` and `loadstring` take text alone; `require` finds what was granted; both are made so in `lua::loaders`.
-        fields: &[
-            ("_G", Needs::Nothing),
-            ("_VERSION", Needs::Nothing),
-            ("assert", Needs::Nothing),
-            ("collectgarbage", Needs::Nothing),
-            ("dofile", Needs::Files),
-            ("error", Needs::Nothing),
-            ("gcinfo", Needs::Nothing),
-            ("getfenv", Needs::Nothing),
-            ("getmetatable", Needs::Nothing),
-            ("ipairs", Needs::Nothing),
-            ("load", Needs::Nothing),
-            ("loadfile", Needs::Files),
-            ("loadstring", Needs::Nothing),
-            ("newproxy", Needs::Nothing),
-            ("next", Needs::Nothing),
-            ("pairs", Needs::Nothing),
-            ("pcall", Needs::Nothing),
-            ("print", Needs::Nothing),
-            ("rawequal", Needs::Nothing),
-            ("rawget", Needs::Nothing),
-            ("rawlen", Needs::Nothing),
-            ("rawset", Needs::Nothing),
-            ("require", Needs::Nothing),
-            ("select", Needs::Nothing),
-            ("setfenv", Needs::Nothing),
-            ("setmetatable", Needs::Nothing),
-            ("tonumber", Needs::Nothing),
-            ("tostring", Needs::Nothing),
-            ("type", Needs::Nothing),
-            ("unpack", Needs::Nothing),
-            ("warn", Needs::Nothing),
-            ("xpcall", Needs::Nothing),
-        ],
+        fields: fields! {
+            "_G" "_VERSION" "assert" "collectgarbage" "error" "gcinfo" "getfenv" "getmetatable" "ipairs" "load"
+            "loadstring" "newproxy" "next" "pairs" "pcall" "print" "rawequal" "rawget" "rawlen" "rawset" "require"
+            "select" "setfenv" "setmetatable" "tonumber" "tostring" "type" "unpack" "warn" "xpcall"
+            | "dofile": Files "loadfile": Files
+        },
     },
     Library {
         name: "string",
@@ -138,49 +116,27 @@ pub(crate) const LIBRARIES: &[Library] = &[
         name: "os",
         needs: Needs::Nothing,
         // `getenv` is added where variables are granted. Not `exit`, `setlocale`, `tmpname`.
-        fields: &[
-            ("clock", Needs::Nothing),
-            ("date", Needs::Nothing),
-            ("difftime", Needs::Nothing),
-            ("time", Needs::Nothing),
-            ("remove", Needs::Writing),
-            ("rename", Needs::Writing),
-            ("execute", Needs::Programs),
-        ],
+        fields: fields! {
+            "clock" "date" "difftime" "time" | "remove": Writing "rename": Writing "execute": Programs
+        },
     },
     Library {
         name: "io",
         needs: Needs::Files,
         // Not `tmpfile`, whose place is not granted.
-        fields: &[
-            ("close", Needs::Nothing),
-            ("input", Needs::Nothing),
-            ("lines", Needs::Nothing),
-            ("open", Needs::Nothing),
-            ("output", Needs::Nothing),
-            ("popen", Needs::Programs),
-            ("read", Needs::Nothing),
-            ("stderr", Needs::Nothing),
-            ("stdin", Needs::Nothing),
-            ("stdout", Needs::Nothing),
-            ("type", Needs::Nothing),
-            ("write", Needs::Nothing),
-        ],
+        fields: fields! {
+            "close" "input" "lines" "open" "output" "read" "stderr" "stdin" "stdout" "type" "write"
+            | "popen": Programs
+        },
     },
     Library { name: "debug", needs: Needs::Nothing, fields: fields! { "traceback" } },
     Library {
         name: "package",
         needs: Needs::Nothing,
         // `searchers` becomes a list of two: what `libs` granted, and text on granted paths.
-        fields: &[
-            ("config", Needs::Nothing),
-            ("loaded", Needs::Nothing),
-            ("loaders", Needs::Nothing),
-            ("path", Needs::Nothing),
-            ("preload", Needs::Nothing),
-            ("searchers", Needs::Nothing),
-            ("searchpath", Needs::Files),
-        ],
+        fields: fields! {
+            "config" "loaded" "loaders" "path" "preload" "searchers" | "searchpath": Files
+        },
     },
     // Its functions take care of themselves: `async` raises.
     Library { name: "llib", needs: Needs::Nothing, fields: &[] },

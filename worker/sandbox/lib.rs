@@ -7,10 +7,10 @@
 mod bpf;
 mod descriptors;
 mod environment;
-pub(crate) mod grants;
+pub mod grants;
 mod landlock;
-pub(crate) mod language;
-pub(crate) mod limits;
+pub mod language;
+pub mod limits;
 mod privileges;
 mod rules;
 mod seccomp;
@@ -21,11 +21,10 @@ use llib_core::sys::capabilities::{capabilities, kernel};
 use llib_core::wire::limits::Limits;
 use llib_core::wire::sandbox::SandboxPolicy;
 
-pub(crate) use grants::Grants;
-pub(crate) use rules::LAST_CALL;
+pub use grants::Grants;
 
 /// Does ahead, in the zygote, what every sandbox would do.
-pub(crate) fn prepare() {
+pub fn prepare() {
     capabilities();
     kernel();
     llib_core::sys::cores::count();
@@ -36,7 +35,7 @@ pub(crate) fn prepare() {
 /// Raises the walls around this process, for good. What the job needs from outside has to be open by now, `grants` are its
 /// policy's files. On error some of the walls stand, and no job must run.
 #[inline(never)]
-pub(crate) fn raise(policy: &SandboxPolicy, grants: Grants, doorbell: RawFd) -> Result<(), String> {
+pub fn raise(policy: &SandboxPolicy, grants: Grants, doorbell: RawFd) -> Result<(), String> {
     let sentence = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
     let found = capabilities();
     let missing = found.missing(policy);
@@ -63,19 +62,19 @@ pub(crate) fn raise(policy: &SandboxPolicy, grants: Grants, doorbell: RawFd) -> 
 
 /// Sets a sandboxed job's limits, behind the walls.
 #[inline(never)]
-pub(crate) fn limit(limits: &Limits) -> Result<(), String> {
+pub fn limit(limits: &Limits) -> Result<(), String> {
     limits::apply(limits, limits::Lid::Tight).map_err(|error| error.to_string())
 }
 
 /// Whether this kernel can enforce a policy wholly.
-pub(crate) fn is_possible(policy: &SandboxPolicy) -> bool {
+pub fn is_possible(policy: &SandboxPolicy) -> bool {
     capabilities().missing(policy).is_empty()
 }
 
 /// Overwrites what functions that have returned left on the stack: the number that arms timers is among it, and machine
 /// code could find it there. [`raise`] and [`limit`] are never made part of their callers, so all of theirs lies below.
 #[inline(never)]
-pub(crate) fn forget() {
+pub fn forget() {
     let mut below = [0u8; 32 << 10];
     std::hint::black_box(&mut below);
 }

@@ -34,7 +34,7 @@ static TIMERS: OnceLock<Result<[CpuTimer; 2], i32>> = OnceLock::new();
 static KEY: AtomicU32 = AtomicU32::new(0);
 
 /// Finds out, while there is time, what setting limits will need to know.
-pub(crate) fn prepare() {
+pub fn prepare() {
     BEFORE.get_or_init(private_memory);
 }
 
@@ -59,7 +59,7 @@ static BEGUN: OnceLock<()> = OnceLock::new();
 
 /// Holds a worker to what its job may use, before it reads what somebody wrote whom nobody trusts: [`apply`] can make that
 /// tighter. `spare` is what it may have of private memory beside twice that of Lua.
-pub(crate) fn begin(limits: &Limits, spare: u64) -> io::Result<()> {
+pub fn begin(limits: &Limits, spare: u64) -> io::Result<()> {
     prepare();
     if let Some(memory) = limits.memory {
         let bytes =
@@ -76,14 +76,15 @@ pub(crate) fn begin(limits: &Limits, spare: u64) -> io::Result<()> {
 
 /// Whether llib itself may pass the limits of files later, see [`lift_file_limits`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lid {
+pub enum Lid {
+    /// In a job without a sandbox.
     Loose,
     /// In a sandbox.
     Tight,
 }
 
 /// Sets what a job may use, from now on and for good. The error names what cannot be limited.
-pub(crate) fn apply(limits: &Limits, lid: Lid) -> io::Result<()> {
+pub fn apply(limits: &Limits, lid: Lid) -> io::Result<()> {
     let loosely = |loose: u64, tight: u64| if lid == Lid::Loose { loose } else { tight };
     if let Some(bytes) = limits.private_memory() {
         let bytes = BEFORE.get_or_init(private_memory).saturating_add(bytes);
@@ -140,7 +141,7 @@ pub(super) fn deny_rest() {
 }
 
 /// Lets llib itself pass the limits of files where they are those of an ordinary job, to hand over its result.
-pub(crate) fn lift_file_limits() {
+pub fn lift_file_limits() {
     for resource in [Resource::Nofile, Resource::Fsize] {
         let most = getrlimit(resource).maximum;
         // Raising up to the maximum is always allowed.
@@ -162,25 +163,25 @@ fn set(resource: Resource, current: u64, maximum: u64) {
 
 /// A limit of CPU time that is set anew for each job of a worker.
 #[derive(Clone, Copy)]
-pub(crate) struct JobTime {
+pub struct JobTime {
     timers: [CpuTimer; 2],
     time: Duration,
 }
 
 impl JobTime {
     /// For jobs of at most so many microseconds.
-    pub(crate) fn new(micros: u64) -> io::Result<JobTime> {
+    pub fn new(micros: u64) -> io::Result<JobTime> {
         let timers = timers().map_err(io::Error::from_raw_os_error)?;
         Ok(JobTime { timers, time: Duration::from_micros(micros) })
     }
 
     /// A job begins.
-    pub(crate) fn start(self) {
+    pub fn start(self) {
         self.set(self.time, self.time.saturating_add(GRACE));
     }
 
     /// It is over.
-    pub(crate) fn stop(self) {
+    pub fn stop(self) {
         self.set(Duration::ZERO, Duration::ZERO);
     }
 

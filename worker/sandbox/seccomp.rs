@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use llib_core::wire::sandbox::SandboxPolicy;
 
-use super::bpf::{Action, Program, Rule};
+use super::bpf::{Action, Program};
 use super::rules;
 use llib_worker_sys::seccomp;
 
@@ -50,27 +50,18 @@ fn program(bits: usize) -> &'static Program {
 }
 
 fn compile(bits: usize) -> Program {
-    let newer: Vec<Rule>;
-    let mut groups: Vec<&[Rule]> = Vec::new();
-    if bits & EXEC != 0 {
-        newer = rules::newer();
-        groups.extend([rules::PROGRAMS, rules::PROGRAMS_OLD, &newer]);
-        let network = if bits & NET == 0 { rules::NO_NET } else { rules::INTERNET_SOCKETS };
-        groups.push(network);
-        return Program::new(&groups, Action::Allow);
+    let has = |bit: usize| bits & bit != 0;
+    if has(EXEC) {
+        let network = if has(NET) { rules::INTERNET_SOCKETS } else { rules::NO_NET };
+        return Program::new(&[rules::PROGRAMS, rules::NEWER, network], Action::Allow);
     }
-    groups.extend([rules::BASE, rules::BASE_OLD]);
-    for (bit, rules) in [
-        (FILES, [rules::FILES, rules::FILES_OLD]),
-        (WRITE, [rules::WRITE, rules::WRITE_OLD]),
-        (NET, [rules::NET, rules::NET_OLD]),
-    ] {
-        if bits & bit != 0 {
-            groups.extend(rules);
+    let mut groups = vec![rules::BASE];
+    for (bit, group) in
+        [(FILES, rules::FILES), (WRITE, rules::WRITE), (NET, rules::NET), (NET, rules::INTERNET_SOCKETS)]
+    {
+        if has(bit) {
+            groups.push(group);
         }
-    }
-    if bits & NET != 0 {
-        groups.push(rules::INTERNET_SOCKETS);
     }
     Program::new(&groups, Action::Deny)
 }
@@ -80,54 +71,24 @@ mod tests {
     use super::super::bpf::tests::verdict;
     use super::*;
 
+    macro_rules! calls {
+        ($($name:ident)*) => { &[$(libc::$name),*] };
+    }
+
     /// Calls that reach out of the process, with arguments that are nothing special.
-    const NEVER: &[i64] = &[
-        libc::SYS_ptrace,
-        libc::SYS_remap_file_pages,
-        libc::SYS_process_vm_readv,
-        libc::SYS_process_vm_writev,
-        libc::SYS_io_uring_setup,
-        libc::SYS_unshare,
-        libc::SYS_setns,
-        libc::SYS_mount,
-        libc::SYS_bpf,
-        libc::SYS_perf_event_open,
-        libc::SYS_userfaultfd,
-        libc::SYS_keyctl,
-        libc::SYS_init_module,
-        libc::SYS_reboot,
-        libc::SYS_shmget,
-        libc::SYS_pidfd_getfd,
-        libc::SYS_timer_settime,
-    ];
+    const NEVER: &[i64] = calls! {
+        SYS_ptrace SYS_remap_file_pages SYS_process_vm_readv SYS_process_vm_writev SYS_io_uring_setup SYS_unshare
+        SYS_setns SYS_mount SYS_bpf SYS_perf_event_open SYS_userfaultfd SYS_keyctl SYS_init_module SYS_reboot
+        SYS_shmget SYS_pidfd_getfd SYS_timer_settime
+    };
 
     /// What only a job that may run programs can do.
-    const NOT_ALONE: &[i64] = &[
-        libc::SYS_clone,
-        libc::SYS_clone3,
-        libc::SYS_execve,
-        libc::SYS_execveat,
-        libc::SYS_kill,
-        libc::SYS_tkill,
-        libc::SYS_rt_sigqueueinfo,
-        libc::SYS_pidfd_send_signal,
-        libc::SYS_rt_sigaction,
-        libc::SYS_ftruncate,
-        libc::SYS_truncate,
-        libc::SYS_memfd_create,
-        libc::SYS_mprotect,
-        libc::SYS_prctl,
-        libc::SYS_seccomp,
-        libc::SYS_setrlimit,
-        libc::SYS_dup,
-        libc::SYS_dup3,
-        libc::SYS_chdir,
-        libc::SYS_fchmod,
-        libc::SYS_timer_create,
-        libc::SYS_setsid,
-        libc::SYS_setpgid,
-        libc::SYS_sendfile,
-    ];
+    const NOT_ALONE: &[i64] = calls! {
+        SYS_clone SYS_clone3 SYS_execve SYS_execveat SYS_kill SYS_tkill SYS_rt_sigqueueinfo
+        SYS_pidfd_send_signal SYS_rt_sigaction SYS_ftruncate SYS_truncate SYS_memfd_create SYS_mprotect SYS_prctl
+        SYS_seccomp SYS_setrlimit SYS_dup SYS_dup3 SYS_chdir SYS_fchmod SYS_timer_create SYS_setsid SYS_setpgid
+        SYS_sendfile
+    };
 
     #[test]
     fn every_rule_has_a_reason() {
@@ -141,7 +102,7 @@ mod tests {
             rules::INTERNET_SOCKETS,
         ];
         for rule in groups.into_iter().flatten() {
-            assert!(rule.why.len() > 5, "rule for call {} has no reason", rule.call);
+            assert!(rule.why.len() > 5, "rule for calls {:?} has no reason", rule.calls);
         }
     }
 
@@ -215,7 +176,7 @@ mod tests {
         assert_eq!(of(EXEC, libc::SYS_execve, [0; 6]), Action::Allow);
         assert_ne!(of(EXEC, libc::SYS_clone, [libc::CLONE_NEWUSER as u64, 0, 0, 0, 0, 0]), Action::Allow);
         assert_eq!(of(FILES, libc::SYS_lseek, [1, 0, 0, 0, 0, 0]), Action::Fail(libc::ESPIPE));
-        assert_eq!(of(0, i64::from(rules::LAST_CALL), [0; 6]), Action::Kill);
-        assert_eq!(of(EXEC, i64::from(rules::LAST_CALL), [0; 6]), Action::Kill);
+        assert_eq!(of(0, i64::from(seccomp::LAST_CALL), [0; 6]), Action::Kill);
+        assert_eq!(of(EXEC, i64::from(seccomp::LAST_CALL), [0; 6]), Action::Kill);
     }
 }

@@ -10,7 +10,7 @@ use llib_core::wire::charter::{Charter, Module, Pinned};
 use llib_core::wire::limits::Limits;
 use llib_core::wire::settings::{PREFIX, Settings};
 
-use crate::child::Nested;
+use llib_supervisor::Nested;
 
 /// A job as it stands in shared memory.
 pub(crate) struct Job {

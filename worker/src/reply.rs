@@ -3,14 +3,14 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use llib_host::Broker;
 use llib_core::shared::{Object, retain};
 use llib_core::shm::{Go, Mailbox, Payload, Region, RegionError, Spot, Tree, handles};
 use llib_core::sys::{clock, futex};
+use llib_host::Broker;
 
 use crate::job::Job;
-use llib_sandbox::limits;
 use crate::pool;
+use llib_sandbox::limits;
 use llib_worker_sys as sys;
 
 /// Writes a reply where the host finds it, and tells it.

@@ -8,25 +8,24 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
-use ipc_channel::ipc::IpcSender;
 use llib_core::observe::{log, trace};
 use llib_core::shared::bury_session;
 use llib_core::shm::{Segment, SessionLock, claim, new_name, tree_number};
 use llib_core::sys::ring::Ring;
 use llib_core::sys::spawn::RING_FD;
-use llib_core::wire::control::Hello;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, getpid, getppid, pidfd_open, set_child_subreaper, setpgid};
 
+use crate::end::{self, Ending};
+use crate::handshake::refuse;
+use crate::{Prepare, strays, zygote};
 use llib_worker_sys::{self as sys, Forked};
-use crate::zygote::timeline::sweep;
-use crate::zygote::{self, Ending, strays};
 
 /// Runs the guard, and in its child the zygote. Returns the exit code.
-pub(crate) fn run(address: &str, host: i32, tree: &str) -> i32 {
+pub(crate) fn run(address: &str, host: i32, tree: &str, prepare_worker: Prepare) -> i32 {
     llib_core::observe::serve();
     log::act_as(log::Role::Guard);
-    crate::child::set_title("llib-guard", "");
+    sys::set_title("llib-guard", "");
     sys::fill_standard_streams();
     sys::close_from(RING_FD + 1);
     sys::raise_file_size();
@@ -37,22 +36,13 @@ pub(crate) fn run(address: &str, host: i32, tree: &str) -> i32 {
     // The Rust runtime of some executables ignores it; jobs expect the default, as a shell gives it.
     sys::set_signal(libc::SIGPIPE, false);
     match prepare(&ring, host, tree) {
-        Ok((host, segment, lock)) => guard(address, ring, host, segment, lock),
+        Ok((host, segment, lock)) => guard(address, ring, host, segment, lock, prepare_worker),
         Err(reason) => {
             llib_core::log!(Error, "no session: {reason}");
             refuse(address, &ring, reason);
             1
         }
     }
-}
-
-/// Tells the host that there will be no session.
-pub(crate) fn refuse(address: &str, ring: &Ring, reason: String) {
-    if let Ok(sender) = IpcSender::<Hello>::connect(address.to_owned()) {
-        // A host that is gone needs no reason.
-        let _ = sender.send(Hello::Failed(reason));
-    }
-    ring.ring();
 }
 
 fn prepare(ring: &Ring, host: i32, tree: &str) -> Result<(OwnedFd, Segment, SessionLock), String> {
@@ -81,7 +71,14 @@ fn prepare(ring: &Ring, host: i32, tree: &str) -> Result<(OwnedFd, Segment, Sess
     }
 }
 
-fn guard(address: &str, ring: Ring, host: OwnedFd, segment: Segment, lock: SessionLock) -> i32 {
+fn guard(
+    address: &str,
+    ring: Ring,
+    host: OwnedFd,
+    segment: Segment,
+    lock: SessionLock,
+    prepare_worker: Prepare,
+) -> i32 {
     let forked = pidfd_open(getpid(), PidfdFlags::empty())
         .map_err(io::Error::from)
         .and_then(|own| sys::fork().map(|forked| (own, forked)));
@@ -89,7 +86,7 @@ fn guard(address: &str, ring: Ring, host: OwnedFd, segment: Segment, lock: Sessi
         Ok((own, Forked::Child)) => {
             // A group of its own, so that a signal to the guard's group leaves one of the two.
             let _ = setpgid(None, None);
-            return zygote::run(address, ring, host, own, segment, lock);
+            return zygote::run(address, ring, host, own, segment, lock, prepare_worker);
         }
         Ok((_, Forked::Parent(pid))) => pid,
         Err(error) => {
@@ -101,16 +98,16 @@ fn guard(address: &str, ring: Ring, host: OwnedFd, segment: Segment, lock: Sessi
     let tree = segment.tree_name();
     drop(ring);
     // What earlier sessions left whose supervisors were all killed at once.
-    sweep(&tree);
+    end::sweep(&tree);
     llib_core::log!(Info, "guards session {} with zygote {zygote}", segment.name());
     watch(zygote, &host);
     llib_core::log!(Info, "zygote {zygote} is gone: what is left of {} ends", segment.name());
-    zygote::publish_end(&segment, Ending::Lost, strays::kill_all);
+    end::publish(&segment, Ending::Lost, strays::kill_all);
     bury_session(&segment);
     llib_core::shm::remove_session(segment.name());
     drop(lock);
     // Among what was killed may have been the supervisors of jobs that were hosts themselves.
-    sweep(&tree);
+    end::sweep(&tree);
     0
 }
 

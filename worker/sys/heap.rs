@@ -3,7 +3,7 @@
 //!
 //! A forked process shares its parent's pages until it writes to them. Blocks from the C library come from gaps all over
 //! the parent's heap, and each costs the copy of a page, several times as long as what is done there. So a worker has a
-//! [`Scratch`]: a few pages that nobody has touched, given out in order.
+//! `Scratch`: a few pages that nobody has touched, given out in order.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::OnceLock;

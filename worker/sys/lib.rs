@@ -8,7 +8,7 @@ pub mod heap;
 pub mod seccomp;
 pub mod timer;
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::ops::Range;
@@ -19,11 +19,14 @@ use llib_core::sys::process::Usage;
 use rustix::io::DupFlags;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+/// Bytes of a page of memory.
 pub const PAGE: usize = 4096;
 
 /// Which side of a fork this is.
 pub enum Forked {
+    /// The parent, with the child's process id.
     Parent(i32),
+    /// The child.
     Child,
 }
 
@@ -232,16 +235,16 @@ pub fn free_descriptor() -> RawFd {
 }
 
 /// Name of the locale in force, setlocale(3). Valid until the next call that changes it.
-pub fn locale() -> &'static std::ffi::CStr {
+pub fn locale() -> &'static CStr {
     // SAFETY: null asks; the answer is a string of the C library.
     unsafe {
         let name = libc::setlocale(libc::LC_ALL, std::ptr::null());
-        if name.is_null() { c"" } else { std::ffi::CStr::from_ptr(name) }
+        if name.is_null() { c"" } else { CStr::from_ptr(name) }
     }
 }
 
 /// Puts a locale in force.
-pub fn set_locale(name: &std::ffi::CStr) {
+pub fn set_locale(name: &CStr) {
     // SAFETY: the name is a string, which the call copies.
     unsafe { libc::setlocale(libc::LC_ALL, name.as_ptr()) };
 }
@@ -312,4 +315,14 @@ pub fn raise_file_limit() -> Rlimit {
     // As many as it has, if it may not have more.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: old.maximum, maximum: old.maximum });
     old
+}
+
+/// Names this process as process lists show it: what both parts give in 15 bytes.
+pub fn set_title(kind: &str, name: &str) {
+    let mut title = [0; 16];
+    let bytes = kind.bytes().chain(name.bytes()).filter(|byte| *byte != 0);
+    title[..15].iter_mut().zip(bytes).for_each(|(place, byte)| *place = byte);
+    if let Ok(title) = CStr::from_bytes_until_nul(&title) {
+        let _ = rustix::thread::set_name(title);
+    }
 }

@@ -6,12 +6,16 @@
 //!
 //! Without the variable each place where a line could be written is one load and a jump.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
+
+use humantime::format_rfc3339_micros;
+use strum::{EnumString, FromRepr, IntoStaticStr};
 
 use super::sink::Sink;
 use crate::sys::fork;
@@ -22,8 +26,9 @@ pub const VARIABLE: &str = "LLIB_LOG";
 pub const FILE: &str = "LLIB_LOG_FILE";
 
 /// How much a line matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[repr(u8)]
+#[strum(ascii_case_insensitive, serialize_all = "lowercase")]
 pub enum Level {
     /// Something that llib promised is not the case.
     Error = 1,
@@ -37,16 +42,10 @@ pub enum Level {
     Trace,
 }
 
-const LEVELS: [(&str, Level); 5] = [
-    ("error", Level::Error),
-    ("warn", Level::Warn),
-    ("info", Level::Info),
-    ("debug", Level::Debug),
-    ("trace", Level::Trace),
-];
-
 /// What a process is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, FromRepr, IntoStaticStr)]
+#[repr(u8)]
+#[strum(serialize_all = "lowercase")]
 pub enum Role {
     /// A program that uses llib.
     Host,
@@ -58,9 +57,6 @@ pub enum Role {
     Worker,
 }
 
-const ROLES: [(&str, Role); 4] =
-    [("host", Role::Host), ("guard", Role::Guard), ("zygote", Role::Zygote), ("worker", Role::Worker)];
-
 /// In [`MOST`]: not looked at yet.
 const UNKNOWN: u8 = u8::MAX;
 
@@ -70,7 +66,7 @@ static ROLE: AtomicU8 = AtomicU8::new(Role::Host as u8);
 static SINK: Sink = Sink::new();
 static FILTER: OnceLock<Filter> = OnceLock::new();
 
-/// Up to which level each role writes, in the order of [`ROLES`].
+/// Up to which level each role writes, in the order of [`Role`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Filter([u8; 4]);
 
@@ -80,31 +76,26 @@ impl Filter {
         let (mut filter, mut wrong) = (Filter::default(), Vec::new());
         let level = |name: &str| match name {
             "off" => Some(0),
-            name => LEVELS
-                .iter()
-                .find(|(known, _)| known.eq_ignore_ascii_case(name))
-                .map(|(_, level)| *level as u8),
+            name => Level::from_str(name).ok().map(|level| level as u8),
         };
+        let role = |name: &str| Role::from_str(name).ok();
+        let no_level = |name: &str| format!("'{name}' is no level (off, error, warn, info, debug or trace)");
         let words = || text.split(',').map(str::trim).filter(|word| !word.is_empty());
         for word in words().filter(|word| !word.contains('=')) {
-            match (level(word), ROLES.iter().position(|(role, _)| *role == word)) {
-                (Some(level), _) => filter.0 = [level; 4],
+            match level(word) {
+                Some(level) => filter.0 = [level; 4],
                 // A role alone means all of it, as it does elsewhere.
-                (None, Some(_)) => {}
-                (None, None) => {
-                    wrong.push(format!("'{word}' is no level (off, error, warn, info, debug or trace)"))
-                }
+                None if role(word).is_some() => {}
+                None => wrong.push(no_level(word)),
             }
         }
         for word in words() {
-            let (role, name) = word.split_once('=').unwrap_or((word, "trace"));
-            match (ROLES.iter().position(|(known, _)| *known == role), level(name)) {
-                (Some(role), Some(level)) => filter.0[role] = level,
+            let (name, most) = word.split_once('=').unwrap_or((word, "trace"));
+            match (role(name), level(most)) {
+                (Some(role), Some(level)) => filter.0[role as usize] = level,
+                (Some(_), None) => wrong.push(no_level(most)),
                 (None, _) if word.contains('=') => {
-                    wrong.push(format!("'{role}' is no role (host, guard, zygote or worker)"));
-                }
-                (Some(_), None) => {
-                    wrong.push(format!("'{name}' is no level (off, error, warn, info, debug or trace)"));
+                    wrong.push(format!("'{name}' is no role (host, guard, zygote or worker)"));
                 }
                 (None, _) => {}
             }
@@ -140,10 +131,7 @@ fn start() -> Filter {
     if filter != Filter::default()
         && let Some(file) = std::env::var_os(FILE).filter(|value| !value.is_empty())
     {
-        let opened = std::path::absolute(super::with_pid(&file)).and_then(|path| SINK.open(path, None));
-        if let Err(error) = opened {
-            super::complain(&format!("{FILE}: cannot write '{}': {error}", PathBuf::from(file).display()));
-        }
+        super::open(&SINK, FILE, &file, None);
     }
     filter
 }
@@ -183,10 +171,10 @@ pub(super) fn forget() {
 #[cold]
 pub fn write(level: Level, text: fmt::Arguments<'_>) {
     const MOST_BYTES: usize = 2000;
-    let role = ROLES[usize::from(ROLE.load(Ordering::Relaxed))].0;
-    let name = LEVELS[level as usize - 1].0.to_ascii_uppercase();
-    let mut line = utc(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
-    let _ = write!(line, " {name:<5} {role}[{}] ", std::process::id());
+    let role = Role::from_repr(ROLE.load(Ordering::Relaxed)).map_or("", <&str>::from);
+    let name = <&str>::from(level).to_ascii_uppercase();
+    let mut line =
+        format!("{} {name:<5} {role}[{}] ", format_rfc3339_micros(SystemTime::now()), std::process::id());
     // A name can hold anything, and one line is one line.
     let text = text.to_string();
     line.extend(text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(MOST_BYTES));
@@ -197,21 +185,6 @@ pub fn write(level: Level, text: fmt::Arguments<'_>) {
         // Nobody is left to read it where standard error is gone. It may be a terminal, too: one write a line.
         let _ = std::io::stderr().write(line.as_bytes());
     }
-}
-
-/// A time since 1970 as `2026-11-23T04:14:34.123456Z`. The date is that of Howard Hinnant's `civil_from_days`.
-fn utc(since: Duration) -> String {
-    let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    let shifted = days + 719_468;
-    let (era, day) = (shifted / 146_097, shifted % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let date = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{date:02}T{hour:02}:{minute:02}:{second:02}.{:06}Z", since.subsec_micros())
 }
 
 /// Writes a line of `LLIB_LOG`, if its level is wanted: `log!(Debug, "forked {pid}")`. Its arguments are looked at then
@@ -227,6 +200,8 @@ macro_rules! log {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -252,7 +227,8 @@ mod tests {
             (1_709_251_199, "2024-02-29T23:59:59"),
             (4_107_542_400, "2100-03-01T00:00:00"),
         ] {
-            assert_eq!(utc(Duration::new(seconds, 1_234_000)), format!("{date}.001234Z"));
+            let time = SystemTime::UNIX_EPOCH + Duration::new(seconds, 1_234_000);
+            assert_eq!(format_rfc3339_micros(time).to_string(), format!("{date}.001234Z"));
         }
     }
 

@@ -2,7 +2,6 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | [`waiting`] | what a process waits for, in shared memory |
 //! | [`trace`] | `LLIB_TRACE`, a timeline |
 //! | [`log`] | `LLIB_LOG`, lines of what supervisors do |
 //! | `sink` | files to which several processes write |
@@ -12,14 +11,14 @@
 pub mod log;
 mod sink;
 pub mod trace;
-mod waiting;
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-pub use waiting::{Awaited, Board, Waiting, set_board, waiting, waiting_in};
+use sink::Sink;
 
 /// Whether this process is one of llib's own, whose host has said already what there is to say.
 static SERVES: AtomicBool = AtomicBool::new(false);
@@ -31,6 +30,13 @@ pub fn serve() {
 
 fn serves() -> bool {
     SERVES.load(Ordering::Relaxed)
+}
+
+/// The variables by which a process that this one starts finds the files of timeline and log, by their whole names: it
+/// may run elsewhere.
+pub fn variables() -> Vec<(&'static str, &'static Path)> {
+    let files = [(trace::VARIABLE, trace::path()), (log::FILE, log::path())];
+    files.into_iter().filter_map(|(variable, path)| Some((variable, path?.as_path()))).collect()
 }
 
 /// In a child of the zygote that has closed the zygote's descriptors.
@@ -54,22 +60,23 @@ fn complain(reason: &str) {
     }
 }
 
+/// Opens the file that a variable names; whether it could be. See [`Sink::open`].
+fn open(sink: &Sink, variable: &str, name: &OsStr, head: Option<&[u8]>) -> bool {
+    let opened = std::path::absolute(with_pid(name)).and_then(|path| sink.open(path, head));
+    if let Err(error) = &opened {
+        complain(&format!("{variable}: cannot write '{}': {error}", Path::new(name).display()));
+    }
+    opened.is_ok()
+}
+
 /// A file's name with the process id in place of `%p`.
 fn with_pid(name: &OsStr) -> OsString {
-    let pid = std::process::id().to_string();
-    let mut bytes = Vec::new();
-    let mut rest = name.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        match after.split_first() {
-            Some((b'p', after)) if first == b'%' => {
-                bytes.extend_from_slice(pid.as_bytes());
-                rest = after;
-            }
-            _ => {
-                bytes.push(first);
-                rest = after;
-            }
-        }
+    let (mut bytes, mut rest) = (Vec::new(), name.as_bytes());
+    while let Some(at) = rest.windows(2).position(|pair| pair == b"%p") {
+        bytes.extend_from_slice(&rest[..at]);
+        bytes.extend_from_slice(std::process::id().to_string().as_bytes());
+        rest = &rest[at + 2..];
     }
+    bytes.extend_from_slice(rest);
     OsString::from_vec(bytes)
 }

@@ -17,11 +17,10 @@
 use std::cell::RefCell;
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::sink::Sink;
-use crate::shm::Tree;
 use crate::sys::{clock, fork};
 
 /// The variable.
@@ -33,6 +32,28 @@ const ON: u8 = 2;
 
 static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
 static SINK: Sink = Sink::new();
+
+/// What a timeline needs to know of the process that writes to it.
+pub struct Context {
+    /// Name of the tree that the process belongs to.
+    pub tree: String,
+    /// In a worker: where its supervisor reads how many of its spans are open.
+    pub spans: Option<&'static AtomicU32>,
+}
+
+static CONTEXT: OnceLock<Context> = OnceLock::new();
+
+impl Context {
+    /// Sets that of this process. A later call changes nothing: a process joins one tree.
+    pub fn set(self) {
+        let _ = CONTEXT.set(self);
+    }
+
+    /// None in a process that was forked from one that has a context.
+    fn of_this_process() -> Option<&'static Context> {
+        CONTEXT.get().filter(|_| !fork::happened())
+    }
+}
 
 /// Whether there is a timeline.
 #[inline]
@@ -62,11 +83,7 @@ fn start() -> bool {
     let Some(given) = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) else { return false };
     // Supervisors find the file that their host has begun.
     let head = if super::serves() { None } else { Some(&b"[\n"[..]) };
-    let opened = std::path::absolute(super::with_pid(&given)).and_then(|path| SINK.open(path, head));
-    if let Err(error) = &opened {
-        super::complain(&format!("{VARIABLE}: cannot write '{}': {error}", PathBuf::from(given).display()));
-    }
-    opened.is_ok()
+    super::open(&SINK, VARIABLE, &given, head)
 }
 
 /// The file, for the variable of processes that this one starts: they may start elsewhere.
@@ -177,6 +194,12 @@ impl Track {
         self.write(if begins { 'b' } else { 'e' }, category, name, at, &more, args);
     }
 
+    /// A job begins on the track of its worker, which is called after it.
+    pub fn begin_job(self, name: &str, job: u64, at: u64) {
+        self.name(name);
+        self.begin("run", name, at, Args::default().number("job", job).number("by", std::process::id()));
+    }
+
     /// What the process is called.
     pub fn name(self, name: &str) {
         self.write('M', "", "process_name", clock::now(), "", Args::default().text("name", name));
@@ -216,8 +239,8 @@ impl Span {
         introduce();
         let track = Track::own();
         // Counted where the zygote finds it, which ends what a dead worker cannot.
-        if let Some(mailbox) = Tree::joined().and_then(Tree::journal) {
-            mailbox.spans().fetch_add(1, Ordering::SeqCst);
+        if let Some(spans) = Context::of_this_process().and_then(|context| context.spans) {
+            spans.fetch_add(1, Ordering::SeqCst);
         }
         track.begin(category, name, clock::now(), Args::default());
         Span(Some(track))
@@ -228,8 +251,8 @@ impl Drop for Span {
     fn drop(&mut self) {
         if let Some(track) = self.0 {
             track.end(clock::now(), Args::default());
-            if let Some(mailbox) = Tree::joined().and_then(Tree::journal) {
-                mailbox.spans().fetch_sub(1, Ordering::SeqCst);
+            if let Some(spans) = Context::of_this_process().and_then(|context| context.spans) {
+                spans.fetch_sub(1, Ordering::SeqCst);
             }
         }
     }
@@ -240,8 +263,8 @@ pub fn introduce() {
     static DONE: Mutex<i32> = Mutex::new(0);
     let pid = std::process::id().cast_signed();
     let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
-    if std::mem::replace(&mut *done, pid) != pid && Tree::joined().is_none_or(|tree| tree.journal().is_none())
-    {
+    let is_worker = Context::of_this_process().is_some_and(|context| context.spans.is_some());
+    if std::mem::replace(&mut *done, pid) != pid && !is_worker {
         let words = std::fs::read("/proc/self/cmdline").unwrap_or_default();
         let words: Vec<String> = words
             .split(|byte| *byte == 0)
@@ -260,7 +283,7 @@ thread_local! {
 
 /// A lock's line, which belongs to the lock: it may begin in one process and end in another.
 fn lock_line(begins: bool, lock: &str, args: Args) {
-    let tree = Tree::joined().map(Tree::name).unwrap_or_default();
+    let tree = Context::of_this_process().map(|context| &*context.tree).unwrap_or_default();
     Track::own().apart(begins, "lock", lock, &format!("{tree} {lock}"), clock::now(), args);
 }
 

@@ -4,7 +4,6 @@
 //! Then the word `live` is stored, which names the place. A process that is killed anywhere before that store has
 //! changed nothing that anybody sees, and one killed after it has changed everything.
 
-use std::fmt;
 use std::sync::atomic::Ordering;
 
 use super::object::{Guard, Object, half_size, release, retain};
@@ -17,9 +16,10 @@ use crate::shm::RegionError;
 const STAYS: u32 = 4;
 
 /// Why a buffer cannot be written.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// The content is longer than any of the buffer can be.
+    #[error("the value takes {len} bytes, and there is room for {limit}")]
     TooLong {
         /// Its length in bytes.
         len: usize,
@@ -27,29 +27,15 @@ pub enum WriteError {
         limit: usize,
     },
     /// The file system of shared memory is full.
+    #[error("{0}")]
     Memory(RegionError),
     /// The process can map no more memory.
+    #[error("the value takes {len} bytes, and this process can map no more memory")]
     Unmapped {
         /// Bytes of the content.
         len: usize,
     },
 }
-
-impl fmt::Display for WriteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            WriteError::TooLong { len, limit } => {
-                write!(f, "the value takes {len} bytes, and there is room for {limit}")
-            }
-            WriteError::Memory(error) => error.fmt(f),
-            WriteError::Unmapped { len } => {
-                write!(f, "the value takes {len} bytes, and this process can map no more memory")
-            }
-        }
-    }
-}
-
-impl std::error::Error for WriteError {}
 
 /// Content as it stands in memory: valid as long as the guard is held. Other processes may write there all the
 /// same, if they are mad.

@@ -66,11 +66,13 @@ pub enum PushError {
 }
 
 /// Why nothing was popped.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum PopError {
     /// There is no ring to be seen.
-    Unreadable(Unreadable),
+    #[error("{0}")]
+    Unreadable(#[from] Unreadable),
     /// The item stays: a handle in it cannot be taken over now.
+    #[error("the oldest item has a handle, and {0}")]
     Handle(ObjectError),
 }
 
@@ -79,23 +81,6 @@ impl From<Unreadable> for PushError {
         PushError::Unreadable(reason)
     }
 }
-
-impl From<Unreadable> for PopError {
-    fn from(reason: Unreadable) -> PopError {
-        PopError::Unreadable(reason)
-    }
-}
-
-impl fmt::Display for PopError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PopError::Unreadable(reason) => reason.fmt(f),
-            PopError::Handle(error) => write!(f, "the oldest item has a handle, and {error}"),
-        }
-    }
-}
-
-impl std::error::Error for PopError {}
 
 /// From this pair on a ring that becomes empty gives its pages back.
 const SMALL_RING: u32 = 5;

@@ -25,7 +25,7 @@ use super::bitmap::Bitmap;
 use super::mailbox::Mailbox;
 use super::region::{Region, RegionError};
 use super::snapshot::AnyBits;
-use crate::observe::Waiting;
+use super::waiting::Waiting;
 use crate::sync::Owner;
 use crate::wire::cause::Cause;
 use crate::wire::limits::{Limits, WORDS};

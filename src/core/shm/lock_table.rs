@@ -22,7 +22,8 @@ use super::mapping::{Mapping, PAGE};
 use super::owners::{self, Owners};
 use super::region::RegionError;
 use super::snapshot::{AnyBits, HeldNumber, Seen};
-use crate::observe::{Awaited, trace, waiting};
+use super::waiting::{Awaited, waiting};
+use crate::observe::trace;
 use crate::sync::{Acquired, LockRef, Owner, Unlocked, holder};
 
 #[repr(C)]

@@ -17,7 +17,7 @@
 //! | `held`, `held_more` | worker | the objects that it holds, noted before it does; `held_more`: and some that found no room |
 //! | `creating` | worker | the object that it is creating, noted before that has a file |
 //! | `denied` | worker | the system call for which the sandbox ends it, plus one |
-//! | `waiting` | worker | what it waits for, see [`Waiting`](crate::observe::Waiting); for whoever looks on |
+//! | `waiting` | worker | what it waits for, see [`Waiting`](crate::shm::Waiting); for whoever looks on |
 //! | `spans` | worker, if there is a timeline | what has begun on its track there and not ended |
 //! | `length` | writer of the payload | bytes of job or reply; more than [`INLINE`] lie in a segment of their own |
 //! | `replied` | worker | when, on the monotonic clock |
@@ -33,7 +33,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use super::mapping::PAGE;
 use super::region::RegionError;
 use super::snapshot::AnyBits;
-use crate::observe::{Awaited, Waiting};
+use super::waiting::{Awaited, Waiting};
 use crate::sync::Marks;
 use crate::wire::settings::{PREFIX, Settings};
 

@@ -26,6 +26,7 @@ mod segment;
 mod snapshot;
 mod stale;
 mod tree;
+mod waiting;
 
 pub use bitmap::Bitmap;
 pub use capture::{CaptureSegment, Stream};
@@ -47,5 +48,7 @@ pub(crate) use snapshot::{AnyBits, Seen};
 pub use snapshot::{HeldNumber, PoolSeat, SessionView, SlotView, TreeView, sessions};
 pub(crate) use stale::names;
 pub use stale::{SessionLock, claim, new_name, remove_session, sweep, tree_number};
+pub use tree::unlink_named;
 pub use tree::{Tree, TreeError, registrar};
-pub(crate) use tree::{is_confined, open_named, unlink_named};
+pub(crate) use tree::{is_confined, open_named};
+pub use waiting::{Awaited, Board, Waiting, set_board, waiting, waiting_in};

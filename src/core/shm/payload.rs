@@ -58,6 +58,12 @@ impl Payload for &[u8] {
     }
 }
 
+impl Payload for Vec<u8> {
+    fn each<'a>(&'a self, take: &mut dyn FnMut(&'a [u8])) {
+        take(self);
+    }
+}
+
 /// Payloads one after the other.
 pub struct Joined<'a, const N: usize>(pub [&'a dyn Payload; N]);
 

@@ -4,7 +4,6 @@
 //! host. The tree's own segment holds the table of owners and the table of numbered locks; a lock on the file
 //! (`flock(2)`, see [`super::stale`]) says that the root lives.
 
-use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -18,6 +17,7 @@ use super::mailbox::Mailbox;
 use super::owners::{self, Owners, Registrar};
 use super::region::{RegionError, check_length};
 use super::stale::{self, SessionLock};
+use crate::observe::trace;
 use crate::sync::Owner;
 use crate::sys::exit::at_exit;
 use crate::sys::fork;
@@ -38,39 +38,20 @@ pub struct Tree {
 }
 
 /// Why a process cannot use shared objects.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum TreeError {
     /// Shared memory cannot be had.
-    Memory(RegionError),
+    #[error("{0}")]
+    Memory(#[from] RegionError),
     /// It was forked from the process that the tree belongs to.
+    #[error("this process was forked from one that uses llib, and has no part in what that shares")]
     Forked,
     /// There are more processes than the table of owners has places.
+    #[error("too many processes share memory (there is room for {})", crate::sync::OWNERS)]
     Crowded,
     /// The sandbox forbids it.
+    #[error("the sandbox of this job forbids it")]
     Confined,
-}
-
-impl fmt::Display for TreeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TreeError::Memory(error) => error.fmt(f),
-            TreeError::Forked => f.write_str(
-                "this process was forked from one that uses llib, and has no part in what that shares",
-            ),
-            TreeError::Crowded => {
-                write!(f, "too many processes share memory (there is room for {})", crate::sync::OWNERS)
-            }
-            TreeError::Confined => f.write_str("the sandbox of this job forbids it"),
-        }
-    }
-}
-
-impl std::error::Error for TreeError {}
-
-impl From<RegionError> for TreeError {
-    fn from(error: RegionError) -> Self {
-        TreeError::Memory(error)
-    }
 }
 
 static CURRENT: OnceLock<Tree> = OnceLock::new();
@@ -109,6 +90,7 @@ impl Tree {
             locks: OnceLock::new(),
             _life: None,
         };
+        trace::Context { tree: name.to_owned(), spans: Some(journal.spans()) }.set();
         // A zygote belongs to no tree, and a worker joins once.
         let _ = CURRENT.set(tree);
     }
@@ -187,7 +169,7 @@ pub(crate) fn open_named(name: &str) -> Result<OwnedFd, Errno> {
 }
 
 /// Removes a name, likewise.
-pub(crate) fn unlink_named(name: &str) {
+pub fn unlink_named(name: &str) {
     if !is_confined() {
         stale::unlink(name);
     }
@@ -215,6 +197,7 @@ fn found() -> Result<Tree, TreeError> {
         };
         at_exit(remove_own);
         fork::watch();
+        trace::Context { tree: name.clone(), spans: None }.set();
         return Ok(Tree {
             name,
             me: Some(me),

@@ -11,8 +11,6 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::Pid;
 use rustix::process::{WaitOptions, waitpid};
 
-use crate::observe::{log, trace};
-
 /// The descriptor under which the program finds its end of the ring.
 pub const RING_FD: i32 = 3;
 
@@ -20,8 +18,13 @@ pub const RING_FD: i32 = 3;
 pub const WORKER_FLAG: &str = "--llib-worker";
 
 /// Starts `program --llib-worker ARGS...` in a process group of its own, with `ring` as descriptor 3,
-/// every signal at its default and none blocked. Standard streams and environment are the host's.
-pub fn worker(program: &Path, args: &[&str], ring: impl AsFd) -> io::Result<i32> {
+/// every signal at its default and none blocked. Standard streams and environment are the host's, but for `variables`.
+pub fn worker(
+    program: &Path,
+    args: &[&str],
+    ring: impl AsFd,
+    variables: &[(&str, &Path)],
+) -> io::Result<i32> {
     let path = CString::new(program.as_os_str().as_bytes())?;
     let mut argv = vec![path.clone(), CString::new(WORKER_FLAG)?];
     for arg in args {
@@ -30,7 +33,7 @@ pub fn worker(program: &Path, args: &[&str], ring: impl AsFd) -> io::Result<i32>
     let environment: Vec<CString> = std::env::vars_os()
         .filter_map(|(key, value)| CString::new([key.as_bytes(), b"=", value.as_bytes()].concat()).ok())
         .collect();
-    let environment = with_whole_names(environment)?;
+    let environment = with_variables(environment, variables)?;
 
     let mut actions = PosixSpawnFileActions::init()?;
     actions.add_dup2(ring.as_fd().as_raw_fd(), RING_FD)?;
@@ -52,10 +55,9 @@ pub fn worker(program: &Path, args: &[&str], ring: impl AsFd) -> io::Result<i32>
     Ok(pid.as_raw())
 }
 
-/// The environment with files of timeline and log by their whole names, if there are any: the program may run elsewhere.
-fn with_whole_names(mut environment: Vec<CString>) -> io::Result<Vec<CString>> {
-    for (variable, path) in [(trace::VARIABLE, trace::path()), (log::FILE, log::path())] {
-        let Some(path) = path else { continue };
+/// The environment with these variables in place of its own.
+fn with_variables(mut environment: Vec<CString>, variables: &[(&str, &Path)]) -> io::Result<Vec<CString>> {
+    for (variable, path) in variables {
         let prefix = format!("{variable}=");
         environment.retain(|entry| !entry.as_bytes().starts_with(prefix.as_bytes()));
         environment.push(CString::new([prefix.as_bytes(), path.as_os_str().as_bytes()].concat())?);

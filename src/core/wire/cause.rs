@@ -1,9 +1,11 @@
 //! Why a worker's process is gone, as the zygote records it in the slot table.
 
 use serde::{Deserialize, Serialize};
+use strum::FromRepr;
 
 /// What ended a worker, beside its wait status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromRepr, Serialize, Deserialize)]
+#[repr(u32)]
 pub enum Cause {
     /// Nothing that llib did: the wait status tells.
     Itself,
@@ -20,7 +22,8 @@ pub enum Cause {
 }
 
 /// What a sandboxed job has too little of to start another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromRepr)]
+#[repr(i32)]
 pub enum Scarce {
     /// Jobs at once, its jobs' own included.
     Jobs,
@@ -38,29 +41,18 @@ impl Scarce {
 
     /// The inverse of [`Scarce::code`].
     pub fn from_code(code: i32) -> Scarce {
-        let all = [Scarce::Jobs, Scarce::Memory, Scarce::Cpu];
-        all.into_iter().find(|scarce| scarce.code() == code).unwrap_or(Scarce::Jobs)
+        Scarce::from_repr(code).unwrap_or(Scarce::Jobs)
     }
 }
 
 impl Cause {
     /// The number that stands in the table.
     pub fn code(self) -> u32 {
-        match self {
-            Cause::Itself => 0,
-            Cause::Killed => 1,
-            Cause::Deadline => 2,
-            Cause::Closed => 3,
-            Cause::NotStarted => 4,
-            Cause::Refused => 5,
-        }
+        self as u32
     }
 
     /// The inverse of [`Cause::code`]; the table is trusted, so an unknown number is [`Cause::Itself`].
     pub fn from_code(code: u32) -> Cause {
-        [Cause::Killed, Cause::Deadline, Cause::Closed, Cause::NotStarted, Cause::Refused]
-            .into_iter()
-            .find(|cause| cause.code() == code)
-            .unwrap_or(Cause::Itself)
+        Cause::from_repr(code).unwrap_or(Cause::Itself)
     }
 }

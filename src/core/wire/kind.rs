@@ -1,7 +1,10 @@
 //! The kinds of failure, the one table that worker, host and documentation share.
 
+use strum::IntoStaticStr;
+
 /// Why a job has no values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Kind {
     /// An uncaught error.
     Error,
@@ -33,45 +36,27 @@ pub enum Kind {
     Lost,
 }
 
+/// The kinds that a worker itself can report. Every other kind is the host's or the supervisor's to find: a worker
+/// cannot claim to have been killed.
+const REPLIES: [Kind; 5] = [Kind::Error, Kind::Rejected, Kind::Closed, Kind::Encode, Kind::Memory];
+
+/// Number of the first of them. Zero and one mean "no reply" and "values".
+const FIRST_REPLY: u32 = 2;
+
 impl Kind {
     /// The name that scripts compare with.
     pub fn name(self) -> &'static str {
-        match self {
-            Kind::Error => "error",
-            Kind::Rejected => "rejected",
-            Kind::Timeout => "timeout",
-            Kind::Busy => "busy",
-            Kind::Deadline => "deadline",
-            Kind::Cpu => "cpu",
-            Kind::Memory => "memory",
-            Kind::Killed => "killed",
-            Kind::Closed => "closed",
-            Kind::Signal => "signal",
-            Kind::Denied => "denied",
-            Kind::Exit => "exit",
-            Kind::Encode => "encode",
-            Kind::Lost => "lost",
-        }
+        self.into()
     }
 
-    /// The kinds that a worker itself can report, by the number that stands in its mailbox. Every other
-    /// kind is the host's or the supervisor's to find: a worker cannot claim to have been killed.
+    /// The kind that a worker reports by the number that stands in its mailbox.
     pub fn from_reply(code: u32) -> Option<Kind> {
-        [Kind::Error, Kind::Rejected, Kind::Closed, Kind::Encode, Kind::Memory]
-            .into_iter()
-            .find(|kind| kind.reply_code() == Some(code))
+        REPLIES.get(code.checked_sub(FIRST_REPLY)? as usize).copied()
     }
 
-    /// The inverse of [`Kind::from_reply`]. Zero and one mean "no reply" and "values".
+    /// The inverse of [`Kind::from_reply`].
     pub fn reply_code(self) -> Option<u32> {
-        match self {
-            Kind::Error => Some(2),
-            Kind::Rejected => Some(3),
-            Kind::Closed => Some(4),
-            Kind::Encode => Some(5),
-            Kind::Memory => Some(6),
-            _ => None,
-        }
+        REPLIES.iter().zip(FIRST_REPLY..).find(|(kind, _)| **kind == self).map(|(_, code)| code)
     }
 }
 

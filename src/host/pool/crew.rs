@@ -3,66 +3,19 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
-use super::{Counts, Ended, Pool, Stage, Ticket, slots};
-use crate::job::{Death, Job, Settled};
+use super::state::{Counts, Crew, Plan, Pool, Stage, Ticket, slots};
+use crate::dispatched::{Death, Dispatched, Settled};
+use crate::job::Job;
 use crate::launch::{DispatchError, Launch};
 use crate::session::Session;
-use llib_core::shared::{Object, tail};
+use llib_core::shared::Object;
 use llib_core::shm::{Joined, LARGE_SLOTS, OVER, PoolMemory, SEATS, SMALL_SLOTS, pool_name, seat, stage};
 use llib_core::wire::cause::Cause;
 use llib_core::wire::settings::{PoolPost, Settings};
 
-/// What a pool is to be.
-pub struct Plan {
-    /// Workers.
-    pub size: usize,
-    /// Settings of each worker.
-    pub settings: Settings,
-    /// What each runs first, encoded as any job.
-    pub init: Vec<u8>,
-    /// Objects whose handles are in there.
-    pub objects: Vec<Arc<Object>>,
-    /// Wall-clock limit of a job.
-    pub timeout: Option<Duration>,
-    /// See [`PoolPost::max_jobs`].
-    pub max_jobs: u64,
-    /// See [`PoolPost::max_memory`].
-    pub max_memory: u64,
-}
-
 /// Deaths in a row, of workers that had not begun to serve, that stop a pool.
 const BAD_STARTS: u32 = 3;
-
-#[derive(Default)]
-pub(super) struct Crew {
-    /// By seat.
-    workers: Vec<Option<Rc<Job>>>,
-    pub(super) deaths_seen: u32,
-    bad_starts: u32,
-    /// Whether workers are missing that could not be started.
-    short: bool,
-    pub(super) stopped: Option<(Rc<Job>, Settled)>,
-}
-
-impl Crew {
-    pub(super) fn worker(&self, seat: u16) -> Option<&Rc<Job>> {
-        self.workers.get(usize::from(seat))?.as_ref()
-    }
-
-    pub(super) fn pid(&self, seat: u16) -> i32 {
-        self.worker(seat).and_then(|job| job.pid()).unwrap_or(0)
-    }
-
-    pub(super) fn is_paused(&self, seat: u16) -> bool {
-        self.worker(seat).is_some_and(|job| job.is_paused())
-    }
-
-    pub(super) fn count(&self) -> usize {
-        self.workers.iter().flatten().count()
-    }
-}
 
 impl Pool {
     /// Makes a pool and starts its workers, without waiting for them.
@@ -114,23 +67,37 @@ impl Pool {
         };
         let settings = Settings { pool: Some(post), ..plan.settings.clone() }.to_bytes();
         let objects: Vec<&Object> = plan.objects.iter().map(|object| &**object).collect();
-        let ids: Vec<u64> = objects.iter().map(|object| object.id()).collect();
-        let tail = if ids.is_empty() { Vec::new() } else { tail(&ids) };
-        let payload = Joined([&&settings[..], &&plan.init[..], &&tail[..]]);
+        let payload = Joined([&settings, &plan.init]);
         let pool = u64::from(self.number) << 16 | (seat as u64 + 1);
         let launch = Launch { pool, ..Launch::default() };
         let job = self.session.dispatch(&payload, &objects, &launch)?;
-        self.crew.workers[seat] = Some(Rc::new(job));
+        self.crew.workers[seat] = Some(job);
         Ok(())
     }
 
+    /// Takes in what has happened: deaths, results that stand in the way of jobs that wait.
+    pub fn attend(&mut self) {
+        self.attend_deaths();
+        if self.backlog.is_empty() && self.free.iter().all(|free| !free.is_empty()) {
+            return;
+        }
+        self.place_backlog();
+        if self.polled && !self.backlog.is_empty() {
+            self.ask_for_visits();
+            // Workers that had nothing to do before they could see that do not ring.
+            if self.memory.waiting() == 0 {
+                self.place_backlog();
+            }
+        }
+    }
+
     /// Takes note of workers that are gone, if any are.
-    pub(super) fn attend_deaths(&mut self) {
+    fn attend_deaths(&mut self) {
         if !self.session.is_ours() {
             return self.disown();
         }
         if self.session.is_lost() {
-            return self.lose();
+            return self.end_with(Settled::Lost);
         }
         let deaths = self.memory.deaths().load(Ordering::SeqCst);
         if deaths != self.crew.deaths_seen || self.crew.short {
@@ -151,23 +118,22 @@ impl Pool {
     }
 
     fn bury(&mut self, index: usize, settled: Settled) {
-        let Some(job) = self.crew.workers[index].take() else { return };
+        let Some(mut job) = self.crew.workers[index].take() else { return };
         let state = self.memory.seat(index).map_or(seat::STARTING, |seat| seat.state.load(Ordering::SeqCst));
         // One that says why it cannot serve is gone as soon as it is let go.
         let death = match settled {
             Settled::Death(death) => death,
-            Settled::Reply(_) | Settled::Lost => Death { cause: Cause::Itself, status: 0 },
+            _ => Death { cause: Cause::Itself, status: 0 },
         };
         let pid = job.settled_pid().unwrap_or(0);
         let victims: Vec<Ticket> = self.tickets_of(index).collect();
-        let usage = if victims.is_empty() { Default::default() } else { job.usage() };
         if state == seat::LEAVING && victims.is_empty() {
             self.counts.recycled += 1
         } else {
             self.counts.died += 1
         }
         for ticket in victims {
-            self.settle(ticket, Ended::Death { death, usage }, pid);
+            self.settle(ticket, Settled::Death(death), pid);
         }
         if state == seat::STARTING && self.open {
             self.crew.bad_starts += 1;
@@ -177,9 +143,7 @@ impl Pool {
         } else {
             self.crew.bad_starts = 0;
         }
-        if let Ok(job) = Rc::try_unwrap(job) {
-            job.release();
-        }
+        job.release();
     }
 
     /// Jobs that the worker of a seat has.
@@ -206,7 +170,7 @@ impl Pool {
         let serving = workers.filter(|(index, _)| !leaving(index)).count();
         self.crew.short = false;
         for _ in serving..self.plan.size {
-            if self.crew.stopped.is_some() {
+            if self.crew.stopper.is_some() {
                 break;
             }
             if self.start_worker().is_err() {
@@ -227,9 +191,9 @@ impl Pool {
     }
 
     /// Ends everything, since workers die as soon as they start.
-    fn stop(&mut self, job: Rc<Job>, settled: Settled) {
-        self.crew.stopped = Some((Rc::clone(&job), settled));
-        self.end_with(|| Ended::Stopped(Rc::clone(&job), settled));
+    fn stop(&mut self, job: Job, settled: Settled) {
+        self.crew.stopper = Some((Rc::new(job), settled));
+        self.end_with(Settled::Stopped);
     }
 
     /// In a process that was forked from the host: the jobs are the host's, and so is all that both see.
@@ -238,19 +202,15 @@ impl Pool {
         self.backlog.clear();
         for record in &mut self.records {
             if matches!(record.stage, Stage::Backlog(_) | Stage::Slot(_)) {
-                (record.stage, record.ids) = (Stage::Over(Ended::Lost, None), Vec::new());
+                (record.stage, record.ids) = (Stage::Over(Settled::Lost, None), Vec::new());
             }
         }
     }
 
-    fn lose(&mut self) {
-        self.end_with(|| Ended::Lost);
-    }
-
-    fn end_with(&mut self, ended: impl Fn() -> Ended) {
+    fn end_with(&mut self, ended: Settled) {
         let left: Vec<Ticket> = self.unfinished().collect();
         for ticket in left {
-            self.settle(ticket, ended(), 0);
+            self.settle(ticket, ended, 0);
         }
         self.backlog.clear();
         self.dismiss();
@@ -262,7 +222,7 @@ impl Pool {
         self.memory.leave().store(OVER, Ordering::SeqCst);
         self.memory.wake_workers();
         for worker in &mut self.crew.workers {
-            if let Some(Ok(job)) = worker.take().map(Rc::try_unwrap) {
+            if let Some(mut job) = worker.take() {
                 job.release();
             }
         }

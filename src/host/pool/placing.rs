@@ -2,12 +2,83 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{Pool, Stage, Ticket, slots};
-use llib_core::shm::{Payload, PoolSlot, Region, RegionError, Word, carries, is_large, slot_capacity, stage};
+use super::state::{Pool, Record, Stage, Ticket, slots};
+use crate::traced::Traced;
+use llib_core::shared::{Object, retain};
+use llib_core::shm::{Payload, Region, RegionError, Word, carries, is_large, slot_capacity, stage};
+use llib_core::sys::clock;
 
 impl Pool {
+    /// Queues a job, whose payload ends with the ids of `objects` if there are any.
+    pub(super) fn submit(
+        &mut self,
+        payload: &dyn Payload,
+        objects: &[&Object],
+        roomy: bool,
+    ) -> Result<Ticket, RegionError> {
+        let roomy = roomy || self.long_results > 0;
+        if self.backlog.is_empty() {
+            if self.free[usize::from(roomy)].is_empty() {
+                self.attend();
+            }
+            let wants_large = payload.len() > slot_capacity(false) || roomy;
+            if let Some(index) = self.free_slot(wants_large)? {
+                let ticket = self.new_record(objects);
+                if let Err(error) = self.write(ticket, index, payload) {
+                    self.give_slot(index);
+                    self.forget(ticket);
+                    return Err(error);
+                }
+                objects.iter().for_each(|object| retain(object));
+                self.begin_line(ticket);
+                self.enqueue(ticket, index);
+                return Ok(ticket);
+            }
+        }
+        let bytes = payload.to_vec();
+        let ticket = self.new_record(objects);
+        objects.iter().for_each(|object| retain(object));
+        self.records[ticket].stage = Stage::Backlog(bytes);
+        self.begin_line(ticket);
+        self.backlog.push_back(ticket);
+        self.attend();
+        Ok(ticket)
+    }
+
+    fn new_record(&mut self, objects: &[&Object]) -> Ticket {
+        self.next += 1;
+        let record = Record {
+            number: self.next,
+            stage: Stage::Vacant,
+            ids: objects.iter().map(|object| object.id()).collect(),
+            submitted: clock::now(),
+            ended: 0,
+            took: 0,
+            pid: 0,
+            detached: false,
+            traced: Traced::default(),
+            watch: None,
+        };
+        match self.vacant.pop() {
+            Some(ticket) => {
+                self.records[ticket] = record;
+                ticket
+            }
+            None => {
+                self.records.push(record);
+                self.records.len() - 1
+            }
+        }
+    }
+
+    /// Begins a job's line in the timeline.
+    fn begin_line(&mut self, ticket: Ticket) {
+        let record = &mut self.records[ticket];
+        record.traced = Traced::begin_pooled(self.number, record.number, record.submitted);
+    }
+
     /// A free slot of this size, or of the other if that does.
-    pub(super) fn free_slot(&mut self, large: bool) -> Result<Option<u32>, RegionError> {
+    fn free_slot(&mut self, large: bool) -> Result<Option<u32>, RegionError> {
         let index = match self.free[usize::from(large)].pop() {
             Some(index) => index,
             // Long payloads can lie apart.
@@ -30,21 +101,12 @@ impl Pool {
         Ok(Some(index))
     }
 
-    pub(super) fn give_slot(&mut self, index: u32) {
+    fn give_slot(&mut self, index: u32) {
         self.by_slot[index as usize] = None;
         self.free[usize::from(is_large(index))].push(index);
     }
 
-    pub(super) fn slot(&self, index: u32) -> PoolSlot<'_> {
-        self.memory.slot(index).unwrap_or_else(|| unreachable!("slot {index} is one of the pool's"))
-    }
-
-    pub(super) fn write(
-        &mut self,
-        ticket: Ticket,
-        index: u32,
-        payload: &dyn Payload,
-    ) -> Result<(), RegionError> {
+    fn write(&mut self, ticket: Ticket, index: u32, payload: &dyn Payload) -> Result<(), RegionError> {
         let record = &self.records[ticket];
         let slot = self.slot(index);
         let carried = if record.ids.is_empty() { carries::NONE } else { carries::JOB };
@@ -59,7 +121,7 @@ impl Pool {
         Ok(())
     }
 
-    pub(super) fn enqueue(&mut self, ticket: Ticket, index: u32) {
+    fn enqueue(&mut self, ticket: Ticket, index: u32) {
         self.by_slot[index as usize] = Some(ticket);
         self.note_order(index);
         if self.records[ticket].watch.is_some() {
@@ -107,7 +169,7 @@ impl Pool {
     }
 
     /// Copies results out of slots, some at a time.
-    pub(super) fn harvest(&mut self) {
+    fn harvest(&mut self) {
         const SOME: usize = 32;
         for _ in 0..self.order.len().min(SOME) {
             let Some(index) = self.order.pop_front() else { break };
@@ -125,7 +187,7 @@ impl Pool {
 
     /// Notes a slot as the one that will be done last. Slots whose results are taken by `await` stay in the order until
     /// there are too many of them: only the last entry of a slot in use says anything.
-    pub(super) fn note_order(&mut self, index: u32) {
+    fn note_order(&mut self, index: u32) {
         self.order.push_back(index);
         if self.order.len() > 2 * slots() {
             let mut wanted: Vec<bool> = self.by_slot.iter().map(Option::is_some).collect();

@@ -6,25 +6,23 @@
 //! loop comes by; looking after the job takes the byte out again. So readable is a hint, as poll(2) has it.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::Ordering;
 
-use rustix::net::{AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType, recv, shutdown, socketpair};
+use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
 
-use super::{Pool, Stage, Ticket};
+use super::state::{Pool, Stage, Ticket};
 use llib_core::shm::POLLED;
 use llib_core::wire::control::{NO_SLOT, PoolJobRef, Watched};
 
 impl Pool {
     /// The descriptor of a job; the same each time, until the job is forgotten.
-    pub fn watch(&mut self, ticket: Ticket) -> io::Result<RawFd> {
+    pub(super) fn watch(&mut self, ticket: Ticket) -> io::Result<RawFd> {
         if let Some(watch) = &self.records[ticket].watch {
             return Ok(watch.as_raw_fd());
         }
-        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         self.attend();
-        // Where the job is over, or nobody is left to take it, `theirs` closes here, which is the right answer.
-        if self.ended(ticket).is_none() {
+        let what = self.ended(ticket).is_none().then(|| {
             let slot = match self.records[ticket].stage {
                 Stage::Slot(index) => {
                     self.slot(index).notify().store(1, Ordering::SeqCst);
@@ -34,15 +32,9 @@ impl Pool {
             };
             self.polled |= slot == NO_SLOT;
             let job = PoolJobRef { pool: self.number, slot, number: self.records[ticket].number };
-            if let Err(error) =
-                self.session.ring.watch(Watched::Pooled(job, self.crew.deaths_seen), theirs.as_fd())
-            {
-                self.session.check();
-                if !self.session.is_lost() {
-                    return Err(error);
-                }
-            }
-        }
+            Watched::Pooled(job, self.crew.deaths_seen)
+        });
+        let ours = self.session.watch(what)?;
         let number = ours.as_raw_fd();
         self.records[ticket].watch = Some(ours);
         if self.polled {
@@ -52,7 +44,7 @@ impl Pool {
     }
 
     /// Sees to what the pool needs of its host, on behalf of whoever waits for a job.
-    pub fn look_after(&mut self, ticket: Ticket) {
+    pub(super) fn look_after(&mut self, ticket: Ticket) {
         if self.ended(ticket).is_none()
             && let Some(watch) = &self.records[ticket].watch
             && drain(watch)

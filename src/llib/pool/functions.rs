@@ -9,16 +9,14 @@ use std::rc::Rc;
 
 use llib_lua::ffi::*;
 
-use crate::async_call::source_of;
-use llib_lua::call::{Outcome, push_bytes};
+use crate::source::source_of;
+use llib_core::shm::Payload;
+use llib_lua::call::push_bytes;
 use llib_lua::convert::mentions::mentions;
 use llib_lua::convert::{EncodeOptions, GlobalMode, NoHandles, Roots, encode};
-use llib_lua::version::upvalue;
 use llib_lua::lua_function;
-use llib_core::shm::Payload;
-
-/// The metatable's name in the registry.
-const KNOWN: &CStr = c"llib.pool.function";
+use llib_lua::userdata::{self, Userdata};
+use llib_lua::version::upvalue;
 
 /// What is kept of a function.
 pub(super) struct Known {
@@ -30,35 +28,20 @@ pub(super) struct Known {
     reaches_globals: bool,
 }
 
+impl Userdata for Known {
+    const NAME: &CStr = c"llib.pool.function";
+}
+
 /// Registers the metatable.
 ///
 /// # Safety
-/// `lua` is a valid state with three free stack slots, in a protected call.
+/// As for [`userdata::register`].
 pub(super) unsafe fn register(lua: *mut lua_State) {
-    // SAFETY: as demanded; balanced.
-    unsafe {
-        if luaL_newmetatable(lua, KNOWN.as_ptr()) != 0 {
-            lua_pushcfunction(lua, collect);
-            lua_setfield(lua, -2, c"__gc".as_ptr());
-        }
-        lua_pop(lua, 1);
-    }
+    // SAFETY: as demanded.
+    unsafe { userdata::register::<Known>(lua, &[(c"__gc", collect)], &[]) }
 }
 
-lua_function!(collect => collect_body);
-
-unsafe fn collect_body(lua: *mut lua_State) -> Outcome {
-    // SAFETY: Lua's state. The collector calls this once; without its metatable nobody takes it for one again.
-    unsafe {
-        let known = luaL_testudata(lua, 1, KNOWN.as_ptr()).cast::<Known>();
-        if !known.is_null() {
-            lua_pushnil(lua);
-            lua_setmetatable(lua, 1);
-            known.drop_in_place();
-        }
-    }
-    Ok(0)
-}
+lua_function!(collect => userdata::collect::<Known>);
 
 /// Pushes a table for what is known, from function to userdata.
 ///
@@ -107,10 +90,9 @@ pub(super) unsafe fn find<'a>(
             lua_rawset(lua, table);
             return None;
         }
-        let place = lua_newuserdatauv(lua, size_of::<Known>(), 1).cast::<Known>();
-        place.write(Known { bytes: None, name: Rc::from(""), names: 0, reaches_globals: false });
-        luaL_getmetatable(lua, KNOWN.as_ptr());
-        lua_setmetatable(lua, -2);
+        let place = userdata::reserve(lua, 1);
+        let known = Known { bytes: None, name: Rc::from(""), names: 0, reaches_globals: false };
+        userdata::complete(lua, place, known);
         learn(lua, place, function, options);
         lua_rawset(lua, table);
         Some(&*place)
@@ -158,7 +140,9 @@ unsafe fn learn(lua: *mut lua_State, place: *mut Known, function: c_int, options
         }
         let message = |globals: GlobalMode| {
             let options = EncodeOptions { roots: Roots::Job, globals, ..EncodeOptions::default() };
-            encode(lua, function, 1, &options, &mut NoHandles, |message| message.to_vec()).ok()
+            let message = encode(lua, function, 1, &options, &mut NoHandles).ok()?.to_vec();
+            lua_settop(lua, known);
+            Some(message)
         };
         let bytes = message(GlobalMode::None);
         if reaches_globals && plain {

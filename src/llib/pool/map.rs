@@ -10,19 +10,21 @@ use std::rc::Rc;
 use llib_lua::ffi::*;
 
 use super::functions::{self, Known};
-use super::submit::{function_at, send};
-use super::task::{decode_result, deliver};
-use super::{Shared, check};
-use llib_host::pool::{Ended, PoolWait, Ticket};
-use crate::async_call::source_of;
-use crate::await_call;
-use crate::failure;
-use crate::options::{expected, integer, unknown};
-use llib_lua::call::{Outcome, Raise, bytes, is_absent, type_name, wrong_type};
-use llib_lua::hooks;
-use llib_lua::lua_function;
+use super::handle::{Handle, check};
+use super::submit::send;
+use crate::deliver::{decode_reply, deliver, report as report_failure};
+use crate::option::{each, expected, integer, unknown};
+use crate::source::{function_at, source_of};
+use crate::task::Facts;
 use llib_core::observe::trace;
 use llib_core::wire::cause::Cause;
+use llib_core::wire::kind::Kind;
+use llib_host::pool::{Pooled, Ticket};
+use llib_host::{Dispatched, Settled};
+use llib_lua::call::{Outcome, Raise, bytes, is_absent, wrong_type};
+use llib_lua::hooks;
+use llib_lua::lua_function;
+use llib_lua::types::failure;
 
 /// What a chunk should take, in nanoseconds: dispatching one costs a few thousandth of that.
 const AIM: u64 = 1_000_000;
@@ -37,28 +39,24 @@ const FAILURE: c_int = 7;
 
 /// Part of the list that is under way.
 struct Chunk {
-    ticket: Ticket,
+    job: Pooled,
     first: usize,
     count: usize,
 }
 
 /// All that are. Dropping gives them up.
-struct UnderWay {
-    shared: Rc<Shared>,
-    chunks: VecDeque<Chunk>,
-}
+#[derive(Default)]
+struct UnderWay(VecDeque<Chunk>);
 
 impl UnderWay {
     /// Gives up the chunks that begin after `index`.
     fn give_up_after(&mut self, index: usize) {
-        let mut pool = self.shared.pool.borrow_mut();
-        self.chunks.retain(|chunk| {
-            if chunk.first <= index {
-                return true;
+        self.0.retain(|chunk| {
+            let stays = chunk.first <= index;
+            if !stays {
+                chunk.job.cancel(Cause::Killed);
             }
-            pool.cancel(chunk.ticket, Cause::Killed);
-            pool.detach(chunk.ticket);
-            false
+            stays
         });
     }
 }
@@ -86,34 +84,26 @@ unsafe fn choice(lua: *mut lua_State) -> Result<Choice, Raise> {
         if lua_type(lua, 4) != LUA_TTABLE {
             return Err(wrong_type(lua, 4, "table"));
         }
-        let refuse = |problem: String| Raise::Argument(4, problem);
         lua_pushnil(lua);
-        lua_pushnil(lua);
-        while lua_next(lua, 4) != 0 {
-            match bytes(lua, -2) {
-                Some(b"chunk") => {
+        each(lua, 4, |key| {
+            match key {
+                "chunk" => {
                     let items = integer(lua).filter(|items| (1..=MOST as i64).contains(items));
                     let wanted = format!("an integer from 1 to {MOST}");
-                    choice.chunk =
-                        Some(items.ok_or_else(|| refuse(expected(lua, "chunk", &wanted)))? as usize);
+                    choice.chunk = Some(items.ok_or_else(|| expected(lua, key, &wanted))? as usize);
                 }
-                Some(b"on_progress") => {
+                "on_progress" => {
                     if lua_type(lua, -1) != LUA_TFUNCTION {
-                        return Err(refuse(expected(lua, "on_progress", "a function")));
+                        return Err(expected(lua, key, "a function"));
                     }
                     choice.reports = true;
                     lua_pushvalue(lua, -1);
                     lua_replace(lua, 5);
                 }
-                Some(key) => {
-                    return Err(refuse(unknown(&String::from_utf8_lossy(key), &["chunk", "on_progress"])));
-                }
-                None => {
-                    return Err(refuse(format!("option names are strings, got a {}", type_name(lua, -2))));
-                }
+                _ => return Err(unknown(key, &["chunk", "on_progress"])),
             }
-            lua_pop(lua, 1);
-        }
+            Ok(())
+        })?;
         lua_replace(lua, 4);
         lua_settop(lua, 4);
     }
@@ -175,9 +165,10 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
     // SAFETY: Lua's state. The stack is arranged as 1 the pool, 2 the function, 3 the list, 4 what is told of the
     // progress, 5 the results, 6 the functions that are known, 7 the failure.
     unsafe {
-        let shared = check(lua)?.serving(lua)?;
+        let handle = check(lua)?;
+        handle.check_serving(lua)?;
         lua_settop(lua, 4);
-        function_at(lua, 2, &shared)?;
+        function_at(lua, 2, handle.name.as_deref())?;
         if lua_type(lua, 3) != LUA_TTABLE {
             return Err(wrong_type(lua, 3, "table"));
         }
@@ -189,59 +180,58 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
         lua_pushnil(lua);
         luaL_checkstack(lua, 40, std::ptr::null());
         // Twice, since a function is kept when it is seen for the second time.
-        let _ = functions::find(lua, KNOWN, 2, &shared.encoding());
-        let known = functions::find(lua, KNOWN, 2, &shared.encoding());
-        let name = source_of(lua, 2);
-        run(lua, &shared, known, &choice, total, &name)
+        let _ = functions::find(lua, KNOWN, 2, &handle.encoding());
+        let known = functions::find(lua, KNOWN, 2, &handle.encoding());
+        let facts = handle.facts(Rc::from(source_of(lua, 2)));
+        run(lua, handle, known, &choice, total, &facts)
     }
 }
 
 unsafe fn run(
     lua: *mut lua_State,
-    shared: &Rc<Shared>,
+    handle: &Handle,
     known: Option<&Known>,
     choice: &Choice,
     total: usize,
-    name: &str,
+    facts: &Facts,
 ) -> Outcome {
-    let _span = trace::span("pool", || format!("map of {total} items, {name}"));
-    let workers = shared.pool.borrow().size();
-    let mut way = UnderWay { shared: Rc::clone(shared), chunks: VecDeque::new() };
+    let _span = trace::span("pool", || format!("map of {total} items, {}", facts.name));
+    let workers = handle.pool.borrow().size();
+    let mut way = UnderWay::default();
     let (mut next, mut done, mut failed_at) = (1, 0, None);
     let mut chunk = choice.chunk.unwrap_or_else(|| (total / (workers * 16)).clamp(1, 16));
     loop {
-        while failed_at.is_none() && next <= total && way.chunks.len() < workers * 2 + 2 {
+        while failed_at.is_none() && next <= total && way.0.len() < workers * 2 + 2 {
             let left = total - next + 1;
             // The last ones are small, so that all workers are busy until the end.
             let fair = if choice.chunk.is_some() { left } else { left.div_ceil(workers * 2) };
             let (first, most) = (next, chunk.min(fair).min(left));
             // SAFETY: the caller's state, arranged as it says.
-            let (ticket, count) = unsafe { send_chunk(lua, shared, known, first, most)? };
-            way.chunks.push_back(Chunk { ticket, first, count });
+            let (job, count) = unsafe { send_chunk(lua, handle, known, first, most)? };
+            way.0.push_back(Chunk { job, first, count });
             next += count;
         }
-        if way.chunks.is_empty() {
+        if way.0.is_empty() {
             break;
         }
-        let tickets: Vec<Ticket> = way.chunks.iter().map(|chunk| chunk.ticket).collect();
-        let waited = shared.pool.borrow_mut().wait_for_any(&tickets, None);
-        if waited != PoolWait::Ready {
+        let tickets: Vec<Ticket> = way.0.iter().map(|chunk| chunk.job.ticket()).collect();
+        let waited = handle.pool.borrow_mut().wait_for_any(&tickets);
+        if waited.is_err() {
             // SAFETY: the caller's state with free slots.
             unsafe { hooks::run(lua)? };
             continue;
         }
         let mut at = 0;
-        while at < way.chunks.len() {
-            let ticket = way.chunks[at].ticket;
-            let Some(ended) = shared.pool.borrow_mut().ended(ticket) else {
+        while at < way.0.len() {
+            let Some(settled) = way.0[at].job.settled() else {
                 at += 1;
                 continue;
             };
-            let Some(over) = way.chunks.remove(at) else { break };
-            let took = shared.pool.borrow().took(ticket);
+            let Some(mut over) = way.0.remove(at) else { break };
+            let took = over.job.took();
             // SAFETY: as above.
-            let failed = unsafe { receive(lua, shared, &over, &ended, name) };
-            shared.pool.borrow_mut().forget(ticket);
+            let failed = unsafe { receive(lua, handle, &over, settled, facts) };
+            over.job.release();
             if let Some(index) = failed? {
                 if failed_at.is_none_or(|earlier| index < earlier) {
                     failed_at = Some(index);
@@ -280,11 +270,11 @@ unsafe fn run(
 /// Sends items from `first` on, at most `most` of them; returns how many it were.
 unsafe fn send_chunk(
     lua: *mut lua_State,
-    shared: &Rc<Shared>,
+    handle: &Handle,
     known: Option<&Known>,
     first: usize,
     most: usize,
-) -> Result<(Ticket, usize), Raise> {
+) -> Result<(Pooled, usize), Raise> {
     // SAFETY: the caller's state, arranged as `body` says; the stack is checked for the items.
     unsafe {
         let base = lua_gettop(lua) + 1;
@@ -300,46 +290,37 @@ unsafe fn send_chunk(
             count += 1;
         }
         let same = (base + 2..base + 2 + count as c_int).any(|index| lua_rawequal(lua, index, base) != 0);
-        let ticket = send(lua, shared, known.filter(|_| !same), base, 1 + count as c_int, true)?;
+        let job = send(lua, handle, known.filter(|_| !same), base, 1 + count as c_int, true)?;
         lua_settop(lua, base - 1);
-        Ok((ticket, count))
+        Ok((job, count))
     }
 }
 
 /// Takes in a chunk's results; or pushes its failure and returns the index of the item.
 unsafe fn receive(
     lua: *mut lua_State,
-    shared: &Rc<Shared>,
+    handle: &Handle,
     chunk: &Chunk,
-    ended: &Ended,
-    name: &str,
+    settled: Settled,
+    facts: &Facts,
 ) -> Result<Option<usize>, Raise> {
-    const VALUES: u32 = 1;
     // SAFETY: the caller's state, arranged as `body` says.
     unsafe {
         let base = lua_gettop(lua) + 1;
         let mut index = chunk.first;
-        match ended {
-            Ended::Reply(VALUES) => {
-                let problem = match decode_result(lua, shared, chunk.ticket) {
-                    Ok(count) if count as usize == chunk.count => {
-                        for at in (0..chunk.count).rev() {
-                            lua_rawseti(lua, RESULTS, (chunk.first + at) as lua_Integer);
-                        }
-                        return Ok(None);
+        let problem = match settled {
+            Settled::Reply(Settled::VALUES) => match decode_reply(lua, facts, &chunk.job) {
+                Ok(count) if count as usize == chunk.count => {
+                    for at in (0..chunk.count).rev() {
+                        lua_rawseti(lua, RESULTS, (chunk.first + at) as lua_Integer);
                     }
-                    Ok(count) => format!("there are {count} of {}", chunk.count),
-                    Err(problem) => problem,
-                };
-                lua_settop(lua, base - 1);
-                failure::push(
-                    lua,
-                    llib_core::wire::kind::Kind::Encode,
-                    &format!("the results could not be received: {problem}"),
-                );
-            }
-            Ended::Reply(code) => {
-                let mut decoded = decode_result(lua, shared, chunk.ticket);
+                    return Ok(None);
+                }
+                Ok(count) => Some(format!("there are {count} of {}", chunk.count)),
+                Err(problem) => Some(problem),
+            },
+            Settled::Reply(code) => {
+                let mut decoded = decode_reply(lua, facts, &chunk.job);
                 // What was raised for an item begins with its index.
                 if let Ok(count) = &mut decoded
                     && *count > 1
@@ -349,19 +330,23 @@ unsafe fn receive(
                     lua_remove(lua, base);
                     *count -= 1;
                 }
-                if let Err(problem) = await_call::report(lua, base, &shared.options.limits, *code, decoded) {
-                    lua_settop(lua, base - 1);
-                    let text = format!("the results could not be received: {problem}");
-                    failure::push(lua, llib_core::wire::kind::Kind::Encode, &text);
-                }
-                failure::set_text(lua, c"name", name);
+                report_failure(lua, base, &facts.limits, code, decoded).err()
             }
-            Ended::Stopped(..) => {
-                check(lua)?.serving(lua)?;
+            Settled::Stopped => {
+                handle.check_serving(lua)?;
+                None
             }
             _ => {
-                deliver(lua, shared, chunk.ticket, name)?;
+                deliver(lua, facts, &chunk.job, settled)?;
+                None
             }
+        };
+        if let Some(problem) = problem {
+            lua_settop(lua, base - 1);
+            failure::push(lua, Kind::Encode, &format!("the results could not be received: {problem}"));
+        }
+        if matches!(settled, Settled::Reply(_)) {
+            failure::set_text(lua, c"name", &facts.name);
         }
         failure::set_integer(lua, c"index", index as i64);
         Ok(Some(index))

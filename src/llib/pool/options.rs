@@ -4,12 +4,13 @@ use std::ffi::c_int;
 
 use llib_lua::ffi::*;
 
-use crate::options::{self, Options, expected, integer, size_up_to};
-use llib_lua::call::{Raise, bytes};
+use crate::option::{each, expected, integer, size_up_to, unknown};
+use crate::options::{self, Options};
 use llib_core::shm::SEATS;
 use llib_core::sys::cores;
 use llib_core::wire::settings::Stdio;
 use llib_core::wire::size::MOST_MEMORY;
+use llib_lua::call::{Raise, bytes};
 
 /// Checked options of a pool.
 pub(super) struct PoolOptions {
@@ -57,7 +58,7 @@ impl Default for PoolOptions {
 pub(super) unsafe fn read(lua: *mut lua_State, index: c_int) -> Result<PoolOptions, Raise> {
     let mut read = PoolOptions::default();
     // SAFETY: as demanded; each value is on top while it is taken.
-    unsafe { options::each(lua, index, |key| set(lua, &mut read, key))? };
+    unsafe { each(lua, index, |key| set(lua, &mut read, key))? };
     Ok(read)
 }
 
@@ -85,7 +86,7 @@ unsafe fn set(lua: *mut lua_State, read: &mut PoolOptions, key: &str) -> Result<
                 read.has_preload = true;
             }
             // A job of a pool takes its arguments from `submit`.
-            "args" | "capture_limit" => return Err(options::unknown(key, &KNOWN)),
+            "args" | "capture_limit" => return Err(unknown(key, &KNOWN)),
             "sandbox" | "functions" | "metatables" => {
                 return Err(format!(
                     "option '{key}': the jobs of a pool are trusted; thread.async runs one in a sandbox"
@@ -93,7 +94,7 @@ unsafe fn set(lua: *mut lua_State, read: &mut PoolOptions, key: &str) -> Result<
             }
             _ => {
                 if !options::set(lua, &mut read.jobs, key)? {
-                    return Err(options::unknown(key, &KNOWN));
+                    return Err(unknown(key, &KNOWN));
                 }
                 if read.jobs.stdout == Stdio::Capture || read.jobs.stderr == Stdio::Capture {
                     return Err(format!(

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use crate::ffi::*;
 
-use super::handle;
-use crate::api::failure;
+use super::{failure, handle};
 use crate::call::{Outcome, push_text, set_functions};
 use crate::lua_function;
 use llib_core::shared::Kind;

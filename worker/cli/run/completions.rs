@@ -1,24 +1,25 @@
 //! `llib completions SHELL`, from the description of the command line that also parses it.
 
-use std::ffi::{CString, OsStr};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::CString;
 
-use clap::{Arg, ArgAction, Command, ValueHint, value_parser};
+use clap::{Arg, ArgAction, Command, CommandFactory, Parser, ValueHint};
 use clap_complete::{Shell, generate};
 
 const NAME: &str = "llib";
 
-fn subcommand() -> Command {
-    Command::new("completions")
-        .bin_name("llib completions")
-        .about("Print a shell's completion script")
-        .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell)))
-        .after_help(
-            "Examples:
+#[derive(Parser)]
+#[command(
+    name = "completions",
+    bin_name = "llib completions",
+    about = "Print a shell's completion script",
+    after_help = "Examples:
   llib completions bash > ~/.local/share/bash-completion/completions/llib
   llib completions zsh > \"${fpath[1]}/_llib\"
-  llib completions fish > ~/.config/fish/completions/llib.fish",
-        )
+  llib completions fish > ~/.config/fish/completions/llib.fish"
+)]
+struct Options {
+    #[arg(value_name = "SHELL")]
+    shell: Shell,
 }
 
 /// The whole command, as completions see it. The options in front are `crate::arguments`'.
@@ -40,17 +41,14 @@ fn whole() -> Command {
         ])
         .subcommand(super::options::command())
         .subcommand(crate::top::options::command())
-        .subcommand(subcommand())
+        .subcommand(Options::command())
 }
 
 /// The script for the shell that the words from `completions` on name. The error is also how help is asked for.
 pub(crate) fn script(words: &[CString]) -> Result<Vec<u8>, clap::Error> {
-    let words = words.iter().map(|word| OsStr::from_bytes(word.as_bytes()));
-    let given = subcommand().try_get_matches_from(words)?;
+    let Options { shell } = super::parse(Options::command(), words)?;
     let mut script = Vec::new();
-    if let Some(shell) = given.get_one::<Shell>("shell") {
-        generate(*shell, &mut whole(), NAME, &mut script);
-    }
+    generate(shell, &mut whole(), NAME, &mut script);
     Ok(script)
 }
 

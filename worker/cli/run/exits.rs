@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_documentation_has_the_same_table() {
-        let page = include_str!("../../../../docs/run.md");
+        let page = include_str!("../../../docs/run.md");
         let ours: Vec<Vec<String>> = EXITS
             .iter()
             .map(|exit| vec![exit.code_text(), exit.kind.to_owned(), exit.meaning.to_owned()])
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_failure_that_a_run_can_have_has_a_row() {
-        let api = include_str!("../../../../docs/api.md");
+        let api = include_str!("../../../docs/api.md");
         let failures = api.split("## Failures").nth(1).expect("the page has failures");
         let failures = failures.split("\n## ").next().unwrap_or_default();
         let kinds: Vec<&str> = failures

@@ -48,7 +48,7 @@ fn follow(lua: &Lua, script: &Script, options: &Options) -> Result<Outcome> {
     };
     let mut outcome = Outcome { ending: wait(&task, &mut watch, options)?, ..Outcome::default() };
     outcome.usage = usage(&task)?;
-    if options.json {
+    if options.output.json {
         outcome.output = output(&task, options)?;
     }
     // When this returns nothing of the job runs.
@@ -72,34 +72,34 @@ fn start(lua: &Lua, script: &Script, options: &Options) -> Result<std::result::R
 fn table(lua: &Lua, script: &Script, options: &Options) -> Result<Table> {
     let bytes = |bytes: &[u8]| lua.create_string(bytes);
     let args = lua.create_sequence_from([bytes(&script.text)?, bytes(&script.chunk)?])?;
-    args.push(options.json)?;
+    args.push(options.output.json)?;
     args.push(bytes(&script.given)?)?;
-    for argument in &options.arguments {
+    for argument in options.arguments() {
         args.push(bytes(&argument.clone().into_vec())?)?;
     }
-    let table = lua.create_table()?;
+    let (table, limits) = (lua.create_table()?, &options.limits);
     table.set("args", args)?;
     table.set("globals", "none")?;
-    let name = options.name.clone().map_or_else(|| script.name.clone(), OsStringExt::into_vec);
+    let name = options.output.name.clone().map_or_else(|| script.name.clone(), OsStringExt::into_vec);
     table.set("name", bytes(&name)?)?;
-    table.set("timeout", options.timeout)?;
-    table.set("cpu", options.cpu)?;
+    table.set("timeout", limits.timeout)?;
+    table.set("cpu", limits.cpu)?;
     for (key, value) in [
-        ("memory", options.memory),
-        ("files", options.files),
-        ("fsize", options.fsize),
-        ("result_limit", options.result_limit),
-        ("nice", options.nice),
+        ("memory", limits.memory),
+        ("files", limits.files),
+        ("fsize", limits.fsize),
+        ("result_limit", limits.result_limit),
+        ("nice", limits.nice),
     ] {
         table.set(key, value)?;
     }
-    if options.json {
+    if options.output.json {
         table.set("stdout", "capture")?;
         table.set("stderr", "capture")?;
         // One more, which tells that there was more.
-        table.set("capture_limit", options.capture_limit + 1)?;
+        table.set("capture_limit", options.output.capture_limit + 1)?;
     }
-    if let Some(granted) = &options.sandbox {
+    if let Some(granted) = options.sandbox() {
         table.set("sandbox", sandbox(lua, granted)?)?;
     }
     Ok(table)
@@ -174,7 +174,7 @@ fn ending(task: &AnyUserData, done: bool, options: &Options) -> Result<Ending> {
             return self::failure(failure).map(Ending::Failed);
         }
     }
-    let result = if options.json { values::to_json(&values) } else { Ok(Vec::new()) };
+    let result = if options.output.json { values::to_json(&values) } else { Ok(Vec::new()) };
     Ok(Ending::Returned(result))
 }
 
@@ -211,7 +211,7 @@ fn usage(task: &AnyUserData) -> Result<Option<Usage>> {
 }
 
 fn output(task: &AnyUserData, options: &Options) -> Result<Option<Output>> {
-    let limit = usize::try_from(options.capture_limit).unwrap_or(usize::MAX);
+    let limit = usize::try_from(options.output.capture_limit).unwrap_or(usize::MAX);
     let (stdout, stderr) = task.call_method::<(Option<LuaString>, Option<LuaString>)>("output", ())?;
     let mut truncated = false;
     let mut kept = |text: Option<LuaString>| {

@@ -1,9 +1,12 @@
 //! The object that `--json` prints.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::outcome::{Ending, Failure, Outcome, Output, Usage};
+use super::report::own_part;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -14,27 +17,11 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     result_error: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<Told>,
+    failure: Option<Cow<'a, Failure>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<&'a Usage>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<&'a Output>,
-}
-
-#[derive(Default, Serialize)]
-struct Told {
-    kind: String,
-    message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    traceback: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    signal: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    call: Option<String>,
 }
 
 /// One line.
@@ -43,11 +30,11 @@ pub(crate) fn document(outcome: &Outcome) -> Vec<u8> {
     let returned = if let Ending::Returned(result) = &outcome.ending { Some(result) } else { None };
     let failure = match &outcome.ending {
         Ending::Returned(_) => None,
-        Ending::Failed(failure) => Some(Told::from(failure)),
+        Ending::Failed(failure) => Some(Cow::Borrowed(failure)),
         Ending::Interrupted(number) => {
             let signal = llib_core::sys::signal::name(*number);
             let message = format!("llib run was told to end by SIG{signal}");
-            Some(Told { kind: "killed".to_owned(), message, signal: Some(signal), ..Told::default() })
+            Some(Cow::Owned(Failure { signal: Some(signal), ..Failure::new("killed", message) }))
         }
     };
     let document = Document {
@@ -66,25 +53,22 @@ pub(crate) fn document(outcome: &Outcome) -> Vec<u8> {
     line
 }
 
-impl From<&Failure> for Told {
-    fn from(failure: &Failure) -> Told {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Told {
-            kind: failure.kind.clone(),
-            message: text(&failure.message),
-            traceback: failure.shown_traceback().map(|bytes| text(bytes.trim_ascii_end())),
-            signal: failure.signal.clone(),
-            code: failure.code,
-            limit: failure.limit.map(number),
-            call: failure.call.clone(),
-        }
-    }
+/// Bytes as the text that they most likely are.
+pub(super) fn text<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&String::from_utf8_lossy(bytes))
 }
 
-/// Without a fraction where there is none.
-fn number(value: f64) -> Value {
-    let whole = value.fract() == 0.0 && value.abs() < 9e15;
-    if whole { Value::from(value as i64) } else { Value::from(value) }
+/// What is shown of a traceback, if anything is.
+pub(super) fn traceback<S: Serializer>(bytes: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {
+    text(bytes.as_deref().and_then(own_part).unwrap_or_default().trim_ascii_end(), serializer)
+}
+
+/// A number without a fraction where there is none.
+pub(super) fn number<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match *value {
+        Some(value) if value.fract() == 0.0 && value.abs() < 9e15 => serializer.serialize_i64(value as i64),
+        value => value.serialize(serializer),
+    }
 }
 
 #[cfg(test)]

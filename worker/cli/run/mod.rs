@@ -26,8 +26,11 @@ pub(crate) mod units;
 mod values;
 mod watch;
 
-use std::ffi::{CStr, CString, c_int};
+use std::ffi::{CStr, CString, OsStr, c_int};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+
+use clap::{Arg, ArgAction, Command, FromArgMatches};
 
 use crate::environment::Environment;
 use crate::interpreter;
@@ -40,9 +43,9 @@ pub(crate) fn run(program: &CStr, words: &[CString]) -> c_int {
         Ok(options) => options,
         Err(answer) => return tell(program, &answer),
     };
-    let outcome = script::read(&options.script)
+    let outcome = script::read(options.script())
         .map_or_else(|message| Failure::new("error", message).into(), |script| execute(&script, &options));
-    if options.json {
+    if options.output.json {
         crate::print(&json::document(&outcome));
     } else {
         complain(program, &report::reason(&outcome));
@@ -65,6 +68,18 @@ pub(crate) fn completions(program: &CStr, words: &[CString]) -> c_int {
         }
         Err(answer) => tell(program, &answer),
     }
+}
+
+/// A subcommand with a flag for help, of which there is one text, a compact one.
+pub(crate) fn subcommand(name: &'static str) -> Command {
+    let help = Arg::new("help").short('h').long("help").help("Print this").action(ArgAction::HelpShort);
+    Command::new(name).bin_name(format!("llib {name}")).disable_help_flag(true).arg(help)
+}
+
+/// Reads a command line, from the subcommand's name on. The error is also how help is asked for.
+pub(crate) fn parse<T: FromArgMatches>(command: Command, words: &[CString]) -> Result<T, clap::Error> {
+    let words = words.iter().map(|word| OsStr::from_bytes(word.as_bytes()));
+    T::from_arg_matches(&command.try_get_matches_from(words)?)
 }
 
 /// Help goes to standard output; what is wrong with a command line to standard error.

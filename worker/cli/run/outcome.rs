@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::exits;
+use super::{exits, json, report};
 
 /// Everything there is to tell.
 #[derive(Debug, Default)]
@@ -32,17 +32,23 @@ impl Default for Ending {
 }
 
 /// A failure as scripts see it, and the code for it.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Failure {
     pub(crate) kind: String,
+    #[serde(serialize_with = "json::text")]
     pub(crate) message: Vec<u8>,
+    #[serde(serialize_with = "json::traceback", skip_serializing_if = "report::is_hidden")]
     pub(crate) traceback: Option<Vec<u8>>,
     /// What it died of, without `SIG`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) signal: Option<String>,
     /// What its process ended with.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) code: Option<i64>,
+    #[serde(serialize_with = "json::number", skip_serializing_if = "Option::is_none")]
     pub(crate) limit: Option<f64>,
     /// The system call that the sandbox denied.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) call: Option<String>,
 }
 

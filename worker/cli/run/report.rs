@@ -1,6 +1,6 @@
 //! A failure's reason, for a reader.
 
-use super::outcome::{Ending, Failure, Outcome};
+use super::outcome::{Ending, Outcome};
 
 /// The chunk name of `job.lua`, as tracebacks show it.
 pub(crate) const OWN_CHUNK: &str = "[llib run]";
@@ -41,15 +41,14 @@ pub(crate) fn own_part(traceback: &[u8]) -> Option<Vec<u8>> {
     of_script.then_some(part)
 }
 
-impl Failure {
-    /// The traceback to show.
-    pub(crate) fn shown_traceback(&self) -> Option<Vec<u8>> {
-        self.traceback.as_deref().and_then(own_part)
-    }
+/// Whether there is nothing of a traceback to show.
+pub(crate) fn is_hidden(traceback: &Option<Vec<u8>>) -> bool {
+    traceback.as_deref().and_then(own_part).is_none()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::outcome::Failure;
     use super::*;
 
     #[test]

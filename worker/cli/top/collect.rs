@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use llib_core::observe::Awaited;
 use llib_core::shared::{Kind, objects};
+use llib_core::shm::Awaited;
 use llib_core::shm::{SLOTS, SessionView, SlotView, State, TreeView, sessions};
 use llib_core::sync::Owner;
 use llib_core::sys::clock;
@@ -189,14 +189,8 @@ impl Look<'_> {
             cpu: (share * 10.0).round() / 10.0,
             memory: proc::proportional(process.pid).unwrap_or(process.resident),
             age: age.as_secs_f64(),
-            job: None,
-            pool: None,
-            queued: None,
-            done: None,
-            sandboxed: false,
-            deadline: None,
             holds: self.locks.map(|locks| locks.held_by(process.pid)).unwrap_or_default(),
-            waits: None,
+            ..Member::default()
         }
     }
 
@@ -224,7 +218,7 @@ impl Look<'_> {
             Some(process) => self.member(process, Role::Worker, status, &name),
             // A job that waits for a process, or whose process is gone while nobody has awaited it.
             None if matches!(slot.state, State::Pending | State::Dead) => {
-                Member::gone(status, printable(&name))
+                Member { status, name: printable(&name), ..Member::default() }
             }
             None => return None,
         };

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Serialize, Serializer};
+use strum::IntoStaticStr;
 
 use super::words::short;
 
@@ -26,20 +27,23 @@ pub(super) struct Session {
 }
 
 /// What a process is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Role {
     Host,
     Guard,
     Zygote,
+    #[default]
     Worker,
 }
 
 /// What it is at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub(super) enum Status {
     /// Runs, or could.
+    #[default]
     Running,
     /// Waits for a lock, a channel, a job.
     Waiting,
@@ -63,26 +67,8 @@ pub(super) enum Status {
     Leaving,
 }
 
-impl Status {
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Status::Running => "running",
-            Status::Waiting => "waiting",
-            Status::Paused => "paused",
-            Status::Closing => "closing",
-            Status::Idle => "idle",
-            Status::Spare => "spare",
-            Status::Queued => "queued",
-            Status::Done => "done",
-            Status::Failed => "failed",
-            Status::Ended => "ended",
-            Status::Leaving => "leaving",
-        }
-    }
-}
-
 /// A process of a session, or a job that has none.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Member {
     pub(super) role: Role,
     /// 0 for a job without a process.
@@ -116,28 +102,6 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// A job without a process.
-    pub(super) fn gone(status: Status, name: String) -> Member {
-        Member {
-            role: Role::Worker,
-            pid: 0,
-            started: 0,
-            status,
-            name,
-            cpu: 0.0,
-            memory: 0,
-            age: 0.0,
-            job: None,
-            pool: None,
-            queued: None,
-            done: None,
-            sandboxed: false,
-            deadline: None,
-            holds: Vec::new(),
-            waits: None,
-        }
-    }
-
     /// Its name, and in words what there is to say of it.
     pub(super) fn description(&self) -> String {
         let mut text = self.name.clone();

@@ -1,55 +1,38 @@
 //! The command line of `llib top`.
 
-use std::ffi::{CString, OsStr};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::CString;
 use std::time::Duration;
 
-use clap::builder::ValueParser;
-use clap::{Arg, ArgAction, Command, value_parser};
+use clap::{Args, Command, value_parser};
 
-use crate::run::units;
+use crate::run::{self, units};
 
 /// What was asked for.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Args)]
+#[command(
+    about = "Show running sessions: their jobs, memory, CPU time, and locks",
+    override_usage = "llib top [OPTIONS] [PID]...",
+    after_help = TEACHING
+)]
 pub(crate) struct Options {
-    /// Time between two looks.
+    /// Time between two looks: 2s, 500ms (1s); plain numbers are milliseconds
+    #[arg(short, long, value_name = "TIME", value_parser = delay, default_value = "1s",
+        hide_default_value = true)]
     pub(crate) delay: Duration,
-    /// One snapshot as text, and no more.
+    /// Print one snapshot and end
+    #[arg(long)]
     pub(crate) once: bool,
-    /// The snapshot as JSON.
+    /// Print the snapshot as JSON
+    #[arg(long, requires = "once")]
     pub(crate) json: bool,
-    /// The programs whose sessions to show; none means all.
+    /// Only the sessions of these programs, and of their jobs
+    #[arg(id = "pid", value_name = "PID", value_parser = value_parser!(i32).range(1..))]
     pub(crate) hosts: Vec<i32>,
 }
 
 /// The description of the subcommand, for parsing, help and completions.
 pub(crate) fn command() -> Command {
-    Command::new("top")
-        .bin_name("llib top")
-        .about("Show running sessions: their jobs, memory, CPU time, and locks")
-        .override_usage("llib top [OPTIONS] [PID]...")
-        .disable_help_flag(true)
-        .args([
-            Arg::new("help").short('h').long("help").help("Print this").action(ArgAction::HelpShort),
-            Arg::new("delay")
-                .short('d')
-                .long("delay")
-                .value_name("TIME")
-                .help("Time between two looks: 2s, 500ms (1s); plain numbers are milliseconds")
-                .value_parser(ValueParser::new(delay)),
-            Arg::new("once").long("once").help("Print one snapshot and end").action(ArgAction::SetTrue),
-            Arg::new("json")
-                .long("json")
-                .help("Print the snapshot as JSON")
-                .requires("once")
-                .action(ArgAction::SetTrue),
-            Arg::new("pid")
-                .value_name("PID")
-                .help("Only the sessions of these programs, and of their jobs")
-                .num_args(0..)
-                .value_parser(value_parser!(i32).range(1..)),
-        ])
-        .after_help(TEACHING)
+    Options::augment_args(run::subcommand("top"))
 }
 
 const TEACHING: &str = "Shown are the sessions of this user; root sees all. Nothing is asked of them, and nothing waits for them.
@@ -82,14 +65,7 @@ fn delay(text: &str) -> Result<Duration, String> {
 
 /// Reads the command line, from the word `top` on. The error is also how help is asked for.
 pub(crate) fn parse(words: &[CString]) -> Result<Options, clap::Error> {
-    let words = words.iter().map(|word| OsStr::from_bytes(word.as_bytes()));
-    let mut given = command().try_get_matches_from(words)?;
-    Ok(Options {
-        delay: given.remove_one("delay").unwrap_or(Duration::from_secs(1)),
-        once: given.get_flag("once"),
-        json: given.get_flag("json"),
-        hosts: given.remove_many("pid").map(Iterator::collect).unwrap_or_default(),
-    })
+    run::parse(command(), words)
 }
 
 #[cfg(test)]

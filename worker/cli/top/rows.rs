@@ -73,7 +73,7 @@ impl Row {
         let has = |text: String| if *pid == 0 { "-".to_owned() } else { text };
         [
             has(pid.to_string()),
-            status.word().to_owned(),
+            <&str>::from(status).to_owned(),
             has(format!("{cpu:.1}")),
             has(words::bytes(*memory)),
             if *age > 0.0 || *pid != 0 { words::time(*age) } else { "-".to_owned() },
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     fn worker(pid: i32, status: Status, cpu: f64) -> Member {
-        Member { pid, cpu, ..Member::gone(status, format!("job {pid}")) }
+        Member { pid, status, cpu, name: format!("job {pid}"), ..Member::default() }
     }
 
     fn snapshot() -> Snapshot {

@@ -12,10 +12,10 @@ use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
+use llib_core::wire::charter::{Module, ModuleKind};
 use llib_lua::call::{Raise, bytes, push_bytes};
 use llib_lua::ffi::*;
 use llib_lua::version::{self, text};
-use llib_core::wire::charter::{Module, ModuleKind};
 use rustix::fs::{Mode, OFlags};
 
 use super::loaders::push_searchpath;

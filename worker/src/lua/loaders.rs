@@ -2,11 +2,11 @@
 
 use std::ffi::{CStr, c_int};
 
+use llib_core::wire::sandbox::SandboxPolicy;
 use llib_lua::call::{Outcome, Raise, bytes, push_text};
 use llib_lua::ffi::*;
-use llib_lua::version::{self, text};
 use llib_lua::lua_function;
-use llib_core::wire::sandbox::SandboxPolicy;
+use llib_lua::version::{self, text};
 
 use llib_sandbox::language::Needs;
 

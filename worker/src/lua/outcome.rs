@@ -4,13 +4,13 @@ use std::ffi::c_int;
 use std::fmt;
 use std::io::Write;
 
-use llib_lua::call::{bytes, push_text};
-use llib_lua::convert::{EncodeError, EncodeOptions, GlobalMode, Roots, encode, write_text};
-use llib_lua::ffi::*;
-use llib_lua::types::{Objects, Sent};
-use llib_core::shm::{Joined, Mailbox};
+use llib_core::shm::Mailbox;
 use llib_core::sys::fork;
 use llib_core::wire::kind::Kind;
+use llib_lua::call::{bytes, push_text};
+use llib_lua::convert::{EncodeError, EncodeOptions, GlobalMode, Roots, write_text};
+use llib_lua::ffi::*;
+use llib_lua::types::Outgoing;
 
 use super::memory::{self, Standing};
 use crate::job::{self, Job};
@@ -170,19 +170,16 @@ pub(super) unsafe fn send(
         let texts = [first, first + 1].map(|index| unsafe { bytes(lua, index) }.unwrap_or_default());
         leave_child(code, &texts);
     }
-    let sent = Sent::default();
     // SAFETY: the caller has these values on the stack.
-    let published = unsafe {
-        encode(lua, first, count, &choice(job, roots), &mut Objects(&sent), |values| {
-            sent.with(|objects, tail| reply::publish(job, code, &Joined([values, &tail]), objects))
-        })
+    let values = unsafe { Outgoing::new(lua, first, count, &choice(job, roots)) };
+    let published = match values {
+        Ok(values) => reply::publish(job, code, &values, &values.objects()),
+        Err(EncodeError::Memory) => return Err(Unsent::Memory),
+        Err(error) => return Err(Unsent::Reason(error.to_string())),
     };
-    match published {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(Unsent::Reason(error.to_string())),
-        Err(EncodeError::Memory) => Err(Unsent::Memory),
-        Err(error) => Err(Unsent::Reason(error.to_string())),
-    }
+    // SAFETY: pops what the message needed.
+    unsafe { lua_pop(lua, 1) };
+    published.map_err(|error| Unsent::Reason(error.to_string()))
 }
 
 fn choice(job: &Job, roots: Roots) -> EncodeOptions<'static> {

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
+use llib_core::wire::kind::Kind;
 use llib_lua::call::{Outcome, bytes, push_description, push_text};
 use llib_lua::ffi::*;
 use llib_lua::lua_function;
-use llib_core::wire::kind::Kind;
 
 use super::autoclose;
 use super::outcome::{VALUES, code, finish, finish_failure};

@@ -5,12 +5,12 @@
 
 use std::ffi::{CString, c_int};
 
-use llib_lua::call::{Outcome, Raise, bytes, push_bytes, push_text};
-use llib_lua::ffi::*;
-use llib_lua::version::jit;
-use llib_lua::lua_function;
 use llib_core::wire::charter::Module;
 use llib_core::wire::sandbox::SandboxPolicy;
+use llib_lua::call::{Outcome, Raise, bytes, push_bytes, push_text};
+use llib_lua::ffi::*;
+use llib_lua::lua_function;
+use llib_lua::version::jit;
 
 use super::granted;
 use super::job::set_search_paths;

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use crate::seat::Ends;
 use llib_core::shm::{CaptureSegment, Stream};
 use llib_core::wire::settings::Capture;
 use rustix::fs::{Mode, OFlags};
@@ -14,9 +15,6 @@ pub(super) struct Captured {
     segment: CaptureSegment,
     pipes: Vec<(Stream, OwnedFd)>,
 }
-
-/// The writing ends, for the worker.
-pub(crate) type Ends = Vec<(Stream, OwnedFd)>;
 
 impl Captured {
     /// Makes pipes and segment. The segment's name goes with this.

@@ -15,8 +15,6 @@ mod setup;
 mod spares;
 mod starter;
 mod stop;
-pub(crate) mod strays;
-pub(crate) mod timeline;
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
@@ -25,7 +23,6 @@ use std::time::Duration;
 
 use ipc_channel::TryRecvError;
 use ipc_channel::ipc::IpcReceiver;
-use llib_lua::ffi::lua_State;
 use llib_core::observe::{log, trace};
 use llib_core::shm::{Registrar, SLOTS, Segment, SessionLock, State};
 use llib_core::sys::ring::{Ring, Rung};
@@ -36,18 +33,9 @@ use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Rlimit;
 
-pub(crate) use capture::Ends;
-
+use crate::end::{self, Ending};
+use crate::{Prepare, Worker, timeline};
 use llib_worker_sys as sys;
-
-/// Why a session ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// The host is gone or wants no more.
-    Over,
-    /// A supervisor was killed.
-    Lost,
-}
 
 /// Everything the zygote holds.
 struct Zygote {
@@ -57,8 +45,7 @@ struct Zygote {
     tree: String,
     registrar: Registrar,
     _lock: SessionLock,
-    lua: *mut lua_State,
-    rehearsal: Vec<u8>,
+    worker: Box<dyn Worker>,
     /// The host's limit of descriptors, which workers get back.
     file_limit: Rlimit,
     ring: Ring,
@@ -95,14 +82,15 @@ pub(crate) fn run(
     guard: OwnedFd,
     segment: Segment,
     lock: SessionLock,
+    prepare_worker: Prepare,
 ) -> i32 {
     log::act_as(log::Role::Zygote);
-    crate::child::set_title("llib-zygote", "");
+    sys::set_title("llib-zygote", "");
     if trace::on() {
         trace::Track::own().name("zygote");
     }
     sys::heap::prepare_scratch();
-    let mut zygote = match setup::zygote(address, ring, host, guard, segment, lock) {
+    let mut zygote = match setup::zygote(address, ring, host, guard, segment, lock, prepare_worker) {
         Ok(zygote) => zygote,
         Err(code) => return code,
     };
@@ -114,33 +102,13 @@ pub(crate) fn run(
         if ending == Ending::Over { "the host is gone: session over" } else { "the guard is gone" }
     );
     let segment = zygote.segment;
-    publish_end(segment, ending, || zygote.kill_everything());
+    end::publish(segment, ending, || zygote.kill_everything());
     llib_core::shared::bury_session(segment);
     // The guard does this too, unless it is what was lost, alone or together with the host.
     llib_core::shm::remove_session(segment.name());
     drop(zygote);
-    timeline::sweep(&segment.tree_name());
+    end::sweep(&segment.tree_name());
     0
-}
-
-/// Ends what runs, and lets every waiting host know that nothing more will come.
-pub(crate) fn publish_end(segment: &Segment, ending: Ending, kill: impl FnOnce()) {
-    let header = segment.header();
-    kill();
-    if trace::on() {
-        timeline::end_all(segment, ending);
-    }
-    if ending == Ending::Lost {
-        header.lost.store(1, Ordering::SeqCst);
-        futex::wake_all(&header.acknowledged);
-        for index in 0..SLOTS as u32 {
-            let slot = segment.slot(index);
-            // The mailbox of a free slot may have no pages yet, and nobody waits there.
-            if slot.entry.state() != State::Free {
-                slot.mailbox.ring();
-            }
-        }
-    }
 }
 
 impl Zygote {

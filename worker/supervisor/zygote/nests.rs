@@ -24,10 +24,10 @@ use llib_core::wire::settings::Stdio;
 use rustix::fs::{Mode, OFlags};
 
 use super::account::Account;
-use super::capture::Ends;
 use super::reaper::Death;
 use super::starter::{Start, StartNested};
 use super::{Zygote, deadlines};
+use crate::seat::Ends;
 
 /// Appointments of one job to be killed. More than any needs; the zygote's memory is not for it to fill.
 const APPOINTMENTS: usize = 64;

@@ -13,9 +13,9 @@ use llib_core::wire::control::Preload;
 use nix::sys::signal::SigSet;
 use rustix::process::{Pid, Signal, getpid, set_child_subreaper, set_parent_process_death_signal, setpgid};
 
-use super::{Zygote, timeline};
+use super::Zygote;
+use crate::{Worker, timeline};
 use llib_worker_sys::{self as sys, Forked};
-use crate::{child, lua};
 
 /// Children that try a module.
 #[derive(Default)]
@@ -34,7 +34,7 @@ impl Zygote {
     pub(super) fn try_preload(&mut self, wanted: Preload) {
         let reason = self.segment.preload_name(wanted.number);
         match sys::fork() {
-            Ok(Forked::Child) => try_here(self.lua, &wanted, &reason),
+            Ok(Forked::Child) => try_here(&*self.worker, &wanted, &reason),
             Ok(Forked::Parent(pid)) => {
                 let child = Pid::from_raw(pid);
                 let _ = setpgid(child, child);
@@ -61,7 +61,7 @@ impl Zygote {
             let signal = llib_core::sys::signal::name(libc::WTERMSIG(status));
             tell(&reason, &format!("the process that tried it died of SIG{signal}"));
         } else if status == 0 {
-            match load(self.lua, &wanted) {
+            match self.worker.preload(&wanted) {
                 Ok(()) => self.replace_spares(),
                 Err(problem) => tell(&reason, &problem),
             }
@@ -98,14 +98,14 @@ impl Zygote {
 const REFUSED: i32 = 103;
 
 /// The child's part.
-fn try_here(lua: *mut llib_lua::ffi::lua_State, wanted: &Preload, reason: &str) -> ! {
-    child::set_title("llib-preload", "");
+fn try_here(worker: &dyn Worker, wanted: &Preload, reason: &str) -> ! {
+    sys::set_title("llib-preload", "");
     let _ = setpgid(None, None);
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     // What the module starts stays below, see `strays`.
     let _ = set_child_subreaper(Some(getpid()));
     let _ = SigSet::empty().thread_set_mask();
-    let code = match load(lua, wanted) {
+    let code = match worker.preload(wanted) {
         Ok(()) => 0,
         Err(problem) => {
             tell(reason, &problem);
@@ -114,10 +114,6 @@ fn try_here(lua: *mut llib_lua::ffi::lua_State, wanted: &Preload, reason: &str) 
     };
     sys::flush_streams();
     sys::exit_now(code)
-}
-
-fn load(lua: *mut llib_lua::ffi::lua_State, wanted: &Preload) -> Result<(), String> {
-    lua::state::preload(lua, &wanted.name, wanted.path.as_deref(), wanted.cpath.as_deref())
 }
 
 /// Leaves the reason where the host looks for it.

@@ -8,8 +8,9 @@ use llib_core::sys::clock;
 use llib_core::sys::process::Usage;
 use llib_core::wire::cause::Cause;
 
+use super::Zygote;
 use super::crew::Worker;
-use super::{Zygote, strays, timeline};
+use crate::{end, strays, timeline};
 use llib_worker_sys as sys;
 
 /// A worker that is gone.
@@ -88,7 +89,7 @@ impl Zygote {
         if found {
             llib_core::log!(Info, "killed what a job had left running");
             // Among them may have been the supervisors of a job that was a host itself.
-            timeline::sweep(&self.tree);
+            end::sweep(&self.tree);
         }
     }
 

@@ -7,14 +7,15 @@ use std::sync::atomic::Ordering;
 use ipc_channel::ipc::{self, IpcSender};
 use llib_core::shm::{Segment, SessionLock, registrar};
 use llib_core::sys::ring::Ring;
-use llib_core::wire::control::{Command, Hello, PROTOCOL, Ready};
+use llib_core::wire::control::{Command, PROTOCOL, Ready};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
 use rustix::process::{getpid, set_child_subreaper};
 
 use super::{Zygote, crew, deadlines, nests, pools, preload, spares};
-use crate::{guard, lua, sys};
+use crate::{Prepare, handshake};
+use llib_worker_sys as sys;
 
 /// Prepares everything and greets the host. On failure the host has its reason; the exit code is returned.
 pub(super) fn zygote(
@@ -24,26 +25,21 @@ pub(super) fn zygote(
     guard: OwnedFd,
     segment: Segment,
     lock: SessionLock,
+    prepare_worker: Prepare,
 ) -> Result<Zygote, i32> {
-    match prepare(ring, host, guard, segment, lock) {
+    match prepare(ring, host, guard, segment, lock, prepare_worker) {
         Ok((zygote, commands)) => {
             let ready = Ready {
                 protocol: PROTOCOL,
-                bytecode: lua::state::bytecode(zygote.lua),
+                bytecode: zygote.worker.bytecode(),
                 segment: zygote.segment.name().to_owned(),
                 zygote: std::process::id().cast_signed(),
                 commands,
             };
-            let sent = IpcSender::<Hello>::connect(address.to_owned())
-                .is_ok_and(|sender| sender.send(Hello::Ready(ready)).is_ok());
-            if !sent {
-                return Err(1);
-            }
-            zygote.ring.ring();
-            Ok(zygote)
+            if handshake::greet(address, &zygote.ring, ready) { Ok(zygote) } else { Err(1) }
         }
         Err((ring, reason)) => {
-            guard::refuse(address, &ring, reason);
+            handshake::refuse(address, &ring, reason);
             Err(1)
         }
     }
@@ -57,6 +53,7 @@ fn prepare(
     guard: OwnedFd,
     segment: Segment,
     lock: SessionLock,
+    prepare_worker: Prepare,
 ) -> Result<Prepared, (Ring, String)> {
     let parts = (|| {
         let sentence = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
@@ -92,21 +89,14 @@ fn prepare(
         // Once here instead of in each worker, which may not be able to ask.
         llib_core::sys::cores::count();
         llib_core::sys::fork::watch();
-        let (lua, rehearsal) = lua::state::prepare()?;
-        crate::sandbox::prepare();
-        if let Ok(directory) = std::env::current_dir() {
-            let _ = crate::child::START.set(directory);
-        }
-        if let Ok(own) = std::env::current_exe() {
-            llib_host::serve_as_worker(own);
-        }
-        Ok((signals, doorbell, sender, commands, lua, rehearsal, files, file, tree, registrar))
+        let worker = prepare_worker()?;
+        Ok((signals, doorbell, sender, commands, worker, files, file, tree, registrar))
     })();
-    let (signals, doorbell, sender, commands, lua, rehearsal, file_limit, segment_file, tree, registrar) =
-        match parts {
-            Ok(parts) => parts,
-            Err(reason) => return Err((ring, reason)),
-        };
+    let (signals, doorbell, sender, commands, worker, file_limit, segment_file, tree, registrar) = match parts
+    {
+        Ok(parts) => parts,
+        Err(reason) => return Err((ring, reason)),
+    };
     let zygote = Zygote {
         // Workers use it until they end, so it has no earlier end than the process.
         segment: Box::leak(Box::new(segment)),
@@ -114,8 +104,7 @@ fn prepare(
         tree,
         registrar,
         _lock: lock,
-        lua,
-        rehearsal,
+        worker,
         file_limit,
         ring,
         commands,

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use llib_core::observe::trace;
 use llib_core::shm::{Mailbox, RoomFile, State, walls};
+use llib_core::sys::capabilities::capabilities;
 use llib_core::sys::{clock, futex};
 use llib_core::wire::cause::Cause;
 use llib_core::wire::limits::Limits;
@@ -14,11 +15,11 @@ use llib_core::wire::settings::Capture;
 use nix::sys::signal::SigSet;
 use rustix::process::{Pid, setpgid};
 
-use super::capture::{Captured, Ends};
+use super::Zygote;
+use super::capture::Captured;
 use super::spares::FEWEST;
-use super::{Zygote, timeline};
-use crate::child::{self, Nested, Seat};
-use crate::sandbox;
+use crate::seat::{Ends, Nested, Seat};
+use crate::timeline;
 use llib_worker_sys::{self as sys, Forked};
 
 /// Forks in a row before the loop looks at deaths and commands again.
@@ -89,7 +90,7 @@ impl Zygote {
         header.walled_wanted.load(Ordering::SeqCst) != 0
             && header.walled.count() < FEWEST
             && self.walls_failed < ATTEMPTS
-            && sandbox::is_possible(&SandboxPolicy::default())
+            && capabilities().missing(&SandboxPolicy::default()).is_empty()
     }
 
     /// Starts a worker for the job that has waited longest.
@@ -189,8 +190,7 @@ impl Zygote {
             }
         });
         match forked? {
-            Forked::Child => child::run(Seat {
-                lua: self.lua,
+            Forked::Child => self.worker.run(Seat {
                 segment,
                 segment_file: &self.segment_file,
                 index,
@@ -206,7 +206,6 @@ impl Zygote {
                 }),
                 ends,
                 signals: &signals,
-                rehearsal: &self.rehearsal,
                 file_limit: self.file_limit,
             }),
             Forked::Parent(pid) => {

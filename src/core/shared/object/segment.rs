@@ -2,7 +2,6 @@
 
 use std::cell::UnsafeCell;
 use std::collections::HashMap;
-use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -17,8 +16,10 @@ use super::guard::Guard;
 use super::halves::{LARGEST, half_at, half_size};
 use super::header::{Header, Kind};
 use super::holders;
-use crate::observe::{Awaited, trace, waiting};
-use crate::shm::{Mapping, Owners, PAGE, RegionError, Tree, TreeError, open_named, unlink_named};
+use crate::observe::trace;
+use crate::shm::{
+    Awaited, Mapping, Owners, PAGE, RegionError, Tree, TreeError, open_named, unlink_named, waiting,
+};
 use crate::sync::{Acquired, LockRef, Owner, Unlocked};
 
 /// Bytes that are mapped after the header from the start: the first pair.
@@ -49,24 +50,15 @@ unsafe impl Send for Object {}
 unsafe impl Sync for Object {}
 
 /// Why there is no object.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum ObjectError {
     /// The process has no part in a tree, or may not.
+    #[error("{0}")]
     Tree(TreeError),
     /// Its segment is gone: every handle was dropped, or its process's memory was overwritten.
+    #[error("the object does not exist any more")]
     Gone,
 }
-
-impl fmt::Display for ObjectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ObjectError::Tree(error) => error.fmt(f),
-            ObjectError::Gone => f.write_str("the object does not exist any more"),
-        }
-    }
-}
-
-impl std::error::Error for ObjectError {}
 
 impl<E: Into<TreeError>> From<E> for ObjectError {
     fn from(error: E) -> Self {

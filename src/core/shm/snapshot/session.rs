@@ -6,8 +6,8 @@ use super::super::layout::{self, Entry, Header, SLOTS, State};
 use super::super::mailbox::{Mailbox, Words};
 use super::super::pool::{PoolSeen, pool_name};
 use super::super::stale;
+use super::super::waiting::Awaited;
 use super::Seen;
-use crate::observe::Awaited;
 use crate::sync::Owner;
 use crate::wire::settings::{PREFIX, Settings};
 

@@ -1,8 +1,8 @@
 //! Objects of llib that travel by value: hashes.
 
 use super::*;
+use crate::types::crypto;
 use llib_crypto::Algorithm;
-use crate::api::crypto;
 
 fn state() -> State {
     let state = State::new();

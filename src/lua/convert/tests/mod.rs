@@ -122,8 +122,10 @@ impl State {
     pub(super) fn encode(&self, count: c_int, options: &EncodeOptions<'_>) -> Result<Vec<u8>, EncodeError> {
         let first = self.top() - count + 1;
         // SAFETY: the values are on the stack.
-        let bytes = unsafe { encode(self.0, first, count, options, &mut NoHandles, |m| m.to_vec()) };
-        assert_eq!(self.top(), first + count - 1, "the stack has the height it had");
+        let message = unsafe { encode(self.0, first, count, options, &mut NoHandles) };
+        let more = c_int::from(message.is_ok());
+        assert_eq!(self.top(), first + count - 1 + more, "all that is pushed keeps the message's strings");
+        let bytes = message.map(|message| message.to_vec());
         // SAFETY: drops the values.
         unsafe { lua_settop(self.0, first - 1) };
         bytes

@@ -6,8 +6,8 @@ use crate::ffi::*;
 
 use super::{located, store};
 use crate::call::{Outcome, Raise, push_text, type_name, unyielding};
-use crate::types::handle;
 use crate::lua_function;
+use crate::types::handle;
 use llib_core::observe::trace;
 use llib_core::shared::Kind;
 

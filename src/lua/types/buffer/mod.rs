@@ -10,8 +10,8 @@ use crate::ffi::*;
 
 use super::handle;
 use crate::call::{Outcome, Raise, bytes, set_functions, unyielding, wrong_type};
-use crate::version::operator;
 use crate::lua_function;
+use crate::version::operator;
 use llib_core::observe::trace;
 use llib_core::shared::Kind;
 

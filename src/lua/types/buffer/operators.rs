@@ -6,9 +6,9 @@ use crate::ffi::*;
 
 use super::{located, store};
 use crate::call::{Outcome, Raise, set_functions, type_name};
+use crate::lua_function;
 use crate::types::handle;
 use crate::version::operator::{self, Operator};
-use crate::lua_function;
 use llib_core::shared::Kind;
 
 /// Arithmetic of two operands, and of one, which Lua passes twice.

@@ -1,3 +1,4 @@
+use clap::Arg;
 use clap::error::ErrorKind;
 
 use super::*;
@@ -8,8 +9,9 @@ fn parsed(line: &str) -> Result<Options, ErrorKind> {
     parse(&words).map_err(|error| error.kind())
 }
 
-fn plain(script: &str) -> Options {
-    Options { script: script.into(), capture_limit: CAPTURED, ..Options::default() }
+fn plain(words: &[&str]) -> Options {
+    let output = Output { capture_limit: 1 << 20, ..Output::default() };
+    Options { words: words.iter().map(OsString::from).collect(), output, ..Options::default() }
 }
 
 #[test]
@@ -19,18 +21,19 @@ fn the_description_holds_together() {
 
 #[test]
 fn what_follows_the_script_is_the_scripts() {
-    let expected =
-        Options { arguments: ["--json", "--", "-x", "a"].map(OsString::from).to_vec(), ..plain("s.lua") };
-    assert_eq!(parsed("s.lua --json -- -x a"), Ok(expected));
-    assert_eq!(parsed("-- -s.lua"), Ok(plain("-s.lua")));
-    let expected = Options { arguments: vec!["--help".into()], ..plain("-") };
-    assert_eq!(parsed("- --help"), Ok(expected));
+    let options = parsed("s.lua --json -- -x a").unwrap();
+    assert_eq!(
+        (options.script(), options.arguments()),
+        (OsStr::new("s.lua"), &["--json", "--", "-x", "a"].map(OsString::from)[..])
+    );
+    assert_eq!(options, plain(&["s.lua", "--json", "--", "-x", "a"]));
+    assert_eq!(parsed("-- -s.lua"), Ok(plain(&["-s.lua"])));
+    assert_eq!(parsed("- --help"), Ok(plain(&["-", "--help"])));
 }
 
 #[test]
 fn options_become_values() {
-    let expected = Options {
-        name: Some("n".into()),
+    let limits = Limits {
         timeout: Some(1500.0),
         cpu: Some(200.0),
         memory: Some(64 << 20),
@@ -38,18 +41,20 @@ fn options_become_values() {
         fsize: Some(1024),
         result_limit: Some(2048),
         nice: Some(5),
-        json: true,
-        capture_limit: 4096,
-        ..plain("s.lua")
     };
+    let output = Output { name: Some("n".into()), json: true, capture_limit: 4096 };
+    let expected = Options { limits, output, ..plain(&["s.lua"]) };
     let line = "--name n --timeout 1.5s --cpu=200ms --memory 64M --files 20 --fsize 1K --result-limit 2K --nice 5 --json --capture-limit 4K s.lua";
     assert_eq!(parsed(line), Ok(expected));
 }
 
 #[test]
 fn a_grant_makes_a_sandbox() {
-    assert_eq!(parsed("--sandbox s.lua").unwrap().sandbox, Some(Sandbox::default()));
+    let alone = Sandbox { sandbox: true, ..Sandbox::default() };
+    assert_eq!(parsed("--sandbox s.lua").unwrap().sandbox(), Some(&alone));
+    assert_eq!(parsed("s.lua").unwrap().sandbox(), None);
     let expected = Sandbox {
+        sandbox: false,
         read: vec!["a".into(), "b".into()],
         write: vec!["c".into()],
         env: vec!["HOME".into(), "LANG".into()],
@@ -61,11 +66,11 @@ fn a_grant_makes_a_sandbox() {
     };
     let line =
         "--read a --read b --write c --env HOME,LANG --libs json --net --exec --jobs 0 --best-effort s.lua";
-    assert_eq!(parsed(line).unwrap().sandbox, Some(expected));
+    assert_eq!(parsed(line).unwrap().sandbox(), Some(&expected));
     for grant in
         ["--read a", "--write a", "--net", "--env A", "--libs a", "--exec", "--jobs 2", "--best-effort"]
     {
-        assert!(parsed(&format!("{grant} s.lua")).unwrap().sandbox.is_some(), "{grant}");
+        assert!(parsed(&format!("{grant} s.lua")).unwrap().sandbox().is_some(), "{grant}");
     }
 }
 
@@ -93,7 +98,7 @@ fn what_makes_no_sense_is_refused() {
 #[test]
 fn help_and_documentation_have_every_option_and_every_code() {
     let help = command().render_long_help().to_string();
-    let page = include_str!("../../../../../docs/run.md");
+    let page = include_str!("../../../../docs/run.md");
     for option in command().get_arguments().filter_map(Arg::get_long) {
         for text in [help.as_str(), page] {
             assert!(text.contains(&format!("--{option}")), "--{option}");

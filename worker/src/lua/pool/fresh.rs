@@ -9,12 +9,12 @@
 use std::ffi::{CStr, CString, c_int};
 use std::path::PathBuf;
 
+use llib_core::sync::holds_any;
 use llib_lua::ffi::*;
 use llib_lua::version::collector::{self, Pace};
 use llib_lua::version::environment::{self, Environments};
 use llib_lua::version::jit::Engine;
 use llib_lua::version::state;
-use llib_core::sync::holds_any;
 
 use super::watched::{Restored, Watched, metatable};
 use crate::lua::explain;

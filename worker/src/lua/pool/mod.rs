@@ -10,15 +10,15 @@ mod watched;
 
 use std::ffi::c_int;
 
-use llib_lua::convert::{DecodeError, DecodeOptions, Roots, Source, decode};
-use llib_lua::ffi::*;
-use llib_lua::types::{Objects, Sent};
-use llib_lua::version::{self, collector};
 use llib_core::observe::trace;
 use llib_core::shm::copy_out;
 use llib_core::wire::kind::Kind;
 use llib_core::wire::pooled::{HEAD, Head};
 use llib_core::wire::settings::PoolPost;
+use llib_lua::convert::{DecodeError, DecodeOptions, Roots, Source, decode};
+use llib_lua::ffi::*;
+use llib_lua::types::Objects;
+use llib_lua::version::{self, collector};
 
 use self::fresh::Fresh;
 use self::functions::Functions;
@@ -169,11 +169,10 @@ unsafe fn receive(
         }
         let values = (HEAD + function).min(load.len);
         let source = Source::new(load.start.add(values), load.len - values);
-        let sent = Sent::default();
         // Plain data leads to no global, so that a function which has none cannot get at one.
         let plain = !reaches && !load.carries;
         let decoded = if plain {
-            match decode(lua, source, &DecodeOptions::PLAIN, &mut Objects(&sent)) {
+            match decode(lua, source, &DecodeOptions::PLAIN, &mut Objects::default()) {
                 Err(DecodeError::Refused(_)) => None,
                 decoded => Some(decoded),
             }
@@ -184,7 +183,7 @@ unsafe fn receive(
             Some(decoded) => decoded?,
             None => {
                 reaches = true;
-                decode(lua, source, &DecodeOptions::TRUSTED, &mut Objects(&sent))?
+                decode(lua, source, &DecodeOptions::TRUSTED, &mut Objects::default())?
             }
         };
         if load.carries {

@@ -2,12 +2,12 @@
 
 use std::ffi::{CStr, c_int};
 
-use llib_lua::ffi::*;
+use crate::ffi::*;
 
+use super::hash;
+use crate::call::{Outcome, push_bytes, set_functions};
+use crate::lua_function;
 use llib_crypto::{Algorithm, Hash};
-use llib_lua::call::{Outcome, push_bytes, set_functions};
-use llib_lua::types::hash;
-use llib_lua::lua_function;
 
 /// Pushes the table, and registers the metatable of hash objects.
 ///

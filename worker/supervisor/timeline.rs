@@ -3,7 +3,6 @@
 
 use std::sync::atomic::Ordering;
 
-use llib_host::begin_run;
 use llib_core::observe::trace::{self, Args, Track};
 use llib_core::shm::{SLOTS, Segment, Slot, State, job_id};
 use llib_core::sys::clock;
@@ -11,10 +10,10 @@ use llib_core::sys::signal::name as signal_name;
 use llib_core::wire::cause::Cause;
 use llib_core::wire::kind::Kind;
 
-use super::Ending;
+use crate::end::Ending;
 
 /// Ends on a worker's track what the worker has not; whether there was anything. `how` is told where it left no reply.
-pub(super) fn end_run(slot: Slot<'_>, how: &str) -> bool {
+pub(crate) fn end_run(slot: Slot<'_>, how: &str) -> bool {
     // Once: the guard looks again when the zygote is gone.
     let started = slot.entry.started.swap(0, Ordering::SeqCst);
     let pid = slot.entry.pid.load(Ordering::SeqCst).cast_signed();
@@ -40,7 +39,7 @@ pub(super) fn end_run(slot: Slot<'_>, how: &str) -> bool {
 }
 
 /// The end of a session, for workers that run. The guard looks when the zygote has done so, too, and finds none.
-pub(super) fn end_all(segment: &Segment, ending: Ending) {
+pub(crate) fn end_all(segment: &Segment, ending: Ending) {
     let how = if ending == Ending::Lost { "supervisors lost" } else { "session over" };
     let mut any = ending == Ending::Over;
     for index in 0..SLOTS as u32 {
@@ -54,40 +53,30 @@ pub(super) fn end_all(segment: &Segment, ending: Ending) {
     }
 }
 
-/// Removes what dead sessions left. Those of this tree are the supervisors' of jobs that were hosts themselves: what these
-/// could not end, since they were killed with their job, ends here.
-pub(crate) fn sweep(tree: &str) {
-    llib_core::shared::sweep(|segment| {
-        if trace::on() && segment.tree_name() == tree {
-            end_all(segment, Ending::Lost);
-        }
-    });
-}
-
 /// A worker was forked, in the time since `at`; for the slot's job, if it has one.
-pub(super) fn forked(slot: Slot<'_>, pid: i32, at: u64, job: Option<String>) {
+pub(crate) fn forked(slot: Slot<'_>, pid: i32, at: u64, job: Option<String>) {
     Track::own().took("fork", "fork", at, Args::default().number("worker", pid).number("slot", slot.index));
     match job {
         Some(name) => {
             let number = job_id(slot.index, slot.entry.generation.load(Ordering::SeqCst));
-            begin_run(pid, &name, number, at);
+            Track::of(pid).begin_job(&name, number, at);
         }
         None => Track::of(pid).name("spare"),
     }
 }
 
 /// A signal is sent.
-pub(super) fn sends(pid: i32, signal: i32, cause: Cause) {
+pub(crate) fn sends(pid: i32, signal: i32, cause: Cause) {
     let args = Args::default().number("worker", pid).text("cause", cause_name(cause));
     Track::own().instant("signal", &format!("SIG{}", signal_name(signal)), args);
 }
 
 /// A worker is gone.
-pub(super) fn died(pid: i32, how: &str) {
+pub(crate) fn died(pid: i32, how: &str) {
     Track::own().instant("death", how, Args::default().number("worker", pid));
 }
 
-pub(super) fn cause_name(cause: Cause) -> &'static str {
+pub(crate) fn cause_name(cause: Cause) -> &'static str {
     match cause {
         Cause::Itself => "no longer wanted",
         Cause::Killed => "task:kill",
@@ -98,7 +87,7 @@ pub(super) fn cause_name(cause: Cause) -> &'static str {
 }
 
 /// A wait status in words: `exit 3`, `SIGSEGV`, `SIGKILL, task:kill`.
-pub(super) fn ending(status: i32, cause: Cause) -> String {
+pub(crate) fn ending(status: i32, cause: Cause) -> String {
     if !libc::WIFSIGNALED(status) {
         return format!("exit {}", libc::WEXITSTATUS(status));
     }
@@ -111,7 +100,7 @@ pub(super) fn ending(status: i32, cause: Cause) -> String {
 }
 
 /// The name of the job of a slot that a worker is about to be forked for.
-pub(super) fn job_of(slot: Slot<'_>) -> Option<String> {
+pub(crate) fn job_of(slot: Slot<'_>) -> Option<String> {
     if !trace::on() || slot.entry.started.load(Ordering::SeqCst) == 0 {
         return None;
     }

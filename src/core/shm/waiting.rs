@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use crate::shm::Tree;
+use super::tree::Tree;
 
 /// A place for it in shared memory. Every bit pattern is a value; who reads checks the kind.
 #[repr(C)]

@@ -2,11 +2,10 @@
 
 use std::ffi::c_int;
 
-use llib_lua::ffi::*;
+use crate::ffi::*;
 
-use llib_host::Output;
-use llib_lua::call::{Outcome, bytes, push_bytes, push_text};
-use llib_lua::lua_function;
+use crate::call::{Outcome, bytes, push_bytes, push_text};
+use crate::lua_function;
 use llib_core::sys::process::Usage;
 use llib_core::wire::kind::Kind;
 
@@ -67,24 +66,32 @@ pub unsafe fn set_integer(lua: *mut lua_State, key: &std::ffi::CStr, value: i64)
     }
 }
 
-/// Pushes a usage table: `wall`, `user` and `system` in milliseconds, `maxrss` in bytes.
+/// Sets a number field of the table on top.
+///
+/// # Safety
+/// As for [`set_integer`].
+pub unsafe fn set_number(lua: *mut lua_State, key: &std::ffi::CStr, value: f64) {
+    // SAFETY: as demanded.
+    unsafe {
+        lua_pushnumber(lua, value);
+        lua_setfield(lua, -2, key.as_ptr());
+    }
+}
+
+/// Pushes a usage table: `wall`, and where they are known `user` and `system` in milliseconds, `maxrss` in bytes.
 ///
 /// # Safety
 /// `lua` is a valid state with three free stack slots.
-pub unsafe fn push_usage(lua: *mut lua_State, wall: std::time::Duration, usage: Usage) {
+pub unsafe fn push_usage(lua: *mut lua_State, wall: std::time::Duration, usage: Option<Usage>) {
     // SAFETY: as demanded.
     unsafe {
         lua_createtable(lua, 0, 4);
-        let fields = [
-            (c"wall", wall.as_secs_f64() * 1000.0),
-            (c"user", usage.user as f64 / 1000.0),
-            (c"system", usage.system as f64 / 1000.0),
-        ];
-        for (key, value) in fields {
-            lua_pushnumber(lua, value);
-            lua_setfield(lua, -2, key.as_ptr());
+        set_number(lua, c"wall", wall.as_secs_f64() * 1000.0);
+        if let Some(usage) = usage {
+            set_number(lua, c"user", usage.user as f64 / 1000.0);
+            set_number(lua, c"system", usage.system as f64 / 1000.0);
+            set_integer(lua, c"maxrss", (usage.max_rss * 1024).cast_signed());
         }
-        set_integer(lua, c"maxrss", (usage.max_rss * 1024).cast_signed());
     }
 }
 
@@ -92,14 +99,14 @@ pub unsafe fn push_usage(lua: *mut lua_State, wall: std::time::Duration, usage: 
 ///
 /// # Safety
 /// A failure is on top of the stack of `lua`, with three free slots.
-pub unsafe fn set_output(lua: *mut lua_State, output: &Output) {
-    if output.stdout.is_none() && output.stderr.is_none() {
+pub unsafe fn set_output(lua: *mut lua_State, stdout: Option<&[u8]>, stderr: Option<&[u8]>) {
+    if stdout.is_none() && stderr.is_none() {
         return;
     }
     // SAFETY: as demanded.
     unsafe {
         lua_createtable(lua, 0, 2);
-        for (key, text) in [(c"stdout", &output.stdout), (c"stderr", &output.stderr)] {
+        for (key, text) in [(c"stdout", stdout), (c"stderr", stderr)] {
             if let Some(text) = text {
                 push_bytes(lua, text);
                 lua_setfield(lua, -2, key.as_ptr());

@@ -24,7 +24,7 @@ const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Kills every child, and in turn its children, that `is_worker` does not know; returns whether there was any.
 /// Workers that are reaped on the way go to `reaped`.
-pub(super) fn kill(is_worker: &dyn Fn(i32) -> bool, reaped: &mut dyn FnMut(i32, i32, Usage)) -> bool {
+pub(crate) fn kill(is_worker: &dyn Fn(i32) -> bool, reaped: &mut dyn FnMut(i32, i32, Usage)) -> bool {
     kill_within(PATIENCE, is_worker, reaped)
 }
 

@@ -26,6 +26,7 @@ llib.crypto = crypto
 ---| "error"    # an uncaught error
 ---| "rejected" # `rej` was called
 ---| "timeout"  # this call's own time; the job may be fine
+---| "busy"     # another process was in the middle of it; try again
 ---| "deadline" # the job's `timeout`
 ---| "cpu"      # the job's `cpu`
 ---| "memory"   # no memory left, within `memory` or at all
@@ -46,6 +47,7 @@ llib.crypto = crypto
 ---@field usage? llib.usage what the job has used
 ---@field traceback? string the worker's, with the script's own file and line
 ---@field value? any what was passed to `error`, or first to `rej`
+---@field value_reason? string why there is no value though something was passed: it cannot travel
 ---@field values? table all that was passed, with `n`
 ---@field signal? string of which it died, such as `"SEGV"`
 ---@field code? integer its exit code
@@ -63,7 +65,7 @@ llib.crypto = crypto
 
 --- Options of `async`.
 ---@class llib.options
----@field args? table further arguments of the function, with `n` if they may end in nils
+---@field args? table further arguments of the function, with `n`, a whole number, if they may end in nils
 ---@field name? string shown in errors, by `tostring`, and in process lists
 ---@field timeout? number wall-clock limit in milliseconds; past it the job is killed, kind `deadline`
 ---@field cpu? number limit of CPU time in milliseconds; kind `cpu`
@@ -189,6 +191,7 @@ function task:clean() end
 function task:kill(signal, grace) end
 
 --- Asks the job to end: at `res:testclose()`, anywhere after `res:autoclose()`, or in a call of llib that waits.
+--- A paused job is resumed for that.
 ---@param grace? number milliseconds after which it is killed
 function task:close(grace) end
 
@@ -196,7 +199,9 @@ function task:close(grace) end
 ---@return "running" | "paused" | "done" | "failed" | "cleaned"
 function task:status() end
 
---- Stops the process (SIGSTOP).
+--- Stops the process (SIGSTOP), once it holds no lock of anything shared.
+---@return true? paused nil where it has held one for a second
+---@return llib.failure? problem of kind `busy`
 function task:pause() end
 
 --- Lets a paused process go on (SIGCONT).
@@ -333,7 +338,7 @@ function buffer:get() end
 function buffer:set(value) end
 
 --- Replaces the value by what `f` makes of a copy; nobody else reads or changes it meanwhile.
----@param f fun(value: any): any nil leaves it as it is
+---@param f fun(value: any): ...any only no value at all leaves it as it is; nil is stored
 ---@return any value the new one
 function buffer:mod(f) end
 
@@ -358,7 +363,7 @@ function mutex:trylock() end
 --- Gives it back.
 function mutex:unlock() end
 
---- Calls `f(...)` with the mutex held, and gives it back whatever happens.
+--- Calls `f(...)` with the mutex held, and gives it back whatever happens. `f` cannot yield.
 ---@generic T
 ---@param f fun(...: any): T...
 ---@param ... any

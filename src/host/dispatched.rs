@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::output::Output;
 use super::reply::{ReplyBytes, ReplyError};
 use super::wait::{NotYet, Patience};
+use llib_core::sys::clock;
 use llib_core::sys::process::Usage;
 use llib_core::wire::cause::Cause;
 use llib_core::wire::limits::Limits;
@@ -41,6 +42,22 @@ pub struct Death {
     /// Wait status as waitpid(2) gives it, or the error number of [`Cause::NotStarted`].
     pub status: i32,
 }
+
+/// What came of stopping a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paused {
+    /// It is stopped, or over.
+    Yes,
+    /// It runs on: it has held a lock of something shared all the time.
+    Locked,
+    /// There is no worker that could be stopped, or nobody who could do it.
+    Unheard,
+}
+
+/// How long a job is waited for that holds a lock, before it is not stopped after all.
+const PAUSE_LIMIT: Duration = Duration::from_secs(1);
+/// Time between two tries.
+const PAUSE_ROUND: Duration = Duration::from_millis(2);
 
 /// A job that was handed over. Dropping it detaches it: it runs on and is freed when it ends.
 pub trait Dispatched {
@@ -83,6 +100,27 @@ pub trait Dispatched {
     /// Sends a signal to its worker. After SIGKILL the job is over when this returns, and nothing of it runs. False if
     /// there is no worker that could get it, or nobody is left who could send it.
     fn signal(&self, signal: i32, patience: Patience<'_>) -> bool;
+
+    /// Whether its worker is stopped, whoever did it.
+    fn is_paused(&self) -> bool;
+
+    /// Stops its worker, at a moment at which it holds no lock of anything shared. Waits a second at most for that.
+    fn pause(&self, patience: Patience<'_>) -> Paused {
+        let end = clock::after(PAUSE_LIMIT);
+        loop {
+            let sent = self.signal(libc::SIGSTOP, patience);
+            if self.settled().is_some() || self.is_paused() {
+                return Paused::Yes;
+            }
+            if !sent {
+                return Paused::Unheard;
+            }
+            let waited = self.wait(Some(clock::after(PAUSE_ROUND)));
+            if clock::until(end).is_zero() || (waited == Err(NotYet::Pause) && !patience()) {
+                return Paused::Locked;
+            }
+        }
+    }
 
     /// Has it killed if it is still there after this time.
     fn kill_after(&self, grace: Duration, cause: Cause, patience: Patience<'_>);

@@ -208,6 +208,10 @@ impl Dispatched for Job {
         sent
     }
 
+    fn is_paused(&self) -> bool {
+        self.slot().entry.paused.load(Ordering::SeqCst) != 0
+    }
+
     fn kill_after(&self, grace: Duration, cause: Cause, patience: Patience<'_>) {
         if self.supervisor.is_ours() {
             let action = Action::KillAt { job: self.at, at: clock::after(grace), cause };
@@ -218,6 +222,10 @@ impl Dispatched for Job {
     fn close(&self, grace: Option<Duration>, patience: Patience<'_>) {
         let mailbox = self.mailbox();
         mailbox.closing().store(1, Ordering::SeqCst);
+        if self.is_paused() {
+            // Stopped it could not see that.
+            self.signal(libc::SIGCONT, patience);
+        }
         if let Some(time) = time_to_close(grace, mailbox.autoclose()) {
             self.kill_after(time, Cause::Closed, patience);
         }

@@ -23,7 +23,7 @@ mod traced;
 mod wait;
 
 pub use broker::{Broker, BrokerError, serve_in_sandbox};
-pub use dispatched::{Death, Dispatched, Settled, Stopper};
+pub use dispatched::{Death, Dispatched, Paused, Settled, Stopper};
 pub use job::Job;
 pub use launch::{DispatchError, Launch, Walls};
 pub use output::Output;

@@ -10,7 +10,7 @@ use super::options::{self, Options};
 use super::session::{session, settings};
 use super::source::{function_at, source_of};
 use super::task::{self, Facts, Sandboxed};
-use super::{inherit, nested, sandbox};
+use super::{inherit, nested, option, sandbox};
 use llib_core::shm::Joined;
 use llib_core::wire::limits::{IN_SANDBOX, Limits};
 use llib_core::wire::sandbox::SandboxPolicy;
@@ -85,12 +85,16 @@ unsafe fn push_arguments(lua: *mut lua_State) -> Result<c_int, Raise> {
         let table = lua_gettop(lua);
         lua_pushstring(lua, c"n".as_ptr());
         lua_rawget(lua, table);
-        let given = lua_isinteger(lua, -1) != 0;
-        let counted = lua_tointegerx(lua, -1, std::ptr::null_mut());
+        let count = if is_absent(lua, -1) {
+            lua_rawlen(lua, table) as lua_Integer
+        } else {
+            let given = option::integer(lua).filter(|count| *count >= 0);
+            let problem = || option::expected(lua, "args.n", "an integer from 0 on");
+            given.ok_or_else(|| Raise::Argument(2, problem()))?
+        };
         lua_pop(lua, 1);
-        let count = if given { counted } else { lua_rawlen(lua, table) as lua_Integer };
         let room =
-            c_int::try_from(count).ok().filter(|count| *count >= 0 && lua_checkstack(lua, *count + 20) != 0);
+            c_int::try_from(count).ok().filter(|count| lua_checkstack(lua, count.saturating_add(20)) != 0);
         let Some(room) = room else {
             return Err(Raise::Argument(2, format!("option 'args' holds too many arguments ({count})")));
         };

@@ -147,7 +147,8 @@ unsafe fn lost(lua: *mut lua_State) {
 }
 
 /// Pushes nil and a failure that a worker tells of itself. `decoded` is what came of decoding it; its values, message,
-/// traceback and what was raised, are all that stands from the index `base` on. On error nothing sensible is on the stack.
+/// traceback, why what was raised did not come along, and what was raised, are all that stands from the index `base` on.
+/// On error nothing sensible is on the stack.
 ///
 /// # Safety
 /// `lua` is a valid state with these values on top.
@@ -158,6 +159,8 @@ pub(super) unsafe fn report(
     code: u32,
     decoded: Result<c_int, String>,
 ) -> Result<(), String> {
+    /// Values before what was raised.
+    const RAISED: c_int = 3;
     // SAFETY: as demanded.
     unsafe {
         let (count, damage) = match (Kind::from_reply(code), decoded) {
@@ -185,15 +188,19 @@ pub(super) unsafe fn report(
             lua_pushvalue(lua, base + 1);
             lua_setfield(lua, -2, c"traceback".as_ptr());
         }
-        if count >= 3 {
-            lua_pushvalue(lua, base + 2);
+        if count >= RAISED && bytes(lua, base + RAISED - 1).is_some() {
+            lua_pushvalue(lua, base + RAISED - 1);
+            lua_setfield(lua, -2, c"value_reason".as_ptr());
+        }
+        if count > RAISED {
+            lua_pushvalue(lua, base + RAISED);
             lua_setfield(lua, -2, c"value".as_ptr());
-            lua_createtable(lua, count - 2, 1);
-            for position in 1..=count - 2 {
-                lua_pushvalue(lua, base + 1 + position);
+            lua_createtable(lua, count - RAISED, 1);
+            for position in 1..=count - RAISED {
+                lua_pushvalue(lua, base + RAISED - 1 + position);
                 lua_rawseti(lua, -2, lua_Integer::from(position));
             }
-            lua_pushinteger(lua, lua_Integer::from(count - 2));
+            lua_pushinteger(lua, lua_Integer::from(count - RAISED));
             lua_setfield(lua, -2, c"n".as_ptr());
             lua_setfield(lua, -2, c"values".as_ptr());
         }

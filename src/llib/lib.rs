@@ -11,6 +11,8 @@ extern crate lua_runtime as _;
 mod about;
 mod async_call;
 mod await_call;
+#[cfg(test)]
+mod closing_tests;
 mod death;
 mod deliver;
 mod inherit;

@@ -9,7 +9,8 @@ use super::{await_call, sandbox};
 use llib_core::observe::trace;
 use llib_core::sys::signal;
 use llib_core::wire::cause::Cause;
-use llib_host::{Dispatched, Patience, Settled};
+use llib_core::wire::kind::Kind;
+use llib_host::{Dispatched, Patience, Paused, Settled};
 use llib_lua::call::{Outcome, Raise, bytes, is_absent, milliseconds, push_bytes, push_text, wrong_type};
 use llib_lua::hooks;
 use llib_lua::lua_function;
@@ -94,18 +95,16 @@ unsafe fn kill_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     unsafe {
         let (task, number, grace) = (check(lua)?, signal_argument(lua, 2)?, milliseconds(lua, 3)?);
+        if number == libc::SIGSTOP {
+            return pause_body(lua);
+        }
         let _span = trace::span("kill", || format!("SIG{} to {}", signal::name(number), task.facts.name));
-        let stops = number == libc::SIGSTOP && task.job()?.settled().is_none();
-        let sent = patiently(lua, task, |job, patience| {
-            let sent = job.signal(number, patience);
+        patiently(lua, task, |job, patience| {
+            job.signal(number, patience);
             if let Some(grace) = grace {
                 job.kill_after(grace, Cause::Killed, patience);
             }
-            sent
         })?;
-        if sent && (stops || number == libc::SIGCONT) {
-            task.paused.set(stops);
-        }
     }
     Ok(0)
 }
@@ -140,21 +139,24 @@ unsafe fn signal_argument(lua: *mut lua_State, index: c_int) -> Result<i32, Rais
 unsafe fn pause_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     unsafe {
-        let task = check(lua)?;
-        if task.job()?.settled().is_none() {
-            let sent = patiently(lua, task, |job, patience| job.signal(libc::SIGSTOP, patience))?;
-            task.paused.set(sent);
-        }
+        let reason = match patiently(lua, check(lua)?, |job, patience| job.pause(patience))? {
+            Paused::Yes => {
+                lua_pushboolean(lua, 1);
+                return Ok(1);
+            }
+            Paused::Locked => "the job runs on: it has held a lock of something shared for a second",
+            Paused::Unheard => "no worker has the job yet",
+        };
+        lua_pushnil(lua);
+        failure::push(lua, Kind::Busy, reason);
     }
-    Ok(0)
+    Ok(2)
 }
 
 unsafe fn resume_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     unsafe {
-        let task = check(lua)?;
-        task.paused.set(false);
-        patiently(lua, task, |job, patience| job.signal(libc::SIGCONT, patience))?;
+        patiently(lua, check(lua)?, |job, patience| job.signal(libc::SIGCONT, patience))?;
     }
     Ok(0)
 }
@@ -165,7 +167,7 @@ fn word(task: &Task) -> &'static str {
     match job.settled_by_now() {
         Some(Settled::Reply(Settled::VALUES)) => "done",
         Some(_) => "failed",
-        None if task.paused.get() => "paused",
+        None if job.is_paused() => "paused",
         None => "running",
     }
 }

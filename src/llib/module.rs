@@ -39,6 +39,7 @@ pub unsafe fn open(lua: *mut lua_State) -> Outcome {
         methods::register(lua);
         pool::register(lua);
         states::note(lua);
+        types::taken::register(lua);
         // Before a script puts something else in place of a library's function.
         remember_names(lua).map_err(|error| Raise::Message(error.to_string()))?;
         lua_createtable(lua, 0, 3);

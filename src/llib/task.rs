@@ -36,7 +36,6 @@ pub(super) struct Sandboxed {
 pub(super) struct Task {
     pub(super) facts: Facts,
     job: RefCell<Option<Rc<dyn Dispatched>>>,
-    pub(super) paused: Cell<bool>,
     pub(super) id: Cell<u64>,
 }
 
@@ -82,7 +81,7 @@ impl Task {
 /// # Safety
 /// As for [`userdata::push`]. The task has to stay reachable until it is filled.
 pub(super) unsafe fn push_empty(lua: *mut lua_State, facts: Facts) -> *const Task {
-    let task = Task { facts, job: RefCell::new(None), paused: Cell::new(false), id: Cell::new(0) };
+    let task = Task { facts, job: RefCell::new(None), id: Cell::new(0) };
     // SAFETY: as demanded.
     unsafe { userdata::push(lua, task) }
 }

@@ -18,6 +18,8 @@ pub enum Raise {
     Object,
     /// A message; Lua's position goes in front.
     Message(String),
+    /// A message that has its position.
+    Text(String),
     /// `bad argument #N to 'function' (message)`.
     Argument(c_int, String),
 }
@@ -43,6 +45,10 @@ pub unsafe fn enter(lua: *mut lua_State, name: &str, body: Body) -> c_int {
                 luaL_where(lua, 1);
                 push_text(lua, &message);
                 lua_concat(lua, 2);
+                None
+            }
+            Ok(Err(Raise::Text(message))) => {
+                push_text(lua, &message);
                 None
             }
             Ok(Err(Raise::Argument(position, message))) => {
@@ -204,6 +210,22 @@ pub unsafe fn wrong_type(lua: *mut lua_State, index: c_int, expected: &str) -> R
     // SAFETY: as demanded.
     let got = unsafe { type_name(lua, index) };
     Raise::Argument(index, format!("{expected} expected, got {got}"))
+}
+
+/// What a call raises whose function, called with a lock held, raised the error on top of the stack. Of a yield Lua only
+/// says that it cannot be; this says where.
+///
+/// # Safety
+/// `lua` is a valid state with an error on top.
+pub unsafe fn unyielding(lua: *mut lua_State, call: &str) -> Raise {
+    // SAFETY: as demanded; the text is copied.
+    let text = unsafe { bytes(lua, -1) }.and_then(|text| std::str::from_utf8(text).ok());
+    match text.filter(|text| text.contains("attempt to yield across") && text.ends_with("C-call boundary")) {
+        Some(text) => {
+            Raise::Text(format!("{text} (inside of {call} a lock is held, and no function can yield)"))
+        }
+        None => Raise::Object,
+    }
 }
 
 /// Whether there is neither a value nor anything but nil at `index`.

@@ -446,6 +446,29 @@ fn a_closed_pipe_ends_the_script_as_any_program() {
     }
 }
 
+/// What a script prints in the command alone: stock interpreters have no llib.
+fn prints(script: &str, line: &[&str]) -> String {
+    let scratch = Scratch::with_script(script);
+    let mut child = command(&llib(), scratch.path(), line, &[]).spawn().unwrap();
+    let stdout = collect(child.stdout.take().unwrap());
+    let outcome = finish(child, stdout);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    outcome.stdout
+}
+
+#[test]
+fn the_module_is_there_as_a_global_and_by_require() {
+    const SCRIPT: &str = "print(llib == require 'llib', type(llib.thread.async), next(package.loaded.llib) ~= nil) \
+        print(llib.thread.async(function() return llib == require 'llib', llib.crypto.md5('x') end):await())";
+    let digest = "9dd4e461268c8034f5c8564e155c67a6";
+    assert_eq!(prints(SCRIPT, &["script.lua"]), format!("true\tfunction\ttrue\ntrue\t{digest}\n"));
+    // Before anything of the user's runs, and without Lua's variables too.
+    let early = ["-E", "-e", "early = llib.thread.buffer(5):get()", "script.lua"];
+    assert_eq!(prints("print(early, type(llib))", &early), "5\ttable\n");
+    // It is a global like any other.
+    assert_eq!(prints("llib = nil print(llib, type(require 'llib'))", &["script.lua"]), "nil\ttable\n");
+}
+
 #[test]
 fn modules_written_in_c_load() {
     let Some(stock) = stock_lua() else { return };

@@ -136,7 +136,7 @@ spec("args may hold many values", function()
   equal(n, 3000, "the number of arguments")
   equal(last, 3000, "the last argument")
   T.raises_here(function() thread.async(T.forever, { args = { n = 0x10000000000 } }) end, "'args'", "too many")
-  T.raises_here(function() thread.async(T.forever, { args = { n = -1 } }) end, "'args'")
+  T.raises_here(function() thread.async(T.forever, { args = { n = -1 } }) end, "args")
 end)
 
 spec("the options table is left as it is", function()

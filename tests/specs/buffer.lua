@@ -79,13 +79,31 @@ spec("mod passes the value and nothing else, and takes the first result alone", 
   equal(b:get(), 1)
 end)
 
-spec("mod leaves the value as it is when the function returns nil or nothing", function()
+spec("mod leaves the value as it is when the function returns no value, and stores a nil that it returns", function()
   local b = thread.buffer({ n = 1 })
   same(b:mod(function(v) v.n = 2 end), { n = 1 })
-  same(b:mod(function() return nil, 5 end), { n = 1 })
+  same(b:mod(function() return end), { n = 1 })
   same(b:get(), { n = 1 })
-  local empty = thread.buffer(nil)
-  equal(empty:mod(function(v) equal(v, nil) end), nil)
+  T.results(pack(b:mod(function() return nil, 5 end)), nil)
+  equal(b:get(), nil)
+  equal(b:mod(function(v) equal(v, nil) end), nil)
+  -- Also what a C function gives counts: one value, or none.
+  b:set({ 1 })
+  equal(b:mod(next), 1)
+  b:set("kept")
+  equal(b:mod(function(v) return select(2, v) end), "kept")
+  equal(b:get(), "kept")
+end)
+
+spec("a job stores nil for everybody, and a tail call's values count", function()
+  local b = thread.buffer("here")
+  T.values(function() b:mod(function(v) return nil end) return true end)
+  equal(b:get(), nil)
+  local function nothing() end
+  b:set("stays")
+  equal(b:mod(function() return nothing() end), "stays")
+  equal(b:mod(function() return (nothing()) end), nil)
+  equal(b:get(), nil)
 end)
 
 spec("mod stores false, which is a value", function()
@@ -188,6 +206,7 @@ spec("a yield inside mod or a method is an error that frees the lock", function(
     local ok, text = coroutine.resume(coroutine.create(body))
     equal(ok, false)
     T.contains(text, "attempt to yield across")
+    T.contains(text, "a lock is held, and no function can yield")
   end
   equal(b.gone, nil)
   equal(T.values(function() b:set(2) return b:get() end), 2)

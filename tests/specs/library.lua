@@ -158,6 +158,7 @@ spec("a failure has no fields but annotated ones", function()
   local met = {}
   for _, job in ipairs {
     { function() error({ 1 }) end },
+    { function() error({ coroutine.create(print) }) end },
     { function(_, rej) rej("no", 2) end },
     { function() os.exit(3) end },
     { function(res) os.execute("kill -SEGV " .. res.pid) end },

@@ -404,6 +404,11 @@ spec("an error inside with comes out as it is, and frees the mutex", function()
   local ok, text = coroutine.resume(coroutine.create(function() m:with(coroutine.yield) end))
   equal(ok, false)
   T.contains(text, "attempt to yield across")
+  T.contains(text, "inside of mutex:with a lock is held, and no function can yield")
+  -- What is caught inside is Lua's own, and no other error is touched.
+  equal(m:with(function() return coroutine.wrap(function() return coroutine.yield("in a coroutine of its own") end)() end),
+    "in a coroutine of its own")
+  T.raises(function() m:with(function() error("C-call boundary", 0) end) end, "C-call boundary")
   equal(T.values(function() return m:trylock() end), true)
 end)
 

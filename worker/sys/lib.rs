@@ -66,6 +66,29 @@ pub fn reap() -> Option<(i32, c_int, Usage)> {
     (pid > 0).then_some((pid, status, usage))
 }
 
+/// A child that was stopped, or let go on, since this was asked last: its id and whether it is stopped. `None` if none was.
+pub fn next_stop() -> Option<(i32, bool)> {
+    let (pid, code) = child_state(libc::P_ALL, 0, libc::WSTOPPED | libc::WCONTINUED)?;
+    Some((pid, code == libc::CLD_STOPPED))
+}
+
+/// Whether a child has stopped or ended. What [`reap`] and [`next_stop`] tell of it stays to be told.
+pub fn has_stopped(pid: i32) -> bool {
+    let options = libc::WSTOPPED | libc::WEXITED | libc::WNOWAIT;
+    child_state(libc::P_PID, pid.cast_unsigned(), options).is_some()
+}
+
+/// waitid(2) without waiting: id and `si_code` of a child that fits.
+fn child_state(kind: libc::idtype_t, id: u32, options: c_int) -> Option<(i32, c_int)> {
+    // SAFETY: an all-zero record is a value; the call fills it in, and leaves the id 0 where no child fits. For a child the
+    // id stands in the part of the record that is read.
+    unsafe {
+        let mut about: libc::siginfo_t = std::mem::zeroed();
+        let done = libc::waitid(kind, id, &mut about, options | libc::WNOHANG);
+        (done == 0 && about.si_pid() != 0).then(|| (about.si_pid(), about.si_code))
+    }
+}
+
 /// Sends a signal to a process, or to a process group if `pid` is negative. Callers own the process: it is
 /// their child and not reaped, so its id cannot have passed to another.
 pub fn kill(pid: i32, signal: c_int) -> io::Result<()> {

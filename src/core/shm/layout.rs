@@ -124,6 +124,8 @@ pub struct Entry {
     pub room: AtomicU32,
     /// Who of host and zygote has no more to do with the slot, see [`detached`].
     pub detached: AtomicU32,
+    /// Whether the worker is stopped; written by the zygote.
+    pub paused: AtomicU32,
     /// When to kill the job, on the monotonic clock in nanoseconds; 0 is never. Written by the host.
     pub deadline: AtomicU64,
     /// When the process was seen to be gone, on the same clock; written by the zygote.

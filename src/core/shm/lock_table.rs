@@ -107,6 +107,8 @@ pub enum LockTableError {
     Memory(RegionError),
     /// Waiting for the table itself was given up: its owner was stopped.
     Stopped,
+    /// The table's own lock could not be had in time.
+    Busy,
 }
 
 /// Who takes a lock, and how long.
@@ -186,8 +188,8 @@ impl LockTable {
     ) -> Result<Option<Acquired>, LockTableError> {
         self.make_present(0)?;
         let table = LockRef::new(self.mapping.bytes().words(0), seeker.owners, seeker.me);
-        match table.acquire(seeker.end, patience) {
-            Acquired::TimedOut => return Ok(Some(Acquired::TimedOut)),
+        match table.acquire_brief(seeker.end, &|| 0, patience) {
+            Acquired::TimedOut => return Err(LockTableError::Busy),
             Acquired::Stopped => return Err(LockTableError::Stopped),
             // Each of its owner's steps leaves the table sound.
             Acquired::Yes | Acquired::Abandoned => {}

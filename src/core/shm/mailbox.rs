@@ -21,6 +21,7 @@
 //! | `spans` | worker, if there is a timeline | what has begun on its track there and not ended |
 //! | `length` | writer of the payload | bytes of job or reply; more than [`INLINE`] lie in a segment of their own |
 //! | `replied` | worker | when, on the monotonic clock |
+//! | `marks` | worker, zygote | what locks it holds, for who would stop it, see [`Marks`] |
 //! | `asks` | sandboxed worker; cleared by the zygote | something stands in its [`Nest`](super::Nest) for the zygote to see to |
 //!
 //! A worker may write anything here. What the host takes as true of a worker that lies: nothing but that
@@ -32,6 +33,7 @@ use super::bytes::{Atomics, SharedBytesMut, accessors};
 use super::error::RegionError;
 use super::payload::Payload;
 use super::waiting::{Awaited, Waiting};
+use crate::sync::Marks;
 use crate::wire::settings::{PREFIX, Settings};
 
 #[repr(C)]
@@ -55,6 +57,7 @@ pub(super) struct Words {
     spans: AtomicU32,
     held: [AtomicU64; HELD],
     asks: AtomicU32,
+    marks: Marks,
 }
 
 // SAFETY: it is made of atomic integers.
@@ -187,6 +190,7 @@ impl<'a> Mailbox<'a> {
         words.creating.store(0, Ordering::SeqCst);
         words.waiting.end();
         words.spans.store(0, Ordering::Relaxed);
+        words.marks.reset();
     }
 
     accessors! { 'a words:
@@ -212,6 +216,8 @@ impl<'a> Mailbox<'a> {
         creating: AtomicU64,
         /// What the worker waits for, as it says.
         waiting: Waiting,
+        /// What it says of its locks.
+        marks: Marks,
         /// How many things have begun on the worker's track of the timeline and not ended, as it says.
         spans: AtomicU32,
         /// Whether the zygote shall look into the worker's nest.

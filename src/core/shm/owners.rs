@@ -99,6 +99,11 @@ impl OwnerCheck for Owners {
         entry.generation.load(Ordering::SeqCst) != owner.generation
             || (pid > 0 && !is_confined() && process::has_ended(pid))
     }
+
+    fn runnable(&self, owner: Owner) -> Option<u64> {
+        let pid = self.entry(owner.index)?.pid.load(Ordering::SeqCst).cast_signed();
+        (pid > 0 && !is_confined()).then(|| process::cpu_time_of_runnable(pid))?
+    }
 }
 
 /// What follows the generation of a process that is gone: even, but not zero, which is a place that nobody ever had.

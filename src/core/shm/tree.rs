@@ -76,6 +76,7 @@ impl Tree {
     /// part in that, if the zygote called [`fork::watch`].
     pub fn join(name: &str, me: Option<Owner>, journal: Mailbox<'static>) {
         fork::expect();
+        crate::sync::tell_in(journal.marks());
         waiting::set_own(journal.waiting());
         trace::Context { tree: name.to_owned(), spans: Some(journal.spans()) }.set();
         // A zygote belongs to no tree, and a worker joins once.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::lock::{Ground, Pause, Slept};
+use super::marks;
 use super::word::{Owner, owner as owner_of};
 use crate::sys::clock;
 use crate::sys::futex::{self, Pair, Woken};
@@ -18,6 +19,10 @@ const MOMENT: Duration = Duration::from_millis(2);
 /// From when on a wait is a long one. Longer than a woken process takes to run, shorter than anybody minds.
 const LONG: Duration = Duration::from_millis(5);
 
+/// What a call that has no time to wait waits all the same: for a lock that is about to be given back, and to let others go
+/// first.
+pub(super) const BRIEF: Duration = Duration::from_millis(1);
+
 /// What a waiter wants to know of owners.
 pub trait OwnerCheck {
     /// The published generation of a place, a futex; `None` for a place that no table has.
@@ -26,6 +31,10 @@ pub trait OwnerCheck {
     /// Whether the process of this owner is gone although nobody has published that: its supervisors were
     /// killed. Costs some microseconds.
     fn is_gone(&self, owner: Owner) -> bool;
+
+    /// CPU time in nanoseconds of an owner that has a processor or waits for one; `None` for one that sleeps or is
+    /// stopped, or of which nothing is known. Costs some microseconds.
+    fn runnable(&self, owner: Owner) -> Option<u64>;
 }
 
 /// One lock word, for one call.
@@ -39,7 +48,11 @@ pub(super) struct FutexGround<'a, O> {
     started: Cell<u64>,
     /// When the caller last saw to its own affairs.
     asked: Cell<u64>,
-    end: u64,
+    end: Cell<u64>,
+    /// Whether the lock was given back since that was set.
+    moved: Cell<bool>,
+    /// The owner that was seen last.
+    last: Cell<Option<Owner>>,
     /// An owner that was found to be dead by other means than the table.
     gone: Cell<Option<Owner>>,
 }
@@ -47,12 +60,30 @@ pub(super) struct FutexGround<'a, O> {
 impl<'a, O: OwnerCheck> FutexGround<'a, O> {
     pub(super) fn new(word: &'a AtomicU64, owners: &'a O, me: Owner) -> Self {
         let (started, asked, gone) = (Cell::new(0), Cell::new(0), Cell::new(None));
-        FutexGround { word, owners, me, is_not_mine: || false, started, asked, end: u64::MAX, gone }
+        let (end, moved, last) = (Cell::new(u64::MAX), Cell::new(false), Cell::new(None));
+        FutexGround { word, owners, me, is_not_mine: || false, started, asked, end, moved, last, gone }
     }
 
     /// The same with a point in time at which sleeps end, see [`clock::now`].
     pub(super) fn until(self, end: u64) -> Self {
-        FutexGround { end, ..self }
+        self.end.set(end);
+        self
+    }
+
+    /// When sleeps end.
+    pub(super) fn end(&self) -> u64 {
+        self.end.get()
+    }
+
+    /// Lets sleeps end later.
+    pub(super) fn extend(&self, time: Duration) {
+        self.end.set(clock::after(time));
+        self.moved.set(false);
+    }
+
+    /// Whether the lock has gone from hand to hand, as far as this process has seen.
+    pub(super) fn has_moved(&self) -> bool {
+        self.moved.get()
     }
 
     /// The same for a thread without the lock, which knows how to find out whether another one can have it.
@@ -73,7 +104,13 @@ impl<O: OwnerCheck> Ground for FutexGround<'_, O> {
     type Stop = Infallible;
 
     fn load(&self) -> Result<u64, Infallible> {
-        Ok(self.word.load(Ordering::SeqCst))
+        let word = self.word.load(Ordering::SeqCst);
+        if let Some(last) = self.last.replace(owner_of(word))
+            && Some(last) != owner_of(word)
+        {
+            self.moved.set(true);
+        }
+        Ok(word)
     }
 
     #[inline]
@@ -95,16 +132,24 @@ impl<O: OwnerCheck> Ground for FutexGround<'_, O> {
             self.started.set(now);
             self.asked.set(now);
         }
-        if now >= self.end {
+        // Who has no time lets others go first all the same, or polling would starve them.
+        let end = if pause == Pause::Moment { clock::add(self.end(), BRIEF) } else { self.end() };
+        if now >= end {
             return Ok(Slept::Interrupted);
         }
         let most = if pause == Pause::Moment { MOMENT } else { SLICE };
-        let time = most.min(Duration::from_nanos(self.end - now));
+        let time = most.min(Duration::from_nanos(end - now));
         // Our own process lives as long as it asks.
         let entry = owner.filter(|owner| *owner != self.me).and_then(|owner| {
             self.owners.generation(owner.index).map(|entry| Pair { word: entry, expected: owner.generation })
         });
+        // Asleep this process takes no lock, and may be stopped.
+        marks::end(1);
         let woken = futex::wait_either(Pair { word: self.futex(), expected: word as u32 }, entry, time);
+        marks::begin();
+        if woken == Woken::Changed || owner_of(self.word.load(Ordering::SeqCst)) != owner {
+            self.moved.set(true);
+        }
         match woken {
             Woken::Interrupted => return Ok(Slept::Interrupted),
             Woken::TimedOut if pause == Pause::Turn => {
@@ -124,7 +169,9 @@ impl<O: OwnerCheck> Ground for FutexGround<'_, O> {
             }
             Woken::TimedOut | Woken::Changed => {}
         }
-        let long = clock::now() - self.started.get() >= LONG.as_nanos() as u64;
+        // Of a short time a part has to do.
+        let long = (LONG.as_nanos() as u64).min(self.end().saturating_sub(self.started.get()) / 4);
+        let long = clock::now() - self.started.get() >= long;
         Ok(if long { Slept::Long } else { Slept::Again })
     }
 

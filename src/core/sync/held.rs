@@ -7,8 +7,9 @@ use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use super::futex_ground::{FutexGround, OwnerCheck};
+use super::futex_ground::{BRIEF, FutexGround, OwnerCheck};
 use super::lock::{self, Taken, Wait};
+use super::marks;
 use super::word::{Owner, owner};
 use crate::sys::clock;
 
@@ -18,6 +19,16 @@ pub struct LockRef<'a, O> {
     word: &'a AtomicU64,
     owners: &'a O,
     me: Owner,
+}
+
+/// What a waiter whose time is over has seen of a lock.
+#[derive(Clone, Copy)]
+struct Look {
+    owner: Owner,
+    /// What was done with it so far, see [`LockRef::acquire_brief`].
+    uses: u64,
+    /// The owner's CPU time.
+    worked: u64,
 }
 
 /// What came of waiting for a lock.
@@ -102,12 +113,14 @@ fn address(word: &AtomicU64) -> usize {
 /// process whose work is over, but which lives on for a while.
 pub fn abandon_all<O: OwnerCheck>(owners: &O, me: Owner) {
     let held = HELD.with(|held| held.locks.take());
+    let count = held.len() as u32;
     for holding in held {
         // SAFETY: the word of a lock that is held stays mapped: an object gives its lock back before its memory goes,
         // the table of numbered locks is never unmapped. It is an atomic.
         let word = unsafe { &*std::ptr::with_exposed_provenance::<AtomicU64>(holding.address) };
         never(lock::abandon(&FutexGround::new(word, owners, me), me));
     }
+    marks::end(count);
 }
 
 fn never<T>(result: Result<T, Infallible>) -> T {
@@ -140,26 +153,57 @@ impl<'a, O: OwnerCheck> LockRef<'a, O> {
     pub fn try_acquire(&self) -> Option<Acquired> {
         HELD.with(|held| {
             held.count();
+            marks::begin();
             let ground = FutexGround::new(self.word, self.owners, self.me);
             if never(lock::try_take(&ground, self.me)) {
                 held.note(address(self.word));
                 return Some(Acquired::Yes);
             }
+            marks::end(1);
             held.again(address(self.word)).then_some(Acquired::Yes)
         })
     }
 
     /// Takes the lock. Waits until the time `end` (see [`clock::now`]; none: for ever), and asks `patience` every
-    /// few milliseconds, and after each signal handler, whether to wait on.
+    /// few milliseconds, and after each signal handler, whether to wait on. [`Acquired::TimedOut`] means that somebody has
+    /// the lock: one that is free is taken also when the time is over.
     pub fn acquire(&self, end: Option<u64>, patience: &mut dyn FnMut() -> bool) -> Acquired {
+        self.take(end, 0, &|| 0, patience)
+    }
+
+    /// The same for a lock that each of its owners is about to give back. When the time is over, or there is none, one and the
+    /// same owner may keep it for [`BRIEF`] more, of time in which it had a processor, before it counts as one that does not give
+    /// it back and is not waited for any longer. `uses` counts what is done with the lock, if anybody counts that.
+    pub fn acquire_brief(
+        &self,
+        end: Option<u64>,
+        uses: &dyn Fn() -> u64,
+        patience: &mut dyn FnMut() -> bool,
+    ) -> Acquired {
+        /// It may pass from one to the next so often without coming to this process.
+        const ROUNDS: u32 = 100;
+        self.take(end.map(|end| end.max(clock::after(BRIEF))), ROUNDS, uses, patience)
+    }
+
+    fn take(
+        &self,
+        end: Option<u64>,
+        rounds: u32,
+        uses: &dyn Fn() -> u64,
+        patience: &mut dyn FnMut() -> bool,
+    ) -> Acquired {
+        /// Who wakes so late has waited for a processor, and not for the lock.
+        const LATE: u64 = BRIEF.as_nanos() as u64 / 4;
         if let Some(acquired) = self.try_acquire() {
             return acquired;
         }
-        let end = end.unwrap_or(u64::MAX);
         // Another thread of this process may hold it, if any other ever wanted a lock.
         let alone = || THREADS.load(Ordering::SeqCst) == 1;
-        let ground = FutexGround::new(self.word, self.owners, self.me).until(end).not_mine(alone);
+        let ground =
+            FutexGround::new(self.word, self.owners, self.me).until(end.unwrap_or(u64::MAX)).not_mine(alone);
         let mut wait = Wait::default();
+        let (mut rounds, mut last, mut look) = (rounds, false, None);
+        marks::begin();
         loop {
             match never(lock::take(&ground, self.me, &mut wait)) {
                 Taken::No => {}
@@ -168,16 +212,48 @@ impl<'a, O: OwnerCheck> LockRef<'a, O> {
                     return if taken == Taken::Abandoned { Acquired::Abandoned } else { Acquired::Yes };
                 }
             }
-            let given_up = if clock::now() >= end {
-                Acquired::TimedOut
-            } else if patience() {
-                continue;
-            } else {
-                Acquired::Stopped
+            let late = clock::now().checked_sub(ground.end());
+            let given_up = match late {
+                // Those that slept had their turn; a free lock is now this one's too.
+                Some(_) if !std::mem::replace(&mut last, true) => continue,
+                Some(late)
+                    if rounds > 0 && (late > LATE || self.is_on_its_way(&ground, uses(), &mut look)) =>
+                {
+                    rounds -= 1;
+                    last = false;
+                    ground.extend(BRIEF);
+                    continue;
+                }
+                Some(_) => Acquired::TimedOut,
+                None if patience() => continue,
+                None => Acquired::Stopped,
             };
             never(lock::give_up(&ground, &wait));
+            marks::end(1);
             return given_up;
         }
+    }
+
+    /// Whether the lock goes from hand to hand, or its owner would give it back if it had a processor. `last` is what was
+    /// seen when that was asked before.
+    fn is_on_its_way(&self, ground: &FutexGround<'_, O>, uses: u64, last: &mut Option<Look>) -> bool {
+        let word = self.word.load(Ordering::SeqCst);
+        let Some(owner) = owner(word) else { return true };
+        let worked = self.owners.runnable(owner);
+        let before = last.replace(Look { owner, uses, worked: worked.unwrap_or(0) });
+        let same =
+            before.filter(|before| before.owner == owner && before.uses == uses && !ground.has_moved());
+        let used = match (worked, same) {
+            // Whoever sleeps with it sleeps; but it may have given it back meanwhile, and sleep for it.
+            (None, _) => return self.word.load(Ordering::SeqCst) != word,
+            (Some(_), None) => 0,
+            (Some(worked), Some(before)) => {
+                // From when it was first seen with it.
+                *last = Some(before);
+                worked.saturating_sub(before.worked)
+            }
+        };
+        used < BRIEF.as_nanos() as u64
     }
 
     /// Gives the lock back once.
@@ -196,6 +272,7 @@ impl<'a, O: OwnerCheck> LockRef<'a, O> {
             locks.remove(place);
             // A word that names somebody else by now was written by a process gone mad: nothing to give back.
             never(lock::give_back(&FutexGround::new(self.word, self.owners, self.me), self.me));
+            marks::end(1);
             Unlocked::Yes
         })
     }
@@ -206,10 +283,12 @@ mod tests {
     use std::sync::atomic::{AtomicBool, AtomicU32};
     use std::time::Duration;
 
+    use super::super::word::{QUEUE, WAITERS};
     use super::*;
     use crate::sync::lock::Ground;
 
-    struct Table([AtomicU32; 4]);
+    /// Generations, and the CPU time that each owner says to have used.
+    struct Table([AtomicU32; 4], Option<u64>);
 
     impl OwnerCheck for Table {
         fn generation(&self, index: u16) -> Option<&AtomicU32> {
@@ -218,10 +297,13 @@ mod tests {
         fn is_gone(&self, _: Owner) -> bool {
             false
         }
+        fn runnable(&self, _: Owner) -> Option<u64> {
+            self.1
+        }
     }
 
     fn table() -> Table {
-        Table([1, 7, 9, 11].map(AtomicU32::new))
+        Table([1, 7, 9, 11].map(AtomicU32::new), None)
     }
 
     const A: Owner = Owner { index: 0, generation: 1 };
@@ -258,6 +340,41 @@ mod tests {
         // One that no table has is dead.
         word.store(Owner { index: 3000, generation: 5 }.bits(), Ordering::SeqCst);
         assert_eq!(lock.acquire(None, &mut || true), Acquired::Abandoned);
+        assert_eq!(lock.release(), Unlocked::Yes);
+    }
+
+    #[test]
+    fn a_lock_that_is_held_briefly_is_waited_for_and_one_that_is_kept_is_not() {
+        let (kept, word) = (table(), AtomicU64::new(B.bits()));
+        let began = clock::now();
+        assert_eq!(
+            LockRef::new(&word, &kept, A).acquire_brief(Some(0), &|| 0, &mut || true),
+            Acquired::TimedOut
+        );
+        assert!(clock::now() - began >= BRIEF.as_nanos() as u64);
+        // Others have it to and fro, for as long as the machine lets them wait for a processor.
+        let (table, done) = (Table(table().0, Some(5)), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::SeqCst) {
+                    never(lock::give_back(&FutexGround::new(&word, &table, B), B));
+                    std::thread::yield_now();
+                    let _ = word.compare_exchange(0, B.bits(), Ordering::SeqCst, Ordering::SeqCst);
+                }
+            });
+            let lock = LockRef::new(&word, &table, A);
+            let taken = (0..50).filter(|_| lock.acquire_brief(Some(0), &|| 0, &mut || true) == Acquired::Yes);
+            let count = taken.inspect(|_| assert_eq!(lock.release(), Unlocked::Yes)).count();
+            done.store(true, Ordering::SeqCst);
+            assert_eq!(count, 50);
+        });
+    }
+
+    #[test]
+    fn who_has_no_time_takes_a_free_lock_that_others_queue_for() {
+        let (table, word) = (table(), AtomicU64::new(QUEUE | WAITERS));
+        let lock = LockRef::new(&word, &table, A);
+        assert_eq!(lock.acquire(Some(0), &mut || true), Acquired::Yes);
         assert_eq!(lock.release(), Unlocked::Yes);
     }
 

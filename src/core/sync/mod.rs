@@ -11,6 +11,7 @@
 mod futex_ground;
 mod held;
 mod lock;
+mod marks;
 #[cfg(test)]
 mod model;
 pub mod spin;
@@ -19,6 +20,7 @@ mod word;
 pub use futex_ground::OwnerCheck;
 pub use held::{Acquired, LockRef, Unlocked, abandon_all, holds, holds_any};
 pub use lock::Ground;
+pub use marks::{Marks, tell_in};
 pub(crate) use word::OWNERS;
 pub use word::Owner;
 pub(crate) use word::owner as holder;

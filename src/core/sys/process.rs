@@ -102,6 +102,15 @@ pub fn cpu_time(pid: i32) -> Option<Usage> {
     Some(Usage { user: u64::try_from(time.as_micros()).unwrap_or(u64::MAX), system: 0, max_rss: 0 })
 }
 
+/// CPU time in nanoseconds of a process that has a processor, waits for one, or for the kernel itself (a page, a lock of the
+/// kernel); `None` for one that sleeps, is stopped, or of which nothing can be known.
+pub fn cpu_time_of_runnable(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.trim_start().starts_with(['R', 'D']).then_some(())?;
+    let clock = nix::time::ClockId::pid_cpu_clock_id(nix::unistd::Pid::from_raw(pid)).ok()?;
+    u64::try_from(Duration::from(clock.now().ok()?).as_nanos()).ok()
+}
+
 /// Whether a process runs no more: there is none of this id, or its exit status waits to be taken.
 pub fn has_ended(pid: i32) -> bool {
     match fs::read_to_string(format!("/proc/{pid}/stat")) {
@@ -131,6 +140,7 @@ mod tests {
         // Larger than any process id, and small enough for the number of a clock.
         assert_eq!((usage(i32::MAX), cpu_time(1 << 27)), (None, None));
         assert!(cpu_time(std::process::id().cast_signed()).unwrap().user > 0);
+        assert!(cpu_time_of_runnable(std::process::id().cast_signed()).is_none_or(|time| time > 0));
         assert!(!has_ended(std::process::id().cast_signed()) && has_ended(i32::MAX));
     }
 }

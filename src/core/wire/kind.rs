@@ -12,6 +12,8 @@ pub enum Kind {
     Rejected,
     /// The await's own time was over; the job is untouched.
     Timeout,
+    /// What was asked for could not even be looked at, or done: another process was in the middle of it.
+    Busy,
     /// The job's wall-clock limit.
     Deadline,
     /// The job's limit of CPU time.

@@ -119,6 +119,10 @@ impl Dispatched for Pooled {
         }
     }
 
+    fn is_paused(&self) -> bool {
+        self.pool().is_paused(self.ticket)
+    }
+
     fn kill_after(&self, grace: Duration, cause: Cause, patience: Patience<'_>) {
         let order = self.pool().kill_after(self.ticket, grace, cause);
         carry_out(order, patience);
@@ -126,6 +130,10 @@ impl Dispatched for Pooled {
 
     fn close(&self, grace: Option<Duration>, patience: Patience<'_>) {
         let order = self.pool().close_job(self.ticket, grace);
+        if self.is_paused() {
+            // Stopped it could not see that it is asked.
+            self.signal(libc::SIGCONT, patience);
+        }
         carry_out(order, patience);
     }
 

@@ -80,7 +80,11 @@ pub(super) struct Crew {
 
 impl Crew {
     pub(super) fn pid(&self, seat: u16) -> i32 {
-        self.workers.get(usize::from(seat)).and_then(Option::as_ref).and_then(Job::pid).unwrap_or(0)
+        self.worker(seat).and_then(Job::pid).unwrap_or(0)
+    }
+
+    fn worker(&self, seat: u16) -> Option<&Job> {
+        self.workers.get(usize::from(seat))?.as_ref()
     }
 
     pub(super) fn count(&self) -> usize {
@@ -192,6 +196,13 @@ impl Pool {
             Stage::Slot(index) => matches!(self.slot(index).word().stage, stage::RUNNING | stage::HELD),
             _ => false,
         }
+    }
+
+    /// Whether a worker has the job and is stopped, whoever did it.
+    pub(super) fn is_paused(&self, ticket: Ticket) -> bool {
+        let Stage::Slot(index) = self.records[ticket].stage else { return false };
+        let Word { seat, stage, .. } = self.slot(index).word();
+        matches!(stage, stage::RUNNING | stage::HELD) && self.crew.worker(seat).is_some_and(Job::is_paused)
     }
 
     /// Wall-clock time since it was submitted, or until it ended.

@@ -23,6 +23,7 @@ use llib_host::pool::{Pooled, Ticket};
 use llib_host::{Dispatched, Settled};
 use llib_lua::call::{Outcome, Raise, bytes, is_absent, wrong_type};
 use llib_lua::hooks;
+use llib_lua::lua_function;
 use llib_lua::types::failure;
 
 /// What a chunk should take, in nanoseconds: dispatching one costs a few thousandth of that.
@@ -109,6 +110,55 @@ unsafe fn choice(lua: *mut lua_State) -> Result<Choice, Raise> {
     Ok(choice)
 }
 
+/// Replaces a list at index 3 whose length or items are its metatable's to tell by a plain copy.
+unsafe fn flatten(lua: *mut lua_State) -> Result<(), Raise> {
+    // SAFETY: the caller's state with free slots and a table at index 3; what metamethods raise ends at the protected call.
+    unsafe {
+        let has = |event: &std::ffi::CStr| {
+            let found = luaL_getmetafield(lua, 3, event.as_ptr()) != LUA_TNIL;
+            lua_settop(lua, 4);
+            found
+        };
+        if !has(c"__len") && !has(c"__index") {
+            return Ok(());
+        }
+        lua_pushcfunction(lua, copy_list);
+        lua_pushvalue(lua, 3);
+        if lua_pcall(lua, 1, 1, 0) != LUA_OK {
+            return Err(Raise::Object);
+        }
+        lua_replace(lua, 3);
+    }
+    Ok(())
+}
+
+lua_function!(copy_list => copy_list_body);
+
+unsafe fn copy_list_body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: Lua's state with the list at index 1. Whatever is raised here crosses no value of this frame.
+    unsafe {
+        let mut exact = 1;
+        let length = if luaL_getmetafield(lua, 1, c"__len".as_ptr()) == LUA_TNIL {
+            lua_rawlen(lua, 1) as lua_Integer
+        } else {
+            lua_pushvalue(lua, 1);
+            lua_call(lua, 1, 1);
+            lua_tointegerx(lua, -1, &mut exact)
+        };
+        if exact == 0 {
+            return Err(Raise::Message("object length is not an integer".to_owned()));
+        }
+        lua_settop(lua, 1);
+        lua_createtable(lua, 0, 0);
+        for index in 1..=length {
+            lua_pushinteger(lua, index);
+            lua_gettable(lua, 1);
+            lua_rawseti(lua, 2, index);
+        }
+    }
+    Ok(1)
+}
+
 /// # Safety
 /// Called by Lua.
 pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
@@ -123,6 +173,7 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
             return Err(wrong_type(lua, 3, "table"));
         }
         let choice = choice(lua)?;
+        flatten(lua)?;
         let total = lua_rawlen(lua, 3) as usize;
         lua_createtable(lua, c_int::try_from(total).unwrap_or(c_int::MAX).min(1 << 20), 0);
         lua_getiuservalue(lua, 1, 1);

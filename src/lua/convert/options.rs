@@ -16,6 +16,9 @@ pub enum Roots {
     Arguments,
     /// `result 1`
     Results,
+    /// Values come before this place, from 0, that travel always; from there on `value 1`, or just the inner path where
+    /// there is one.
+    Failure(usize),
 }
 
 /// Which globals go along with functions.

@@ -1,9 +1,7 @@
 //! The channel object.
 
-use std::ffi::c_int;
-use std::time::Duration;
-
 use crate::ffi::*;
+use std::ffi::c_int;
 
 use super::outgoing::Outgoing;
 use super::value::{DISTRUSTED, decode_plain, decode_trusted, encode_one};
@@ -84,6 +82,9 @@ fn cannot_push(error: &PushError) -> Raise {
     }
 }
 
+/// What is told when that lock cannot be had: its owner is stopped, or means harm, or has not had a processor.
+const MIDST: &str = "another process has been in the middle of a push or a pop all the time";
+
 /// One try, with the lock held.
 fn try_push<'a>(
     guard: &Guard<'a>,
@@ -108,18 +109,18 @@ unsafe fn push_body(lua: *mut lua_State) -> Outcome {
         let item = encode_one(lua, 2)?;
         let first = object.try_lock().map(|guard| try_push(&guard, &item).map(Result::ok)).transpose()?;
         let pushed = match first.flatten() {
-            Some(pushed) => pushed,
+            Some(pushed) => Some(pushed),
             None => {
                 let item = item.keep();
                 let _span = trace::span("wait", || format!("room in {}", object.title()));
                 loop {
-                    let Some(guard) = handle::lock(lua, &object, end)? else { break Pushed::Full };
+                    let Some(guard) = handle::lock_brief(lua, &object, end)? else { break None };
                     match try_push(&guard, &item)? {
-                        Ok(pushed) => break pushed,
+                        Ok(pushed) => break Some(pushed),
                         Err(waiting) => {
                             drop(guard);
                             if !wait(lua, waiting, Awaited::Push(object.id()), end)? {
-                                break Pushed::Full;
+                                break Some(Pushed::Full);
                             }
                         }
                     }
@@ -127,17 +128,18 @@ unsafe fn push_body(lua: *mut lua_State) -> Outcome {
             }
         };
         match pushed {
-            Pushed::Yes => {
+            Some(Pushed::Yes) => {
                 channel::tell_popper(object.header());
                 lua_pushboolean(lua, 1);
                 Ok(1)
             }
-            Pushed::Closed => {
+            Some(Pushed::Closed) => {
                 lua_pushnil(lua);
                 push_text(lua, "closed");
                 Ok(2)
             }
-            Pushed::Full => Ok(outcome::push_timeout(lua, "the channel has had no room", time)),
+            Some(Pushed::Full) => Ok(outcome::push_timeout(lua, "the channel has had no room", time)),
+            None => Ok(outcome::push_busy(lua, MIDST)),
         }
     }
 }
@@ -166,13 +168,15 @@ enum Taken {
     Item(Received),
     Closed,
     TimedOut,
+    /// The channel could not be looked at.
+    Busy,
 }
 
 unsafe fn take(lua: *mut lua_State, object: &Object, end: Option<u64>) -> Result<Taken, Raise> {
     let mut span = None;
     loop {
         // SAFETY: see above.
-        let Some(guard) = (unsafe { handle::lock(lua, object, end)? }) else { return Ok(Taken::TimedOut) };
+        let Some(guard) = (unsafe { handle::lock_brief(lua, object, end)? }) else { return Ok(Taken::Busy) };
         match channel::pop(&guard, || ()).map_err(|error| damaged(&error))? {
             Popped::Item(received) => {
                 drop(guard);
@@ -227,6 +231,7 @@ unsafe fn pop_body(lua: *mut lua_State) -> Outcome {
                 Ok(2)
             }
             Taken::TimedOut => Ok(outcome::push_timeout(lua, "the channel has had no item", time)),
+            Taken::Busy => Ok(outcome::push_busy(lua, MIDST)),
         }
     }
 }
@@ -249,7 +254,7 @@ unsafe fn next_body(lua: *mut lua_State) -> Outcome {
         let object = handle::object(lua, 1, Kind::Channel)?;
         match take(lua, &object, None)? {
             Taken::Item(received) => deliver(lua, &object, received)?,
-            Taken::Closed | Taken::TimedOut => lua_pushnil(lua),
+            Taken::Closed | Taken::TimedOut | Taken::Busy => lua_pushnil(lua),
         }
     }
     Ok(1)
@@ -270,7 +275,7 @@ unsafe fn len_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     unsafe {
         let object = handle::object(lua, 1, Kind::Channel)?;
-        let guard = handle::lock(lua, &object, Some(clock::after(Duration::MAX)))?;
+        let guard = handle::lock(lua, &object, None)?;
         let count = guard.map_or(Ok(0), |guard| channel::len(&guard)).map_err(|error| damaged(&error))?;
         lua_pushinteger(lua, count.cast_signed());
     }

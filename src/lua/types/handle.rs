@@ -179,7 +179,26 @@ pub(super) unsafe fn lock<'a>(
         return Ok(Some(guard));
     }
     // SAFETY: as demanded.
-    let outcome = unsafe { hooks::patiently(lua, |patience| object.lock(end, patience))? };
+    outcome_of(unsafe { hooks::patiently(lua, |patience| object.lock(end, patience))? })
+}
+
+/// The same for a lock that its owner is about to give back, see [`llib_core::sync::LockRef::acquire_brief`]. `None`: it does not.
+///
+/// # Safety
+/// As [`lock`].
+pub(super) unsafe fn lock_brief<'a>(
+    lua: *mut lua_State,
+    object: &'a Object,
+    end: Option<u64>,
+) -> Result<Option<Guard<'a>>, Raise> {
+    if let Some(guard) = object.try_lock() {
+        return Ok(Some(guard));
+    }
+    // SAFETY: as demanded.
+    outcome_of(unsafe { hooks::patiently(lua, |patience| object.lock_brief(end, patience))? })
+}
+
+fn outcome_of(outcome: Result<Guard<'_>, LockError>) -> Result<Option<Guard<'_>>, Raise> {
     match outcome {
         Ok(guard) => Ok(Some(guard)),
         Err(LockError::TimedOut) => Ok(None),

@@ -2,6 +2,7 @@
 
 use crate::ffi::*;
 
+use super::taken::{self, Which};
 use super::{handle, outcome};
 use crate::call::{Outcome, Raise, milliseconds, wrong_type};
 use crate::hooks;
@@ -19,6 +20,7 @@ fn raise_table(error: LockTableError) -> Raise {
             "too many locks are held at once: the table has room for {LOCKS}, and none is left for this one"
         )),
         LockTableError::Memory(error) => Raise::Message(format!("the table of locks cannot grow: {error}")),
+        LockTableError::Busy => Raise::Message("the table of locks is in use all the time".to_owned()),
         LockTableError::Stopped => Raise::Message("waiting for the lock was interrupted".to_owned()),
     }
 }
@@ -55,9 +57,14 @@ pub unsafe fn lock(lua: *mut lua_State) -> Outcome {
         let owners = tree.owners().map_err(raise)?;
         let seeker = Seeker { owners, me: tree.me().map_err(raise)?, end: handle::end_of(time) };
         let acquired = hooks::patiently(lua, |patience| table.acquire(id, &seeker, patience))?;
+        if matches!(acquired, Err(LockTableError::Busy)) {
+            let what = "another process has been in the middle of entering a lock's number all the time";
+            return Ok(outcome::push_busy(lua, what));
+        }
         match acquired.map_err(raise_table)? {
             acquired @ (Acquired::Yes | Acquired::Abandoned) => {
                 let abandoned = acquired == Acquired::Abandoned;
+                taken::note(lua, Which::Number(id));
                 trace::held(|| format!("lock {id}"), abandoned);
                 Ok(outcome::push_locked(lua, abandoned))
             }
@@ -78,7 +85,12 @@ pub unsafe fn unlock(lua: *mut lua_State) -> Outcome {
     let id = unsafe { number(lua)? };
     let (tree, table) = table()?;
     let owners = tree.owners().map_err(raise)?;
-    match table.release(id, owners, tree.me().map_err(raise)?).map_err(raise_table)? {
+    let unlocked = table.release(id, owners, tree.me().map_err(raise)?).map_err(raise_table)?;
+    if unlocked != Unlocked::NotHeld {
+        // SAFETY: Lua's state.
+        unsafe { taken::forget(lua, Which::Number(id)) };
+    }
+    match unlocked {
         Unlocked::Yes => {
             trace::released(|| format!("lock {id}"));
             Ok(0)

@@ -12,6 +12,7 @@ pub mod lock;
 pub mod mutex;
 mod outcome;
 mod outgoing;
+pub mod taken;
 mod value;
 
 pub use handle::{Objects, register_all};

@@ -2,11 +2,12 @@
 
 use crate::ffi::*;
 
+use super::taken::{self, Which};
 use super::{handle, outcome};
-use crate::call::{Outcome, Raise, milliseconds, set_functions, wrong_type};
+use crate::call::{Outcome, Raise, milliseconds, set_functions, unyielding, wrong_type};
 use crate::lua_function;
 use llib_core::observe::trace;
-use llib_core::shared::{Guard, Kind, Object};
+use llib_core::shared::{Guard, Kind};
 use llib_core::sync::Unlocked;
 
 lua_function!(free => free_body);
@@ -59,6 +60,7 @@ unsafe fn lock_body(lua: *mut lua_State) -> Outcome {
             Some(guard) => {
                 let abandoned = guard.abandoned();
                 guard.keep();
+                taken::note(lua, Which::Mutex(&object));
                 trace::held(|| object.title(), abandoned);
                 Ok(outcome::push_locked(lua, abandoned))
             }
@@ -76,6 +78,7 @@ unsafe fn trylock_body(lua: *mut lua_State) -> Outcome {
             Some(guard) => {
                 let abandoned = guard.abandoned();
                 guard.keep();
+                taken::note(lua, Which::Mutex(&object));
                 trace::held(|| object.title(), abandoned);
                 Ok(outcome::push_locked(lua, abandoned))
             }
@@ -90,19 +93,16 @@ unsafe fn trylock_body(lua: *mut lua_State) -> Outcome {
 unsafe fn unlock_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     let object = unsafe { handle::object(lua, 1, Kind::Mutex)? };
-    release(&object)?;
-    Ok(0)
-}
-
-fn release(object: &Object) -> Result<(), Raise> {
-    match object.unlock() {
-        Unlocked::NotHeld => Err(Raise::Message("this process does not hold the mutex".to_owned())),
-        Unlocked::Yes => {
-            trace::released(|| object.title());
-            Ok(())
-        }
-        Unlocked::Still => Ok(()),
+    let unlocked = object.unlock();
+    if unlocked == Unlocked::NotHeld {
+        return Err(Raise::Message("this process does not hold the mutex".to_owned()));
     }
+    // SAFETY: see above.
+    unsafe { taken::forget(lua, Which::Mutex(&object)) };
+    if unlocked == Unlocked::Yes {
+        trace::released(|| object.title());
+    }
+    Ok(0)
 }
 
 /// `m:with(f, ...)`: calls `f(...)` with the mutex held, and returns what that returns.
@@ -121,6 +121,6 @@ unsafe fn with_body(lua: *mut lua_State) -> Outcome {
         if trace::on() && !object.is_locked_here() {
             trace::released(|| object.title());
         }
-        if status == LUA_OK { Ok(lua_gettop(lua) - 1) } else { Err(Raise::Object) }
+        if status == LUA_OK { Ok(lua_gettop(lua) - 1) } else { Err(unyielding(lua, "mutex:with")) }
     }
 }

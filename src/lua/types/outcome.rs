@@ -45,6 +45,20 @@ pub(super) unsafe fn push_timeout(
     2
 }
 
+/// Pushes `nil` and a failure of kind `busy`.
+///
+/// # Safety
+/// As [`push_timeout`].
+pub(super) unsafe fn push_busy(lua: *mut lua_State, what: &str) -> std::ffi::c_int {
+    // SAFETY: as demanded.
+    unsafe {
+        lua_pushnil(lua);
+        failure::register(lua);
+        failure::push(lua, Failure::Busy, what);
+    }
+    2
+}
+
 lua_function!(eq => eq_body);
 lua_function!(to_string => to_string_body);
 

@@ -13,6 +13,17 @@ use support::binaries::stock_lua;
 use super::{reason, run, script};
 
 #[test]
+fn the_module_is_a_global_and_errors_are_the_scripts_own() {
+    let text = "assert(llib == require 'llib') \
+        local _, told = load(function() error('read', 0) end) assert(told == 'read') \
+        local own = {} local _, same = load(function() error(own) end) assert(rawequal(same, own))";
+    for options in ["", "--sandbox"] {
+        let outcome = run(options, text);
+        assert_eq!(outcome.code, Some(0), "{options}: {outcome:?}");
+    }
+}
+
+#[test]
 fn every_way_to_end_has_its_code_and_its_reason_and_leaves_nothing() {
     for (options, text, code, words) in [
         ("", "return 1, 2, 3", 0, ""),

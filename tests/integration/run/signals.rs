@@ -62,6 +62,21 @@ fn ctrl_z_stops_job_and_command_until_they_are_continued() {
 }
 
 #[test]
+fn a_job_that_somebody_else_stops_is_waited_for() {
+    let text = "io.stdout:setvbuf('no') print(res.pid) io.read() print('on') return 1";
+    let session = script("", text).start();
+    let job = Process::find(session.number()).expect("the job runs");
+    job.signal(Signal::SIGSTOP);
+    assert!(until_true(PATIENCE, || Process::find(job.pid).is_some_and(|process| process.state == 'T')));
+    // More than one round of looking after it.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    job.signal(Signal::SIGCONT);
+    session.say("");
+    session.expect("on");
+    assert_eq!(session.end().code, Some(0));
+}
+
+#[test]
 fn a_killed_command_leaves_nothing() {
     let session =
         script("", "io.stdout:setvbuf('no') print('ready') os.execute('sleep 1000 & exec sleep 1001')")

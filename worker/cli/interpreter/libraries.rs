@@ -36,5 +36,10 @@ pub(super) unsafe fn open(state: *mut lua_State, ignore_environment: bool, searc
         ffi::lua_pushcfunction(state, OPEN_LLIB);
         ffi::lua_setfield(state, -2, c"llib".as_ptr());
         ffi::lua_pop(state, 1);
+
+        ffi::lua_getglobal(state, c"require".as_ptr());
+        ffi::lua_pushstring(state, c"llib".as_ptr());
+        ffi::lua_call(state, 1, 1);
+        ffi::lua_setglobal(state, c"llib".as_ptr());
     }
 }

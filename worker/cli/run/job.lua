@@ -5,6 +5,8 @@ local llib = ...
 local function main(res, _, text, chunk, keep, given, ...)
   -- Not `arg` alone, which is a local variable of any such function in Lua 5.1.
   _G.arg = { [0] = given, ... }
+  -- As in the command without `run`.
+  _G.llib = require "llib"
   local script, message = (loadstring or load)(text, chunk, "t") -- the first is Lua 5.1's
   text = nil
   if not script then error(message, 0) end

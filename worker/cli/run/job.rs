@@ -144,12 +144,12 @@ fn wait(task: &AnyUserData, watch: &mut Watch, options: &Options) -> Result<Endi
                 return Ok(Ending::Failed(Failure::new("lost", format!("failed to wait: {error}"))));
             }
         }
-        if status(task)? == "running" {
+        if matches!(&*status(task)?, "running" | "paused") {
             // An await looks after the supervisors as well, at the end of a short while.
             task.call_method::<()>("await", (60, true))?;
         }
         match &*status(task)? {
-            "running" => {}
+            "running" | "paused" => {}
             status => return ending(task, status == "done", options),
         }
     }

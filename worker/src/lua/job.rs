@@ -7,8 +7,8 @@ use std::path::Path;
 use llib_core::wire::kind::Kind;
 use llib_core::wire::limits::Limits;
 use llib_core::wire::settings::Stdio;
-use llib_lua::call::{Outcome, bytes, push_bytes, push_description, push_text, type_name};
-use llib_lua::convert::{DecodeError, DecodeOptions, MEMORY_FACTOR, Source, decode, set_own};
+use llib_lua::call::{Outcome, bytes, push_bytes};
+use llib_lua::convert::{DecodeError, DecodeOptions, MEMORY_FACTOR, Roots, Source, decode, set_own};
 use llib_lua::ffi::*;
 use llib_lua::lua_function;
 use llib_lua::types::Objects;
@@ -17,7 +17,7 @@ use llib_lua::version::collector::{self, Pause};
 use super::outcome::{
     VALUES, code, exhausted, finish, finish_failure, heap_exhausted, is_memory_error, send, tell,
 };
-use super::{confine, memory, res};
+use super::{confine, explain, memory, res};
 use crate::child;
 use crate::job::{self, Job};
 use llib_sandbox::limits;
@@ -104,7 +104,7 @@ unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
         if job.settings.sandbox.is_none() {
             set_search_paths(lua, job);
         }
-        lua_pushcfunction(lua, explain);
+        explain::push(lua);
         res::push(lua, job);
         lua_pushcfunction(lua, res::rej);
         lua_pushvalue(lua, -1);
@@ -141,7 +141,7 @@ unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
             if job.rehearsal {
                 sys::flush_streams();
                 // Not sent; what cannot be copied fails again when it matters.
-                let _ = send(lua, job, 2, count, VALUES);
+                let _ = send(lua, job, 2, count, VALUES, Roots::Results);
                 return Ok(0);
             }
             if let Some(post) = &job.settings.pool {
@@ -176,33 +176,6 @@ pub(super) unsafe fn set_search_paths(lua: *mut lua_State, job: &Job) {
     }
 }
 
-lua_function!(pub(super) explain => explain_body);
-
-/// The message handler: turns an error into a table of the error, its text and the traceback.
-unsafe fn explain_body(lua: *mut lua_State) -> Outcome {
-    // SAFETY: Lua's state; index 1 is the error, index 2 the table.
-    unsafe {
-        lua_createtable(lua, 3, 0);
-        lua_pushvalue(lua, 1);
-        lua_rawseti(lua, -2, 1);
-        let has_text = lua_isstring(lua, 1) != 0 || {
-            let found = luaL_getmetafield(lua, 1, c"__tostring".as_ptr()) != LUA_TNIL;
-            lua_settop(lua, 2);
-            found
-        };
-        if has_text {
-            push_description(lua, 1);
-        } else {
-            let kind = type_name(lua, 1);
-            push_text(lua, &format!("(error object is a {kind} value)"));
-        }
-        lua_rawseti(lua, -2, 2);
-        luaL_traceback(lua, lua, std::ptr::null(), 1);
-        lua_rawseti(lua, -2, 3);
-    }
-    Ok(1)
-}
-
 /// Ends the job with the error that is on top of the stack.
 unsafe fn fail(lua: *mut lua_State, job: &Job, status: c_int) -> ! {
     // SAFETY: the job's state after its call has ended.
@@ -210,21 +183,9 @@ unsafe fn fail(lua: *mut lua_State, job: &Job, status: c_int) -> ! {
         if is_memory_error(lua, status) {
             exhausted(lua, job);
         }
-        if lua_type(lua, -1) == LUA_TTABLE {
-            let explained = lua_gettop(lua);
-            for position in [2, 3, 1] {
-                lua_rawgeti(lua, explained, position);
-            }
-            if is_memory_error(lua, status) {
-                exhausted(lua, job);
-            }
-            // Below them are the handler and the table.
-            lua_remove(lua, 1);
-            lua_remove(lua, 1);
-            finish_failure(lua, 1, code(Kind::Error));
-        }
-        // An error in error handling: the handler did not end.
-        push_description(lua, -1);
-        finish(lua, lua_gettop(lua), 1, code(Kind::Error))
+        // Below it is the handler alone.
+        explain::unfold(lua, 1);
+        lua_remove(lua, 1);
+        finish_failure(lua, 1, code(Kind::Error));
     }
 }

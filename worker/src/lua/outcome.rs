@@ -1,11 +1,13 @@
 //! What ends a job: values or a failure, encoded and handed over.
 
 use std::ffi::c_int;
+use std::fmt;
 use std::io::Write;
 
 use llib_core::shm::Mailbox;
+use llib_core::sys::fork;
 use llib_core::wire::kind::Kind;
-use llib_lua::call::bytes;
+use llib_lua::call::{bytes, push_text};
 use llib_lua::convert::{EncodeError, EncodeOptions, GlobalMode, Roots, write_text};
 use llib_lua::ffi::*;
 use llib_lua::types::Outgoing;
@@ -22,17 +24,26 @@ pub(super) fn code(kind: Kind) -> u32 {
     kind.reply_code().unwrap_or(VALUES)
 }
 
-/// Replies with message and traceback at 1 and 2, and `count` values after them; without the values, if they
+/// Values of a failure's reply before what was raised: message, traceback, and why what was raised is not there.
+const FAILURE: c_int = 3;
+
+/// Replies with message and traceback at 1 and 2, and `count` values after them; with the reason in their place, if they
 /// cannot travel.
 pub(super) unsafe fn finish_failure(lua: *mut lua_State, count: c_int, code: u32) -> ! {
     let Some(job) = job::current() else { sys::exit_now(1) };
     sys::flush_streams();
     // SAFETY: the job's state with at least two values.
     unsafe {
-        if send(lua, job, 1, 2 + count, code).is_ok() {
-            reply::stall(job);
+        lua_pushnil(lua);
+        lua_insert(lua, FAILURE);
+        match send(lua, job, 1, FAILURE + count, code, Roots::Failure(FAILURE as usize)) {
+            Ok(()) => reply::stall(job),
+            Err(unsent) => {
+                lua_settop(lua, FAILURE - 1);
+                push_text(lua, &unsent.to_string());
+            }
         }
-        finish(lua, 1, 2, code)
+        finish(lua, 1, FAILURE, code)
     }
 }
 
@@ -42,7 +53,7 @@ pub(super) unsafe fn finish(lua: *mut lua_State, first: c_int, count: c_int, cod
     sys::flush_streams();
     // SAFETY: the job's state with these values.
     unsafe {
-        match send(lua, job, first, count, code) {
+        match send(lua, job, first, count, code, Roots::Results) {
             Ok(()) => reply::stall(job),
             Err(Unsent::Memory) => exhausted(lua, job),
             Err(Unsent::Reason(reason)) => tell(job, reason.as_bytes(), self::code(Kind::Encode)),
@@ -52,12 +63,30 @@ pub(super) unsafe fn finish(lua: *mut lua_State, first: c_int, count: c_int, cod
 
 /// Replies with a failure that is just this text, and never returns. Takes no memory, neither Lua's nor other.
 pub(super) fn tell(job: &Job, text: &[u8], code: u32) -> ! {
+    if fork::happened() {
+        leave_child(code, &[text]);
+    }
     let mut message = [0; Mailbox::READY];
     let len = write_text(text, &mut message);
     if reply::publish(job, code, &&message[..len], &[]).is_err() {
         sys::exit_now(1);
     }
     reply::stall(job)
+}
+
+/// Ends a process that the job has forked, and that came to the end of the job's function in its turn: the job answers, this
+/// has nobody to answer. It ends as the child of a script does, and says of a failure what it was.
+fn leave_child(code: u32, texts: &[&[u8]]) -> ! {
+    sys::flush_streams();
+    if code == VALUES {
+        sys::exit_now(0);
+    }
+    let mut stderr = std::io::stderr();
+    for text in texts.iter().filter(|text| !text.is_empty()) {
+        // Nobody is left to be told that it cannot be written.
+        let _ = stderr.write_all(text).and_then(|()| stderr.write_all(b"\n"));
+    }
+    sys::exit_now(1)
 }
 
 /// Whether the error on top of the stack, which ended a call with this status, is that there was no memory.
@@ -119,15 +148,30 @@ pub(super) enum Unsent {
     Reason(String),
 }
 
+impl fmt::Display for Unsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unsent::Memory => f.write_str("cannot send it: not enough memory"),
+            Unsent::Reason(reason) => f.write_str(reason),
+        }
+    }
+}
+
 pub(super) unsafe fn send(
     lua: *mut lua_State,
     job: &Job,
     first: c_int,
     count: c_int,
     code: u32,
+    roots: Roots,
 ) -> Result<(), Unsent> {
+    if fork::happened() {
+        // SAFETY: the caller has these values on the stack.
+        let texts = [first, first + 1].map(|index| unsafe { bytes(lua, index) }.unwrap_or_default());
+        leave_child(code, &texts);
+    }
     // SAFETY: the caller has these values on the stack.
-    let values = unsafe { Outgoing::new(lua, first, count, &results(job)) };
+    let values = unsafe { Outgoing::new(lua, first, count, &choice(job, roots)) };
     let published = match values {
         Ok(values) => reply::publish(job, code, &values, &values.objects()),
         Err(EncodeError::Memory) => return Err(Unsent::Memory),
@@ -138,11 +182,11 @@ pub(super) unsafe fn send(
     published.map_err(|error| Unsent::Reason(error.to_string()))
 }
 
-fn results(job: &Job) -> EncodeOptions<'static> {
+fn choice(job: &Job, roots: Roots) -> EncodeOptions<'static> {
     let limit =
         job.settings.limits.result.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     EncodeOptions {
-        roots: Roots::Results,
+        roots,
         globals: GlobalMode::None,
         identities: job.settings.sandbox.is_none(),
         max_len: limit,

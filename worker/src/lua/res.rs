@@ -1,14 +1,13 @@
 //! What a job can call: `res`, `rej`, and how it lets itself be closed.
 
-use std::ffi::c_int;
 use std::sync::atomic::Ordering;
 
 use llib_core::wire::kind::Kind;
 use llib_lua::call::{Outcome, bytes, push_description, push_text};
 use llib_lua::ffi::*;
 use llib_lua::lua_function;
-use llib_lua::version::{jit, state};
 
+use super::autoclose;
 use super::outcome::{VALUES, code, finish, finish_failure};
 use crate::job::{self, Job};
 use crate::pool;
@@ -48,7 +47,7 @@ lua_function!(res => res_body);
 lua_function!(pub(super) rej => rej_body);
 lua_function!(pooled_field => pooled_field_body);
 lua_function!(pub(super) testclose => testclose_body);
-lua_function!(pub(super) autoclose => autoclose_body);
+lua_function!(pub(super) autoclose => autoclose::body);
 
 unsafe fn res_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: Lua's state; index 1 is `res` itself.
@@ -114,31 +113,6 @@ unsafe fn testclose_body(lua: *mut lua_State) -> Outcome {
         lua_pushboolean(lua, 0);
     }
     Ok(1)
-}
-
-unsafe fn autoclose_body(lua: *mut lua_State) -> Outcome {
-    /// Instructions between two looks: fine enough for any patience, cheap enough to leave on.
-    const STRIDE: c_int = 1000;
-    // SAFETY: Lua's state; the hook lives as long as the program.
-    unsafe {
-        if let Some(post) = pool::current() {
-            post.allow_autoclose();
-        } else if let Some(job) = job::current() {
-            job.mailbox.autoclose().store(1, Ordering::SeqCst);
-        }
-        close_if_asked(lua);
-        // Hooks belong to a coroutine; later ones inherit them. For what these two miss the host has the job
-        // killed.
-        jit::make_hooks_reliable(lua);
-        lua_sethook(lua, Some(on_count), LUA_MASKCOUNT, STRIDE);
-        lua_sethook(state::main_thread(lua), Some(on_count), LUA_MASKCOUNT, STRIDE);
-    }
-    Ok(0)
-}
-
-unsafe extern "C-unwind" fn on_count(lua: *mut lua_State, _: *mut lua_Debug) {
-    // SAFETY: Lua's state; a hook may use the stack like a C function.
-    unsafe { close_if_asked(lua) }
 }
 
 /// Ends the job here if `task:close` was called.

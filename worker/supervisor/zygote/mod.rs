@@ -14,6 +14,7 @@ mod reaper;
 mod setup;
 mod spares;
 mod starter;
+mod stop;
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
@@ -228,10 +229,10 @@ impl Zygote {
 
     /// Sends a worker a signal that somebody asked for.
     fn signal(&mut self, pid: i32, signal: i32, cause: Cause) {
-        // With everything in its process group, unless it has left that.
-        let to_all = matches!(signal, libc::SIGSTOP | libc::SIGCONT) && sys::kill(-pid, signal).is_ok();
-        if !to_all {
-            self.send(pid, signal, cause);
+        match signal {
+            libc::SIGSTOP => self.stop(pid),
+            libc::SIGCONT => self.resume(pid),
+            _ => self.send(pid, signal, cause),
         }
     }
 
@@ -313,6 +314,7 @@ impl Zygote {
         if said[1] {
             // Several deaths make one signal; reaping looks for all of them.
             let _ = self.signals.read_signal();
+            self.note_stops();
         }
         if said[2] {
             // Non-blocking; what was written does not matter.

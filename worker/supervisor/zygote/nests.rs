@@ -311,6 +311,7 @@ impl Zygote {
             self.appoint(index, at, cause);
         }
         if waited.stopped {
+            self.note_paused(index, false);
             self.signal(pid, libc::SIGSTOP, Cause::Killed);
         }
         Ok(())
@@ -394,6 +395,8 @@ impl Zygote {
             } else {
                 let stopped = &mut open.places[place].stopped;
                 *stopped = wish.signal == libc::SIGSTOP || (*stopped && wish.signal != libc::SIGCONT);
+                let stopped = u32::from(*stopped);
+                open.slot(place).entry.paused.store(stopped, Ordering::SeqCst);
             }
             return;
         };
@@ -412,6 +415,16 @@ impl Zygote {
         let mailbox =
             place.map_or(self.segment.slot(index).mailbox, |(open, place)| open.slot(place).mailbox);
         mailbox.reply() != 0
+    }
+
+    /// The worker of a slot was stopped, or goes on: its starter sees it.
+    pub(super) fn note_paused_nested(&self, index: u32, paused: bool) {
+        let nested = self.nests.nested.get(&index);
+        if let Some((open, place)) =
+            nested.and_then(|nested| Some((self.nests.opened(nested.starter)?, nested.place)))
+        {
+            open.slot(place).entry.paused.store(paused.into(), Ordering::SeqCst);
+        }
     }
 
     /// A worker is dead: its nest is nobody's any more. Before its own death is told, and before anybody else's.

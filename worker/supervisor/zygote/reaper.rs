@@ -31,6 +31,7 @@ impl Death {
 pub(super) fn record(entry: &Entry, cause: Cause, status: i32, usage: Usage) {
     entry.set_cause(cause);
     entry.status.store(status, Ordering::SeqCst);
+    entry.paused.store(0, Ordering::SeqCst);
     entry.ended.store(clock::now(), Ordering::SeqCst);
     entry.user.store(usage.user, Ordering::SeqCst);
     entry.system.store(usage.system, Ordering::SeqCst);

@@ -11,8 +11,8 @@ use super::header::{SMALL_AT, SMALL_HALF, name_of};
 use super::segment::Object;
 use crate::observe::trace;
 use crate::shared::unreadable::Unreadable;
-use crate::shm::{Awaited, Mapping, RegionError, SharedBytesMut, SharedFile, waiting};
-use crate::sync::{Acquired, Unlocked};
+use crate::shm::{Awaited, Mapping, Owners, RegionError, SharedBytesMut, SharedFile, waiting};
+use crate::sync::{Acquired, LockRef, Unlocked};
 
 /// Pairs up to this one, of 32 KiB a half, keep their pages once they have them: giving back and taking anew
 /// would cost more than they are worth. So this process needs to make sure of them once.
@@ -48,12 +48,34 @@ impl Object {
         lock.try_acquire().map(|_| Guard { object: self, abandoned: false })
     }
 
-    /// Takes the object's lock, see [`LockRef::acquire`](crate::sync::LockRef::acquire).
+    /// Takes the object's lock, see [`LockRef::acquire`].
     pub fn lock(&self, end: Option<u64>, patience: &mut dyn FnMut() -> bool) -> Result<Guard<'_>, LockError> {
+        self.lock_by(|lock| lock.acquire(end, patience))
+    }
+
+    /// The same where nobody keeps it, see [`LockRef::acquire_brief`].
+    pub fn lock_brief(
+        &self,
+        end: Option<u64>,
+        patience: &mut dyn FnMut() -> bool,
+    ) -> Result<Guard<'_>, LockError> {
+        let header = self.header();
+        let uses = || {
+            let [pushed, popped] =
+                [&header.pushed, &header.popped].map(|word| u64::from(word.load(Ordering::SeqCst)));
+            pushed << 32 | popped
+        };
+        self.lock_by(|lock| lock.acquire_brief(end, &uses, patience))
+    }
+
+    fn lock_by(
+        &self,
+        acquire: impl FnOnce(&LockRef<'_, Owners>) -> Acquired,
+    ) -> Result<Guard<'_>, LockError> {
         let Some(lock) = self.lock_ref() else { return Err(LockError::Stopped) };
         let acquired = lock.try_acquire().unwrap_or_else(|| {
             let _span = trace::span("wait", || self.title());
-            waiting(Awaited::Object(self.id), || lock.acquire(end, patience))
+            waiting(Awaited::Object(self.id()), || acquire(&lock))
         });
         match acquired {
             Acquired::Yes => Ok(Guard { object: self, abandoned: false }),

@@ -34,6 +34,10 @@ impl Encoder<'_> {
             (Root::Value(0), Roots::Job) => alone.then(|| "the function".to_owned()),
             (Root::Value(index), Roots::Job) => Some(format!("argument {index}")),
             (Root::Value(index), Roots::Arguments) => Some(format!("argument {}", index + 1)),
+            (Root::Value(_), Roots::Failure(first)) if self.count == first + 1 => {
+                alone.then(|| "the error value".to_owned())
+            }
+            (Root::Value(index), Roots::Failure(first)) => Some(format!("value {}", index + 1 - first)),
             (Root::Value(index), Roots::Results) => Some(format!("result {}", index + 1)),
         };
         if let Some(root) = root {

@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use crate::ffi::*;
 
 use super::{located, store};
-use crate::call::{Outcome, Raise, push_text, type_name};
+use crate::call::{Outcome, Raise, push_text, type_name, unyielding};
 use crate::lua_function;
 use crate::types::handle;
 use llib_core::observe::trace;
@@ -102,7 +102,7 @@ unsafe fn method_body(lua: *mut lua_State) -> Outcome {
             lua_pushvalue(lua, position);
         }
         if lua_pcall(lua, arguments, LUA_MULTRET, 0) != LUA_OK {
-            return Err(Raise::Object);
+            return Err(unyielding(lua, "a method of a buffer"));
         }
         // The results have taken up the room there was.
         if lua_checkstack(lua, ROOM) == 0 {

@@ -9,7 +9,7 @@ use std::ffi::CStr;
 use crate::ffi::*;
 
 use super::handle;
-use crate::call::{Outcome, Raise, bytes, set_functions, wrong_type};
+use crate::call::{Outcome, Raise, bytes, set_functions, unyielding, wrong_type};
 use crate::lua_function;
 use crate::version::operator;
 use llib_core::observe::trace;
@@ -104,14 +104,14 @@ unsafe fn modify_body(lua: *mut lua_State) -> Outcome {
         let _span = trace::span("buffer", || format!("mod {}", object.title()));
         let change = store::lock_to_change(lua, &object)?;
         store::push_copy(lua, &object)?;
-        if lua_pcall(lua, 1, 1, 0) != LUA_OK {
-            return Err(Raise::Object);
+        if lua_pcall(lua, 1, LUA_MULTRET, 0) != LUA_OK {
+            return Err(unyielding(lua, "buffer:mod"));
         }
-        if lua_type(lua, -1) == LUA_TNIL {
-            // As it was. The new value is the old one.
-            lua_settop(lua, 1);
+        if lua_gettop(lua) == 1 {
+            // No value, not even nil: the old one stays.
             store::push_copy(lua, &object)?;
         } else {
+            lua_settop(lua, 2);
             store::replace_locked(lua, change.guard(), 2)?;
         }
     }

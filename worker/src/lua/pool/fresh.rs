@@ -17,6 +17,7 @@ use llib_lua::version::jit::Engine;
 use llib_lua::version::state;
 
 use super::watched::{Restored, Watched, metatable};
+use crate::lua::explain;
 use llib_worker_sys as sys;
 
 /// Everything as it should be.
@@ -313,7 +314,7 @@ unsafe fn push_sample(lua: *mut lua_State, kind: c_int) {
             LUA_TSTRING => {
                 lua_pushlstring(lua, c"".as_ptr(), 0);
             }
-            LUA_TFUNCTION => lua_pushcfunction(lua, super::explain),
+            LUA_TFUNCTION => lua_pushcfunction(lua, explain::note),
             LUA_TTHREAD => {
                 lua_pushthread(lua);
             }

@@ -14,17 +14,17 @@ use llib_core::observe::trace;
 use llib_core::wire::kind::Kind;
 use llib_core::wire::pooled::{HEAD, Head};
 use llib_core::wire::settings::PoolPost;
-use llib_lua::convert::{DecodeError, DecodeOptions, Source, decode, forget_classes};
+use llib_lua::convert::{DecodeError, DecodeOptions, Roots, Source, decode, forget_classes};
 use llib_lua::ffi::*;
 use llib_lua::types::Objects;
 use llib_lua::version::{self, collector};
 
 use self::fresh::Fresh;
 use self::functions::Functions;
-use super::job::explain;
 use super::memory;
 use super::outcome::{Unsent, VALUES, code, exhausted, finish, is_memory_error, send, tell};
 use crate::job::Job;
+use crate::lua::explain;
 use crate::pool::{self, Post, Taken};
 use llib_sandbox::limits::JobTime;
 use llib_worker_sys as sys;
@@ -140,11 +140,10 @@ unsafe fn run(lua: *mut lua_State, job: &Job, post: &Post, taken: Taken, functio
             sys::flush_streams();
         }
         if status == LUA_OK {
-            let count = lua_gettop(lua) - HANDLER;
-            conclude(lua, job, FUNCTION, count, VALUES);
+            conclude(lua, job, FUNCTION, false, VALUES);
         } else {
             let first = unfold_error(lua, job, status);
-            conclude(lua, job, first, lua_gettop(lua) - first + 1, code(Kind::Error));
+            conclude(lua, job, first, true, code(Kind::Error));
         }
         reaches
     }
@@ -161,7 +160,7 @@ unsafe fn receive(
     let (payload, ids) = load.open();
     // SAFETY: `load` keeps its bytes mapped until the end of this function.
     unsafe {
-        lua_pushcfunction(lua, explain);
+        explain::push(lua);
         let head = payload.first(HEAD).copy();
         let head = head.first_chunk::<HEAD>().map(|bytes| Head::from_bytes(*bytes)).unwrap_or_default();
         let function = (head.function as usize).min(payload.after(HEAD).len());
@@ -217,52 +216,48 @@ unsafe fn map(lua: *mut lua_State, job: &Job) {
             lua_pushinteger(lua, index);
             lua_insert(lua, error);
             sys::flush_streams();
-            return conclude(lua, job, error, lua_gettop(lua) - error + 1, code(Kind::Error));
+            return conclude(lua, job, error, true, code(Kind::Error));
         }
         sys::flush_streams();
-        conclude(lua, job, FIRST + 1, last - FIRST, VALUES);
+        lua_settop(lua, last);
+        conclude(lua, job, FIRST + 1, false, VALUES);
     }
 }
 
-/// Replaces what the handler made of an error by text, traceback and the error itself; returns the text's place.
+/// Replaces the error on top by text, traceback, a place for the reason why it is not there, and itself; returns the
+/// text's place.
 unsafe fn unfold_error(lua: *mut lua_State, job: &Job, status: c_int) -> c_int {
-    // SAFETY: the worker's state with the handler's result on top.
+    // SAFETY: the worker's state with an error on top, below a protected call.
     unsafe {
         if is_memory_error(lua, status) {
             exhausted(lua, job);
         }
         let place = lua_gettop(lua);
-        if lua_type(lua, place) != LUA_TTABLE {
-            // An error in error handling: the handler did not end.
-            llib_lua::call::push_description(lua, place);
-            lua_replace(lua, place);
-            return place;
-        }
-        for position in [2, 3, 1] {
-            lua_rawgeti(lua, place, position);
-        }
-        if is_memory_error(lua, status) {
-            exhausted(lua, job);
-        }
-        lua_remove(lua, place);
+        explain::unfold(lua, HANDLER);
+        lua_pushnil(lua);
+        lua_insert(lua, -2);
         place
     }
 }
 
-/// Hands over `count` values; what cannot travel of a failure stays behind, and of a result makes it one.
-unsafe fn conclude(lua: *mut lua_State, job: &Job, first: c_int, count: c_int, reply: u32) {
+/// Hands over the values from `first` on. `raised`: the last one is what was raised; if that cannot travel it stays
+/// behind, and the place before it says why. A result that cannot travel makes the job fail.
+unsafe fn conclude(lua: *mut lua_State, job: &Job, first: c_int, raised: bool, reply: u32) {
     // SAFETY: the worker's state with these values.
     unsafe {
-        match send(lua, job, first, count, reply) {
+        let count = lua_gettop(lua) - first + 1;
+        let roots = if raised { Roots::Failure(count as usize - 1) } else { Roots::Results };
+        match send(lua, job, first, count, reply, roots) {
             Ok(()) => {}
-            Err(Unsent::Memory) => exhausted(lua, job),
-            Err(Unsent::Reason(_)) if reply != VALUES && count > 2 => {
-                // The error object is the last.
-                conclude(lua, job, first, count - 1, reply);
+            Err(unsent) if raised => {
+                lua_settop(lua, first + count - 3);
+                llib_lua::call::push_text(lua, &unsent.to_string());
+                conclude(lua, job, first, false, reply);
             }
+            Err(Unsent::Memory) => exhausted(lua, job),
             Err(Unsent::Reason(reason)) => {
                 llib_lua::call::push_text(lua, &reason);
-                if send(lua, job, lua_gettop(lua), 1, code(Kind::Encode)).is_err() {
+                if send(lua, job, lua_gettop(lua), 1, code(Kind::Encode), Roots::Results).is_err() {
                     finish(lua, lua_gettop(lua), 0, code(Kind::Encode));
                 }
             }
@@ -274,6 +269,6 @@ unsafe fn conclude_text(lua: *mut lua_State, job: &Job, text: &str) {
     // SAFETY: the worker's state with free slots.
     unsafe {
         llib_lua::call::push_text(lua, text);
-        conclude(lua, job, lua_gettop(lua), 1, code(Kind::Error));
+        conclude(lua, job, lua_gettop(lua), false, code(Kind::Error));
     }
 }

@@ -74,7 +74,8 @@ pub struct DecodeOptions {
     pub metatables: bool,
     /// Globals: they are set in the receiver's globals table; and what `package` has that `require` looks for.
     pub globals: bool,
-    /// Classes that have an identity: one that is here already, by this identity, is taken instead of the copy.
+    /// Classes that have an identity: one that is here already, by this identity, is taken instead of the copy. And names of
+    /// standard functions, which lead to those also where a script has taken them away.
     pub identities: bool,
     /// Whether functions, C functions, modules and the globals table that are not accepted arrive as objects
     /// without use, and metatables that are not are left out. Otherwise the message is refused.

@@ -22,8 +22,8 @@ impl Decoder<'_> {
         unsafe {
             self.push_counted()?;
             let name = lua_gettop(lua);
-            // What a script has put in its place is something else.
-            if push_original(lua) {
+            // What a script has put in its place is something else. Others get no more than is in the tables.
+            if self.options.identities && push_original(lua) {
                 lua_replace(lua, name);
                 return Ok(());
             }
@@ -104,7 +104,7 @@ impl Decoder<'_> {
             if kind == LUA_TNIL || kind == LUA_TBOOLEAN {
                 lua_settop(lua, module + 1);
                 lua_pushlstring(lua, b"_G\0require".as_ptr().cast(), 10);
-                if !push_original(lua) {
+                if !(self.options.identities && push_original(lua)) {
                     push(lua, "_G");
                     if lua_rawget(lua, module + 1) != LUA_TTABLE {
                         return self.not_found(name, "there is no require".to_owned());

@@ -210,6 +210,16 @@ pub(in crate::convert) fn has_module(name: &[u8]) -> bool {
     LIBRARY.iter().any(|(module, _)| module.as_bytes() == name)
 }
 
+/// The modules.
+pub(super) fn modules() -> impl Iterator<Item = &'static str> {
+    // Those of several entries follow each other.
+    let mut last = "";
+    LIBRARY
+        .iter()
+        .map(|(module, _)| *module)
+        .filter(move |module| std::mem::replace(&mut last, *module) != *module)
+}
+
 /// All functions by their places: module and field, the latter empty where the module is the function.
 pub(super) fn functions() -> impl Iterator<Item = (&'static str, &'static str)> {
     LIBRARY.iter().flat_map(|&(module, fields)| {

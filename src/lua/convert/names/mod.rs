@@ -211,7 +211,8 @@ impl Names {
         unsafe {
             (*self.filter).tables = [0; WORDS];
             // Names once given stay: a script may replace `print` and call the old one in its own.
-            if lua_rawgetp(lua, LUA_REGISTRYINDEX, (&raw const TABLE_KEY).cast()) != LUA_TTABLE {
+            let first = lua_rawgetp(lua, LUA_REGISTRYINDEX, (&raw const TABLE_KEY).cast()) != LUA_TTABLE;
+            if first {
                 lua_settop(lua, -2);
                 lua_createtable(lua, 0, 256);
                 lua_createtable(lua, 0, 1);
@@ -224,7 +225,11 @@ impl Names {
             push_loaded(lua);
             let loaded = lua_gettop(lua);
             if lua_type(lua, loaded) == LUA_TTABLE {
-                self.library(loaded);
+                if first {
+                    self.library(loaded);
+                } else {
+                    self.mark_libraries(loaded);
+                }
                 lua_pushnil(lua);
                 while lua_next(lua, loaded) != 0 {
                     if lua_type(lua, -2) == LUA_TSTRING && !has_module(string(lua, -2)) {
@@ -286,6 +291,22 @@ impl Names {
                 }
             }
             lua_settop(lua, loaded);
+        }
+    }
+
+    /// Notes the tables of the standard library again that have names.
+    unsafe fn mark_libraries(&self, loaded: c_int) {
+        let lua = self.lua;
+        // SAFETY: as in `rebuild`.
+        unsafe {
+            for module in library::modules() {
+                push(lua, module);
+                if lua_rawget(lua, loaded) == LUA_TTABLE && self.find() {
+                    lua_settop(lua, -2);
+                    self.mark();
+                }
+                lua_settop(lua, loaded);
+            }
         }
     }
 

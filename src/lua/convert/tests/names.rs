@@ -164,6 +164,10 @@ fn functions_that_were_taken_away_are_not_to_be_had_by_name() {
     // They are, where a script did it.
     let count = receiver.decode(&bytes, &DecodeOptions::TRUSTED).unwrap();
     receiver.run("assert(type(...) == 'function')", count);
+    // But not for those whose functions alone are taken.
+    let options = DecodeOptions { functions: true, requires: true, ..DecodeOptions::INERT };
+    let error = receiver.decode(&bytes, &options).unwrap_err().to_string();
+    assert_eq!(error, "cannot find 'os.remove' here: it has no field 'remove'");
     // SAFETY: the state is valid; nothing is raised. The process is that of the tests, so the names alone are dropped.
     unsafe { crate::convert::names::forget_originals(receiver.0) };
     let error = receiver.decode(&bytes, &DecodeOptions::TRUSTED).unwrap_err().to_string();

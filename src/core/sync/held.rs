@@ -172,7 +172,7 @@ impl<'a, O: OwnerCheck> LockRef<'a, O> {
     }
 
     /// The same for a lock that each of its owners is about to give back. When the time is over, or there is none, one and the
-    /// same owner may keep it for [`BRIEF`] more, of time in which it had a processor, before it counts as one that does not give
+    /// same owner may keep it for `BRIEF` more, of time in which it had a processor, before it counts as one that does not give
     /// it back and is not waited for any longer. `uses` counts what is done with the lock, if anybody counts that.
     pub fn acquire_brief(
         &self,

@@ -168,7 +168,7 @@ impl<'a> Guard<'a> {
         unsafe { &*self.object.content.get() }
     }
 
-    /// Makes sure that some bytes of a half can be written, which was asked for with [`Guard::half`].
+    /// Makes sure that some bytes of a half can be written, which was asked for with `half`.
     pub fn make_writable(&self, pair: u32, half: usize, part: Range<usize>) -> Result<(), RegionError> {
         if pair == 0 || part.is_empty() || self.is_present(pair, half) {
             return Ok(());

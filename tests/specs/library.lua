@@ -158,14 +158,14 @@ spec("a failure has no fields but annotated ones", function()
   local met = {}
   for _, job in ipairs {
     { function() error({ 1 }) end },
-    { function() error({ coroutine.create(print) }) end },
+    { function() error({ coroutine.create(function() end) }) end },
     { function(_, rej) rej("no", 2) end },
     { function() os.exit(3) end },
     { function(res) os.execute("kill -SEGV " .. res.pid) end },
     { function() print "captured" while true do end end, { timeout = 50, stdout = "capture" } },
     { function() while true do end end, { cpu = 20 } },
     { function() local t = {} while true do t[#t + 1] = ("x"):rep(1000) .. #t end end, { memory = "8M" } },
-    { function() return coroutine.create(print) end },
+    { function() return coroutine.create(function() end) end },
   } do
     local values = T.job(job[1], job[2])
     local failure = T.failure(values, T.type(values[2], "table", "the failure").kind)

@@ -150,10 +150,10 @@ end)
 
 spec("an error value that cannot travel leaves the reason", function()
   local pool = T.scoped(thread.pool { size = 1 })
-  local function job() error { code = 5, deep = { co = coroutine.create(print) } } end
+  local function job() error { code = 5, deep = { co = coroutine.create(function() end) } } end
   local ways = {
     T.job(job), pack(pool:submit(job):await()), pack(pool:map(job, { 1, 2 })),
-    T.job(function() return require "llib".thread.async(function() error { deep = { co = coroutine.create(print) } } end):await() end),
+    T.job(function() return require "llib".thread.async(function() error { deep = { co = coroutine.create(function() end) } } end):await() end),
   }
   for _, packed in ipairs(ways) do
     local err = T.failure(packed, "error")
@@ -166,9 +166,9 @@ spec("an error value that cannot travel leaves the reason", function()
 end)
 
 spec("the reason names the value itself, one of several, and what is too long", function()
-  local err = T.failure(T.job(function() error(coroutine.create(print)) end), "error")
+  local err = T.failure(T.job(function() error(coroutine.create(function() end)) end), "error")
   T.contains(err.value_reason, "cannot send the error value: ")
-  err = T.failure(T.job(function() rej("why", 2, { coroutine.create(print) }) end), "rejected")
+  err = T.failure(T.job(function() rej("why", 2, { coroutine.create(function() end) }) end), "rejected")
   equal(err.message, "why")
   equal(err.values, nil)
   T.contains(err.value_reason, "cannot send value 3 → index 1: ")

@@ -121,7 +121,7 @@ spec("a job whose forked child comes to the end too is answered by the job alone
   local pool = T.scoped(thread.pool { size = 1 })
   local endings = {
     -- What it returns goes nowhere, so it need not travel.
-    [0] = { function() return "the child's" end, function() res("the child's") end, function() return coroutine.create(print) end },
+    [0] = { function() return "the child's" end, function() res("the child's") end, function() return coroutine.create(function() end) end },
     [1] = { function() error("the child's words", 0) end, function() rej("the child's words") end },
   }
   for code, ways in pairs(endings) do

@@ -83,11 +83,13 @@ spec("__close gets the error that ends the job", function()
     end
   ]], "=job")
   local pool = T.scoped(thread.pool { size = 1 })
+  -- Lua 5.5 itself gives a text in the place of a nil.
+  local of_nil = T.lua < 5.5 and "nil" or "string"
   for _, start in ipairs {
     function(raise) return thread.async(function(_, _, ...) return job(...) end, { args = { seen, raise } }) end,
     function(raise) return pool:submit(job, seen, raise) end,
   } do
-    for raise, expected in pairs { table = "table", ["nil"] = "nil", number = "number", text = "string" } do
+    for raise, expected in pairs { table = "table", ["nil"] = of_nil, number = "number", text = "string" } do
       local err = T.failure(pack(start(raise):await()), "error")
       for _ = 1, 2 do
         local told = seen:pop(5000)

@@ -5,7 +5,7 @@
 
 use std::ffi::c_int;
 
-use llib_lua::call::{Outcome, push_description, push_text, type_name};
+use llib_lua::call::{Outcome, bytes, push_description, push_text, type_name};
 use llib_lua::ffi::*;
 use llib_lua::lua_function;
 
@@ -50,6 +50,10 @@ pub(super) unsafe fn unfold(lua: *mut lua_State, handler: c_int) {
     unsafe {
         luaL_checkstack(lua, 12, std::ptr::null());
         let error = lua_gettop(lua);
+        if was_nil(lua, error, handler) {
+            lua_pushnil(lua);
+            lua_replace(lua, error);
+        }
         push_words(lua, error);
         lua_getupvalue(lua, handler, SEEN);
         let seen = lua_rawequal(lua, -1, error) != 0;
@@ -66,6 +70,23 @@ pub(super) unsafe fn unfold(lua: *mut lua_State, handler: c_int) {
         }
         lua_pushvalue(lua, error);
         lua_remove(lua, error);
+    }
+}
+
+/// Whether the text at `error` stands for a nil that the handler saw: Lua 5.5 puts one in the place of a nil once the handler is
+/// through (`luaG_errormsg` of ldebug.c).
+unsafe fn was_nil(lua: *mut lua_State, error: c_int, handler: c_int) -> bool {
+    const IN_PLACE_OF_NIL: &[u8] = b"<no error object>";
+    // SAFETY: as for `unfold`; balanced.
+    unsafe {
+        if bytes(lua, error) != Some(IN_PLACE_OF_NIL) {
+            return false;
+        }
+        lua_getupvalue(lua, handler, SEEN);
+        lua_getupvalue(lua, handler, TRACEBACK);
+        let nil_seen = lua_type(lua, -2) == LUA_TNIL && lua_type(lua, -1) != LUA_TNIL;
+        lua_pop(lua, 2);
+        nil_seen
     }
 }
 

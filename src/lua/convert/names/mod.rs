@@ -46,6 +46,8 @@ struct Filter {
     /// Of the content of `package.loaded` when the table was built.
     fingerprint: u64,
     tables: [u64; WORDS],
+    /// Modules of the standard library that have been met in `package.loaded`, by their places in [`library::modules`].
+    met: u64,
 }
 
 /// Access to the names for the length of one encoding.
@@ -85,7 +87,7 @@ impl Names {
             let fresh = filter.is_null();
             if fresh {
                 filter = lua_newuserdatauv(lua, size_of::<Filter>(), 0).cast();
-                filter.write(Filter { fingerprint: 0, tables: [0; WORDS] });
+                filter.write(Filter { fingerprint: 0, tables: [0; WORDS], met: 0 });
                 lua_rawsetp(lua, LUA_REGISTRYINDEX, (&raw const FILTER_KEY).cast());
             }
             lua_settop(lua, -2);
@@ -225,9 +227,8 @@ impl Names {
             push_loaded(lua);
             let loaded = lua_gettop(lua);
             if lua_type(lua, loaded) == LUA_TTABLE {
-                if first {
-                    self.library(loaded);
-                } else {
+                self.library(loaded);
+                if !first {
                     self.mark_libraries(loaded);
                 }
                 lua_pushnil(lua);
@@ -255,12 +256,32 @@ impl Names {
         }
     }
 
-    /// Names the standard library, as far as it is in its place.
+    /// Names the standard library, as far as it is in its place. Each module has one look, when it is met there first: LuaJIT
+    /// loads some of them only when they are asked for, and what a script puts there later is the script's own.
     unsafe fn library(&self, loaded: c_int) {
         let lua = self.lua;
         // SAFETY: as in `rebuild`.
         unsafe {
+            let before = (*self.filter).met;
+            for (bit, module) in library::modules().enumerate() {
+                push(lua, module);
+                if lua_rawget(lua, loaded) != LUA_TNIL {
+                    (*self.filter).met |= 1 << bit;
+                }
+                lua_settop(lua, loaded);
+            }
+            let fresh = (*self.filter).met & !before;
+            let is_fresh = |module: &str| {
+                let bit = library::modules().position(|other| other == module);
+                bit.is_some_and(|bit| fresh >> bit & 1 != 0)
+            };
+            if fresh == 0 {
+                return;
+            }
             for (index, (module, field)) in functions().enumerate() {
+                if !is_fresh(module) {
+                    continue;
+                }
                 push(lua, module);
                 lua_rawget(lua, loaded);
                 let table = lua_type(lua, -1) == LUA_TTABLE;
@@ -281,7 +302,7 @@ impl Names {
                 lua_settop(lua, loaded);
             }
             push(lua, "package");
-            if lua_rawget(lua, loaded) == LUA_TTABLE {
+            if is_fresh("package") && lua_rawget(lua, loaded) == LUA_TTABLE {
                 // A sandbox leaves no function in it.
                 push(lua, "loaded");
                 lua_rawget(lua, -2);

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use llib_core::sys::signal::is_ignored;
 use nix::sys::signal::{SigSet, Signal, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -37,12 +38,8 @@ const ENDS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 impl Watch {
     /// Blocks the signals, and puts the terminal's input within the job's reach.
     pub(crate) fn begin() -> io::Result<Watch> {
-        let mut set = SigSet::empty();
-        for signal in ENDS.into_iter().chain([Signal::SIGTSTP]) {
-            if !llib_core::sys::signal::is_ignored(signal) {
-                set.add(signal);
-            }
-        }
+        let all = ENDS.into_iter().chain([Signal::SIGTSTP]);
+        let set: SigSet = all.filter(|signal| !is_ignored(*signal)).collect();
         set.thread_block()?;
         let signals = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
         Ok(Watch { signals, terminal: Terminal::take_over()? })
@@ -89,8 +86,7 @@ impl Watch {
     /// Stops this process as the signal would have; returns when it is continued. The system does not stop a
     /// process that nobody could continue.
     pub(crate) fn stop(&self) {
-        let mut set = SigSet::empty();
-        set.add(Signal::SIGTSTP);
+        let set = SigSet::from_iter([Signal::SIGTSTP]);
         // Blocked, it waits for the line below.
         let _ = raise(Signal::SIGTSTP);
         let _ = set.thread_unblock();

@@ -145,8 +145,9 @@ impl Look<'_> {
         if !proc::maps(zygote.pid, &view.name) {
             return None;
         }
+        let words = proc::command_line(host.pid).unwrap_or_else(|| host.title.clone());
         let mut members = vec![
-            self.member(&host, Role::Host, Status::Running, &proc::command_line(&host)),
+            self.member(&host, Role::Host, Status::Running, &words),
             self.member(&guard, Role::Guard, Status::Running, "guard"),
             self.member(&zygote, Role::Zygote, Status::Running, "zygote"),
         ];

@@ -47,7 +47,7 @@ impl Watch {
 
     /// Waits for the next event, for about this time.
     pub(crate) fn next(&mut self, job: impl AsFd, limit: Duration) -> io::Result<Event> {
-        let time = Timespec { tv_sec: limit.as_secs().cast_signed(), tv_nsec: limit.subsec_nanos().into() };
+        let time = Timespec::try_from(limit).ok();
         let mut files = vec![
             PollFd::new(&self.signals, PollFlags::IN),
             PollFd::from_borrowed_fd(job.as_fd(), PollFlags::IN),
@@ -55,19 +55,19 @@ impl Watch {
         if let Some((descriptor, flags)) = self.terminal.as_ref().and_then(Terminal::interest) {
             files.push(PollFd::from_borrowed_fd(descriptor, flags));
         }
-        match poll(&mut files, Some(&time)) {
+        match poll(&mut files, time.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let happened: Vec<bool> = files.iter().map(|file| !file.revents().is_empty()).collect();
-        let has = |index: usize| happened.get(index).is_some_and(|has| *has);
-        if has(1) {
+        let [_, ended, typed] =
+            [0, 1, 2].map(|at| files.get(at).is_some_and(|file| !file.revents().is_empty()));
+        if ended {
             return Ok(Event::Ended);
         }
         if let Some(event) = self.signal()? {
             return Ok(event);
         }
-        if !has(2) {
+        if !typed {
             return Ok(Event::Nothing);
         }
         if self.terminal.as_mut().is_some_and(|terminal| !terminal.pass_on()) {

@@ -142,11 +142,8 @@ impl Zygote {
         match self.start(index, Start { walled, ..Start::default() }) {
             Ok(_) => {
                 slot.entry.swap(State::Spare);
-                if walled {
-                    header.walled.give(index)
-                } else {
-                    header.ready.give(index)
-                }
+                let spares = if walled { &header.walled } else { &header.ready };
+                spares.give(index);
                 true
             }
             Err(error) => {

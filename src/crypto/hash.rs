@@ -29,6 +29,11 @@ macro_rules! algorithms {
                     $(Self::$name => $text),*
                 }
             }
+
+            /// The algorithm with this number.
+            pub fn from_number(number: u8) -> Option<Self> {
+                Self::ALL.into_iter().find(|algorithm| *algorithm as u8 == number)
+            }
         }
 
         #[derive(Clone)]
@@ -102,13 +107,6 @@ algorithms! {
     Blake2b = 7, "blake2b", Blake2b;
     /// RFC 7693, with a digest of 32 bytes.
     Blake2s = 8, "blake2s", Blake2s;
-}
-
-impl Algorithm {
-    /// The algorithm with this number.
-    pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| *algorithm as u8 == number)
-    }
 }
 
 /// Hexadecimal digits of a digest, without memory of their own.

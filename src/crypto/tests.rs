@@ -14,27 +14,8 @@ fn published() -> impl Iterator<Item = (&'static str, &'static str, &'static str
     })
 }
 
-/// The digests of a million times the letter a: for SHA the third example of FIPS 180. Nobody published those of
-/// MD5 and BLAKE2; they are OpenSSL's.
-const MILLION: &[(&str, &str)] = &[
-    ("md5", "7707d6ae4e027c70eea2a935c2296f21"),
-    ("sha1", "34aa973cd4c4daa4f61eeb2bdbad27316534016f"),
-    ("sha224", "20794655980c91d8bbb4c1ea97618a4bf03f42581948b2ee4ee7ad67"),
-    ("sha256", "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"),
-    (
-        "sha384",
-        "9d0e1809716474cb086e834e310a4a1ced149e9c00f248527972cec5704c2a5b07b8b3dc38ecc4ebae97ddd87f3d8985",
-    ),
-    (
-        "sha512",
-        "e718483d0ce769644e2e42c7bc15b4638e1f98b13b2044285632a803afa973ebde0ff244877ea60a4cb0432ce577c31beb009c5c2c49aa2e4eadb217ad8cc09b",
-    ),
-    (
-        "blake2b",
-        "98fb3efb7206fd19ebf69b6f312cf7b64e3b94dbe1a17107913975a793f177e1d077609d7fba363cbba00d05f7aa4e4fa8715d6428104c0a75643b0ff3fd3eaf",
-    ),
-    ("blake2s", "bec0c0e6cde5b67acb73b81f79a67a4079ae1c60dac9d2661af18e9f8b50dfa5"),
-];
+/// In the place of a text that is as long.
+const MILLION: &str = "(a million times the letter a)";
 
 fn algorithm(name: &str) -> Algorithm {
     Algorithm::ALL.into_iter().find(|algorithm| algorithm.name() == name).unwrap()
@@ -65,8 +46,8 @@ fn block(algorithm: Algorithm) -> usize {
 
 #[test]
 fn published_digests_come_out() {
-    assert_eq!(published().count(), 26);
-    for (name, digest, text) in published() {
+    assert_eq!(published().count(), 34);
+    for (name, digest, text) in published().filter(|(.., text)| *text != MILLION) {
         assert_eq!(hex(&hash(algorithm(name), text.as_bytes())), digest, "{name} of '{text}'");
     }
 }
@@ -74,13 +55,13 @@ fn published_digests_come_out() {
 #[test]
 fn a_million_letters_in_pieces_give_the_known_digest() {
     let letters = [b'a'; 1_000_000];
-    for (name, digest) in MILLION {
+    for (name, digest, _) in published().filter(|(.., text)| *text == MILLION) {
         for piece in [1, 63, 64, 1000, 65_537, letters.len()] {
             let mut hash = Hash::new(algorithm(name));
             for bytes in letters.chunks(piece) {
                 hash.update(bytes);
             }
-            assert_eq!(hex(&hash), *digest, "{name} by {piece}");
+            assert_eq!(hex(&hash), digest, "{name} by {piece}");
         }
     }
 }

@@ -17,7 +17,7 @@ pub(crate) enum Request {
 }
 
 /// One run of the interpreter.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Invocation {
     /// Every argument, the program's name first.
     pub(crate) argv: Vec<CString>,
@@ -45,13 +45,14 @@ pub(crate) enum Step {
 }
 
 /// Where the main chunk comes from.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) enum Chunk {
     /// The file named by `argv[base]`, called with the script's arguments.
     File,
     /// `-`: standard input, called with the script's arguments.
     Stdin,
     /// Standard input because nothing else is given, called without arguments.
+    #[default]
     BareStdin,
     /// Nothing but the steps.
     None,
@@ -78,14 +79,7 @@ pub(crate) fn program(argv: &[CString]) -> &CStr {
 
 /// Reads the command line.
 pub(crate) fn parse(argv: &[CString], stdin_is_terminal: bool) -> Result<Request, UsageError> {
-    let mut run = Invocation {
-        argv: argv.to_vec(),
-        base: 0,
-        steps: Vec::new(),
-        chunk: Chunk::BareStdin,
-        print_version: false,
-        ignore_environment: false,
-    };
+    let mut run = Invocation { argv: argv.to_vec(), ..Invocation::default() };
     let mut rest = argv.iter().enumerate().skip(1);
     while let Some((index, argument)) = rest.next() {
         match argument.as_bytes() {

@@ -37,9 +37,6 @@ use environment::Environment;
 /// First argument of a process that is not the command but its own worker program.
 const WORKER: &[u8] = llib_core::sys::spawn::WORKER_FLAG.as_bytes();
 
-/// Exit status of a wrong command line. Stock Lua answers 1, the status of every failed script too.
-const EXIT_USAGE: c_int = 2;
-
 /// Everything after the entry point: decides what this process is. Returns the exit status.
 #[cfg_attr(test, allow(dead_code))]
 fn start(argv: &[CString]) -> c_int {
@@ -103,7 +100,8 @@ fn refuse(argv: &[CString], error: &UsageError) -> c_int {
         UsageError::NothingToRun => io::stderr().write_all(help::help().as_bytes()),
         error => write!(io::stderr(), "{program}: {error}\n{}", help::USAGE),
     };
-    EXIT_USAGE
+    // Stock Lua answers 1, the status of every failed script too.
+    run::USAGE.into()
 }
 
 /// Writes to standard output at once: Rust's buffer is not flushed when the process ends.

@@ -108,30 +108,24 @@ impl Program {
         let mut by_number = std::collections::BTreeMap::new();
         for rule in rules.iter().copied().flatten() {
             for number in rule.calls.iter().filter_map(|call| u32::try_from(*call).ok()) {
-                by_number.insert(number, *rule);
+                by_number.insert(number, Some(*rule));
             }
         }
+        by_number.entry(NO_CALLS).or_default();
         let mut ranges = vec![Range { first: 0, rule: None }];
-        let mut unknown = true;
         for (number, rule) in by_number {
-            if number >= NO_CALLS && std::mem::take(&mut unknown) {
-                ranges.push(Range { first: NO_CALLS, rule: None });
+            if rule.is_none() {
+                // Not to be joined with what is before it: the default is another there.
+                ranges.push(Range { first: number, rule });
+                continue;
             }
-            let put = |ranges: &mut Vec<Range>, first: u32, rule: Option<Rule>| {
+            for (first, rule) in [(number, rule), (number + 1, None)] {
                 // What starts where the last one does replaces it.
-                if ranges.last().is_some_and(|last| last.first == first) {
-                    ranges.pop();
-                }
-                let same = ranges.last().is_some_and(|last| treatment(&last.rule) == treatment(&rule));
-                if !same {
+                ranges.pop_if(|last| last.first == first);
+                if ranges.last().is_none_or(|last| treatment(&last.rule) != treatment(&rule)) {
                     ranges.push(Range { first, rule });
                 }
-            };
-            put(&mut ranges, number, Some(rule));
-            put(&mut ranges, number + 1, None);
-        }
-        if unknown {
-            ranges.push(Range { first: NO_CALLS, rule: None });
+            }
         }
         let mut program = Program { code: Vec::new(), own_pid: Vec::new(), key: Vec::new() };
         program.code.push(step(LOAD, offset_of!(seccomp_data, arch) as u32));

@@ -110,24 +110,26 @@ fn limit_cpu(time: Duration, grace: Duration) -> io::Result<()> {
     // before the job began.
     let seconds = time.as_secs().saturating_add(2);
     set(Resource::Cpu, seconds, seconds);
-    arm(time, grace).map_err(|error| io::Error::other(format!("its CPU time cannot be limited: {error}")))
+    timers()
+        .and_then(|timers| arm(timers, time, time.saturating_add(grace)))
+        .map_err(|error| io::Error::other(format!("its CPU time cannot be limited: {error}")))
 }
 
-/// Has SIGXCPU sent once this process has used `time` more of the CPU, user and system, and SIGKILL a little later.
+/// Has SIGXCPU sent once this process has used `time` more of the CPU, user and system, and SIGKILL at `last`.
 /// They come also in the middle of a long call of a C function, where no hook of Lua runs.
-fn arm(time: Duration, grace: Duration) -> io::Result<()> {
-    let [signal, kill] = timers().map_err(io::Error::from_raw_os_error)?;
+fn arm([signal, kill]: [CpuTimer; 2], time: Duration, last: Duration) -> io::Result<()> {
     let key = KEY.load(Ordering::SeqCst);
-    kill.arm(time.saturating_add(grace), key)?;
+    kill.arm(last, key)?;
     signal.arm(time, key)
 }
 
-fn timers() -> Result<[CpuTimer; 2], i32> {
-    *TIMERS.get_or_init(|| {
+fn timers() -> io::Result<[CpuTimer; 2]> {
+    let made = *TIMERS.get_or_init(|| {
         let timer =
             |signal| CpuTimer::new(signal).map_err(|error| error.raw_os_error().unwrap_or(libc::EINVAL));
         Ok([timer(libc::SIGXCPU)?, timer(libc::SIGKILL)?])
-    })
+    });
+    made.map_err(io::Error::from_raw_os_error)
 }
 
 /// Takes away what no sandboxed job needs.
@@ -171,8 +173,7 @@ pub struct JobTime {
 impl JobTime {
     /// For jobs of at most so many microseconds.
     pub fn new(micros: u64) -> io::Result<JobTime> {
-        let timers = timers().map_err(io::Error::from_raw_os_error)?;
-        Ok(JobTime { timers, time: Duration::from_micros(micros) })
+        Ok(JobTime { timers: timers()?, time: Duration::from_micros(micros) })
     }
 
     /// A job begins.
@@ -186,17 +187,13 @@ impl JobTime {
     }
 
     fn set(self, first: Duration, last: Duration) {
-        let [signal, kill] = self.timers;
         // These timers have been armed before, or can be; no time that a job may have is refused.
-        let _ = kill.arm(last, 0);
-        let _ = signal.arm(first, 0);
+        let _ = arm(self.timers, first, last);
     }
 }
 
-/// What counts towards RLIMIT_DATA now: the field `data` of /proc/PID/statm, which has stacks in it besides.
+/// What counts towards RLIMIT_DATA now.
 fn private_memory() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split_ascii_whitespace().nth(5).and_then(|pages| pages.parse::<u64>().ok());
     // Without /proc: more than a worker ever has at its start.
-    pages.map_or(64 << 20, |pages| pages * sys::PAGE as u64)
+    sys::private_memory().unwrap_or(64 << 20)
 }

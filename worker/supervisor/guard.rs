@@ -21,8 +21,11 @@ use crate::handshake::refuse;
 use crate::{Prepare, Session, failed, strays, zygote};
 use llib_worker_sys::{self as sys, Forked};
 
-/// Runs the guard, and in its child the zygote. Returns the exit code.
-pub(crate) fn run(address: &str, host: i32, tree: &str, prepare: Prepare) -> i32 {
+/// Serves a host as its guard, and in a child as its zygote. Returns the exit code.
+///
+/// `address` is that of the host's one-shot server, `host` its process id, `tree` the name of the memory that its
+/// processes share.
+pub fn run(address: &str, host: i32, tree: &str, prepare: Prepare) -> i32 {
     llib_core::observe::serve();
     log::act_as(log::Role::Guard);
     sys::set_title("llib-guard", "");

@@ -26,6 +26,7 @@ use llib_core::shm::{Segment, SessionLock};
 use llib_core::sys::ring::Ring;
 use llib_core::wire::control::Preload;
 
+pub use guard::run;
 pub use seat::{Ends, Nested, Seat};
 
 /// What is forked: a process in which everything is ready for a job.
@@ -57,12 +58,4 @@ struct Session<'a> {
 /// Makes a sentence of an error: what failed, and why.
 fn failed<E: Display>(what: &str) -> impl FnOnce(E) -> String {
     move |error| format!("{what}: {error}")
-}
-
-/// Serves a host as its guard, and in a child as its zygote. Returns the exit code.
-///
-/// `address` is that of the host's one-shot server, `host` its process id, `tree` the name of the memory that its
-/// processes share.
-pub fn run(address: &str, host: i32, tree: &str, prepare: Prepare) -> i32 {
-    guard::run(address, host, tree, prepare)
 }

@@ -17,23 +17,19 @@ use llib_worker_sys as sys;
 
 /// How long killed processes may take to go. One in an uninterruptible system call takes as long as that
 /// does; then a later round gets it.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The same at the end of a session, after which there is no later round.
 const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Kills every child, and in turn its children, that `is_worker` does not know; returns whether there was any.
-/// Workers that are reaped on the way go to `reaped`.
-pub(crate) fn kill(is_worker: &dyn Fn(i32) -> bool, reaped: &mut dyn FnMut(i32, i32, Usage)) -> bool {
-    kill_within(PATIENCE, is_worker, reaped)
-}
-
 /// Kills every child and all that comes up then.
 pub(crate) fn kill_all() {
-    kill_within(LAST_PATIENCE, &|_| false, &mut |_, _, _| {});
+    kill(LAST_PATIENCE, &|_| false, &mut |_, _, _| {});
 }
 
-fn kill_within(
+/// Kills every child, and in turn its children, that `is_worker` does not know; returns whether there was any.
+/// Workers that are reaped on the way go to `reaped`.
+pub(crate) fn kill(
     patience: Duration,
     is_worker: &dyn Fn(i32) -> bool,
     reaped: &mut dyn FnMut(i32, i32, Usage),

@@ -164,6 +164,13 @@ mod tests {
         Layout::from_size_align(size, align).expect("a layout")
     }
 
+    fn opened() -> Scratch {
+        let scratch = Scratch::new();
+        scratch.prepare();
+        scratch.open();
+        scratch
+    }
+
     #[test]
     fn a_scratch_gives_nothing_until_it_is_open() {
         let scratch = Scratch::new();
@@ -176,9 +183,7 @@ mod tests {
 
     #[test]
     fn its_blocks_are_aligned_apart_and_inside() {
-        let scratch = Scratch::new();
-        scratch.prepare();
-        scratch.open();
+        let scratch = opened();
         let mut after = scratch.start.load(Ordering::Relaxed);
         for (size, align) in [(1, 1), (8, 8), (3, 1), (100, 64), (7, 2), (4096, 4096), (16, 16)] {
             let block = scratch.take(layout(size, align)).addr();
@@ -193,9 +198,7 @@ mod tests {
 
     #[test]
     fn the_last_block_grows_shrinks_and_goes_and_others_do_not() {
-        let scratch = Scratch::new();
-        scratch.prepare();
-        scratch.open();
+        let scratch = opened();
         let first = scratch.take(layout(100, 4)).addr();
         let last = scratch.take(layout(100, 4)).addr();
         assert!(!scratch.resize(first, 100, 104));
@@ -208,9 +211,7 @@ mod tests {
 
     #[test]
     fn threads_get_blocks_of_their_own() {
-        let scratch = Scratch::new();
-        scratch.prepare();
-        scratch.open();
+        let scratch = opened();
         let take = || {
             let mut blocks = Vec::new();
             loop {

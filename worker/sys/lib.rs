@@ -201,11 +201,20 @@ pub fn buffer_lines() {
     unsafe { libc::setvbuf(stdout, std::ptr::null_mut(), libc::_IOLBF, 8192) };
 }
 
-/// Bytes of memory that are resident: the second field of /proc/PID/statm.
+/// Bytes of memory that are resident; 0 where that cannot be read.
 pub fn resident() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split_ascii_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
-    pages.unwrap_or(0) * PAGE as u64
+    memory(1).unwrap_or(0)
+}
+
+/// Bytes of private memory, which count towards RLIMIT_DATA, and of stacks besides.
+pub fn private_memory() -> Option<u64> {
+    memory(5)
+}
+
+/// A field of /proc/PID/statm, counted from 0, in bytes.
+fn memory(field: usize) -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    Some(statm.split_ascii_whitespace().nth(field)?.parse::<u64>().ok()? * PAGE as u64)
 }
 
 /// Whether this process has children; takes the exit statuses of those that have ended.
@@ -222,14 +231,7 @@ pub fn has_children() -> bool {
 
 /// The lowest descriptor from 3 on that is free; a different one than before says that some were opened or closed.
 pub fn free_descriptor() -> RawFd {
-    // SAFETY: the calls take numbers; what the first one opens the second one closes.
-    unsafe {
-        let free = libc::fcntl(libc::STDERR_FILENO, libc::F_DUPFD_CLOEXEC, 3);
-        if free >= 0 {
-            libc::close(free);
-        }
-        free
-    }
+    rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3).map_or(-1, |free| free.as_raw_fd())
 }
 
 /// Name of the locale in force, setlocale(3). Valid until the next call that changes it.
@@ -256,8 +258,8 @@ pub fn set_signal(signal: c_int, ignored: bool) {
 
 /// Changes the scheduling priority of this process.
 pub fn renice(nice: c_int) {
-    // SAFETY: the call takes a number. It cannot fail for positive ones.
-    unsafe { libc::nice(nice) };
+    // It cannot fail for positive numbers.
+    let _ = rustix::process::nice(nice);
 }
 
 /// Writes to the zygote's socket.
@@ -272,7 +274,7 @@ pub fn ring_doorbell(doorbell: RawFd) {
 /// Opens /dev/null where a standard stream is closed: else something of llib's own gets its number, and a job
 /// prints into that.
 pub fn fill_standard_streams() {
-    while let Ok(null) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
+    while let Ok(null) = open_null() {
         if null.as_raw_fd() > libc::STDERR_FILENO {
             break;
         }
@@ -284,9 +286,13 @@ pub fn fill_standard_streams() {
 
 /// Makes a standard stream lead nowhere.
 pub fn silence(target: RawFd) {
-    if let Ok(null) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
+    if let Ok(null) = open_null() {
         let _ = duplicate_to(&OwnedFd::from(null), target, DupFlags::empty());
     }
+}
+
+fn open_null() -> io::Result<std::fs::File> {
+    std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")
 }
 
 /// The limit of file sizes that this program was started with.

@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::sink::Sink;
+use crate::sys::process::command_line;
 use crate::sys::{clock, fork};
 
 /// The variable.
@@ -265,14 +266,7 @@ pub fn introduce() {
     let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
     let is_worker = Context::of_this_process().is_some_and(|context| context.spans.is_some());
     if std::mem::replace(&mut *done, pid) != pid && !is_worker {
-        let words = std::fs::read("/proc/self/cmdline").unwrap_or_default();
-        let words: Vec<String> = words
-            .split(|byte| *byte == 0)
-            .filter(|word| !word.is_empty())
-            .map(|word| String::from_utf8_lossy(word).into_owned())
-            .collect();
-        let program = words.first().map_or("host", |word| word.rsplit('/').next().unwrap_or(word));
-        Track::of(pid).name(&[&[program.to_owned()], words.get(1..).unwrap_or_default()].concat().join(" "));
+        Track::of(pid).name(&command_line(pid).unwrap_or_else(|| "host".to_owned()));
     }
 }
 

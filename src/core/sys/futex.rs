@@ -25,8 +25,7 @@ pub enum Woken {
 /// There is always a time: without one the kernel restarts the call after a handler that was installed
 /// with SA_RESTART (signal(7)), and an interpreter's Ctrl-C would not get through.
 pub fn wait(word: &AtomicU32, expected: u32, time: Duration) -> Woken {
-    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-    let time = Timespec { tv_sec: seconds, tv_nsec: i64::from(time.subsec_nanos()) };
+    let time = Timespec::try_from(time).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 });
     woken(futex::wait(word, Flags::empty(), expected, Some(&time)))
 }
 
@@ -75,12 +74,9 @@ fn wait_for_two(first: Pair<'_>, second: Pair<'_>, time: Duration) -> Result<usi
         futex.flags = WaitFlags::SIZE_U32;
         futex
     });
-    let end = clock::after(time);
-    let end = Timespec {
-        tv_sec: (end / 1_000_000_000).cast_signed(),
-        tv_nsec: (end % 1_000_000_000).cast_signed(),
-    };
-    futex::waitv(&futexes, WaitvFlags::empty(), Some(&end), ClockId::Monotonic)
+    // Nanoseconds in 64 bits are never too many seconds.
+    let end = Timespec::try_from(Duration::from_nanos(clock::after(time))).ok();
+    futex::waitv(&futexes, WaitvFlags::empty(), end.as_ref(), ClockId::Monotonic)
 }
 
 fn wait_and_look(first: Pair<'_>, second: Pair<'_>, time: Duration) -> Woken {

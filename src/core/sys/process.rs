@@ -82,6 +82,15 @@ fn in_time(ticks: u64) -> Duration {
     Duration::from_micros(ticks * 1_000_000 / rustix::param::clock_ticks_per_second().max(1))
 }
 
+/// The words that a process was started with, the program without its folder; `None` where there are none.
+pub fn command_line(pid: i32) -> Option<String> {
+    let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let mut words = words.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+    let program = words.next()?.rsplit(|byte| *byte == b'/').next()?;
+    let words: Vec<_> = [program].into_iter().chain(words).map(String::from_utf8_lossy).collect();
+    Some(words.join(" "))
+}
+
 /// The usage of a process that runs; `None` if it does not.
 pub fn usage(pid: i32) -> Option<Usage> {
     let process = process(pid)?;

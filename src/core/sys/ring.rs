@@ -13,7 +13,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 
-use crate::wire::control::{JobRef, PoolJobRef, Watched};
+use crate::wire::control::Watched;
 
 /// One end.
 pub struct Ring {
@@ -35,42 +35,8 @@ pub enum Rung {
 
 /// What a plain ring sends. Anything else comes from a program that is not ours.
 const BELL: u8 = 0xb3;
-/// Bytes that name a job with a process of its own: slot and generation.
-const JOB: usize = 8;
-/// Bytes that name one of a pool: pool, slot, number and deaths.
-const POOLED: usize = 20;
-
-fn to_bytes(job: Watched) -> ([u8; POOLED], usize) {
-    let mut bytes = [0; POOLED];
-    match job {
-        Watched::Job(job) => {
-            bytes[..4].copy_from_slice(&job.slot.to_ne_bytes());
-            bytes[4..JOB].copy_from_slice(&job.generation.to_ne_bytes());
-            (bytes, JOB)
-        }
-        Watched::Pooled(job, deaths) => {
-            bytes[..4].copy_from_slice(&job.pool.to_ne_bytes());
-            bytes[4..8].copy_from_slice(&job.slot.to_ne_bytes());
-            bytes[8..16].copy_from_slice(&job.number.to_ne_bytes());
-            bytes[16..].copy_from_slice(&deaths.to_ne_bytes());
-            (bytes, POOLED)
-        }
-    }
-}
-
-fn from_bytes(bytes: [u8; POOLED], len: usize) -> Option<Watched> {
-    let (words, _) = bytes.as_chunks::<4>();
-    let [first, second, _, _, deaths] =
-        words.try_into().ok().map(|words: [[u8; 4]; 5]| words.map(u32::from_ne_bytes))?;
-    match len {
-        JOB => Some(Watched::Job(JobRef { slot: first, generation: second })),
-        POOLED => {
-            let number = u64::from_ne_bytes(*bytes[8..].first_chunk()?);
-            Some(Watched::Pooled(PoolJobRef { pool: first, slot: second, number }, deaths))
-        }
-        _ => None,
-    }
-}
+/// More bytes than it takes to say what is watched.
+const LONGEST: usize = 32;
 
 impl Ring {
     /// Two connected ends; both close on exec.
@@ -102,18 +68,18 @@ impl Ring {
 
     /// Sends a descriptor that shall become readable once `job` is over.
     pub fn watch(&self, job: Watched, file: BorrowedFd<'_>) -> io::Result<()> {
-        let (bytes, len) = to_bytes(job);
+        let bytes = postcard::to_stdvec(&job).map_err(io::Error::other)?;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         let files = [file];
         assert!(control.push(SendAncillaryMessage::ScmRights(&files)), "the space is made for one");
-        sendmsg(&self.socket, &[IoSlice::new(&bytes[..len])], &mut control, SendFlags::NOSIGNAL)?;
+        sendmsg(&self.socket, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)?;
         Ok(())
     }
 
     /// What came, without waiting.
     pub fn receive(&self) -> Rung {
-        let mut bytes = [0; POOLED];
+        let mut bytes = [0; LONGEST];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
@@ -125,7 +91,7 @@ impl Ring {
         if len == 1 && bytes[0] == BELL {
             return Rung::Plain;
         }
-        let Some(job) = from_bytes(bytes, len) else { return Rung::Closed };
+        let Ok(job) = postcard::from_bytes(&bytes[..len]) else { return Rung::Closed };
         let file = control.drain().find_map(|message| match message {
             RecvAncillaryMessage::ScmRights(mut files) => files.next(),
             _ => None,
@@ -156,6 +122,7 @@ impl AsFd for Ring {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::control::{JobRef, PoolJobRef};
 
     #[test]
     fn a_ring_arrives_a_watch_brings_its_descriptor_and_a_closed_end_is_seen() {

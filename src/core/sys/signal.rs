@@ -13,8 +13,7 @@ use nix::sys::signal::{SigSet, Signal};
 /// default, which is to die. So the signal is blocked on this thread meanwhile, and one that `f` raised is
 /// taken off before it is unblocked. No handler is touched.
 pub fn without_sigpipe<R>(f: impl FnOnce() -> R) -> R {
-    let mut pipe = SigSet::empty();
-    pipe.add(Signal::SIGPIPE);
+    let pipe = SigSet::from_iter([Signal::SIGPIPE]);
     let pending_before = is_pending();
     let old = pipe.thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK);
     let result = f();

@@ -10,7 +10,7 @@ use super::cause::Cause;
 
 /// Changes with every change of a message, of the segment's layout or of the value format. A host and a
 /// worker program with different numbers refuse each other.
-pub const PROTOCOL: u32 = 6;
+pub const PROTOCOL: u32 = 7;
 
 /// The first message, from the supervisor to the host.
 #[derive(Debug, Serialize, Deserialize)]
@@ -73,7 +73,7 @@ pub struct PoolJobRef {
 pub const NO_SLOT: u32 = u32::MAX;
 
 /// A job for whose end somebody polls a descriptor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Watched {
     /// One with a process of its own.
     Job(JobRef),

@@ -36,27 +36,24 @@ pub const SANDBOX_TIMEOUT: u64 = 30_000;
 impl Limits {
     /// These, and where one is missing that of `other`.
     pub fn or(self, other: Limits) -> Limits {
-        Limits {
-            memory: self.memory.or(other.memory),
-            cpu: self.cpu.or(other.cpu),
-            files: self.files.or(other.files),
-            fsize: self.fsize.or(other.fsize),
-            result: self.result.or(other.result),
-        }
+        self.with(other, Option::or)
     }
 
     /// The smaller of each.
     pub fn least(self, other: Limits) -> Limits {
-        let least = |one: Option<u64>, other: Option<u64>| match (one, other) {
+        self.with(other, |one, other| match (one, other) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
-        };
+        })
+    }
+
+    fn with(self, other: Limits, pick: impl Fn(Option<u64>, Option<u64>) -> Option<u64>) -> Limits {
         Limits {
-            memory: least(self.memory, other.memory),
-            cpu: least(self.cpu, other.cpu),
-            files: least(self.files, other.files),
-            fsize: least(self.fsize, other.fsize),
-            result: least(self.result, other.result),
+            memory: pick(self.memory, other.memory),
+            cpu: pick(self.cpu, other.cpu),
+            files: pick(self.files, other.files),
+            fsize: pick(self.fsize, other.fsize),
+            result: pick(self.result, other.result),
         }
     }
 

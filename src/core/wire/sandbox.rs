@@ -114,44 +114,33 @@ pub struct Capabilities {
 pub struct Feature {
     /// The key in `thread.capabilities()`.
     pub key: &'static str,
+    /// The version of Landlock's interface that has it; 0 for what is not of Landlock.
+    landlock: u32,
     /// What it is, and since when, for a message.
     pub words: &'static str,
 }
 
 macro_rules! features {
-    ($($(#[$meta:meta])* $name:ident = $key:literal, $words:literal;)*) => {
-        $($(#[$meta])* pub const $name: Feature = Feature { key: $key, words: $words };)*
+    ($($name:ident = $key:literal, $landlock:literal, $words:literal;)*) => {
+        $(#[doc = $words] pub const $name: Feature = Feature { key: $key, landlock: $landlock, words: $words };)*
         /// All of them.
         pub const FEATURES: &[Feature] = &[$($name),*];
     };
 }
 
 features! {
-    /// Seccomp filters.
-    SECCOMP = "seccomp", "seccomp filters for system calls (Linux 4.14)";
-    /// Landlock ABI 1.
-    FILES = "files", "Landlock for files (Linux 5.13)";
-    /// Landlock ABI 3.
-    TRUNCATE = "truncate", "Landlock for truncation of files (Linux 6.2)";
-    /// Landlock ABI 4.
-    TCP = "tcp", "Landlock for TCP (Linux 6.7)";
-    /// Landlock ABI 5.
-    DEVICES = "devices", "Landlock for device control (Linux 6.10)";
-    /// Landlock ABI 6.
-    SCOPES = "scopes", "Landlock for signals and abstract sockets (Linux 6.12)";
+    SECCOMP = "seccomp", 0, "seccomp filters for system calls (Linux 4.14)";
+    FILES = "files", 1, "Landlock for files (Linux 5.13)";
+    TRUNCATE = "truncate", 3, "Landlock for truncation of files (Linux 6.2)";
+    TCP = "tcp", 4, "Landlock for TCP (Linux 6.7)";
+    DEVICES = "devices", 5, "Landlock for device control (Linux 6.10)";
+    SCOPES = "scopes", 6, "Landlock for signals and abstract sockets (Linux 6.12)";
 }
 
 impl Capabilities {
     /// Whether a feature is there.
     pub fn has(&self, feature: Feature) -> bool {
-        match feature {
-            SECCOMP => self.seccomp,
-            FILES => self.landlock >= 1,
-            TRUNCATE => self.landlock >= 3,
-            TCP => self.landlock >= 4,
-            DEVICES => self.landlock >= 5,
-            _ => self.landlock >= 6,
-        }
+        if feature == SECCOMP { self.seccomp } else { self.landlock >= feature.landlock }
     }
 
     /// What is missing for a policy.

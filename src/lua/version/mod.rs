@@ -36,31 +36,23 @@ pub mod unwind;
 pub mod upvalue;
 
 /// The version as people say it.
-pub const NAME: &str = if cfg!(feature = "lua55") {
-    "Lua 5.5"
-} else if cfg!(feature = "lua54") {
-    "Lua 5.4"
-} else if cfg!(feature = "lua53") {
-    "Lua 5.3"
-} else if cfg!(feature = "lua52") {
-    "Lua 5.2"
-} else if cfg!(feature = "lua51") {
-    "Lua 5.1"
-} else {
-    "LuaJIT"
-};
+pub const NAME: &str = VERSION.0;
 
 /// The version as directories and environment variables name it. LuaJIT shares them with Lua 5.1.
-pub const NUMBER: &str = if cfg!(feature = "lua55") {
-    "5.5"
+pub const NUMBER: &str = VERSION.1;
+
+const VERSION: (&str, &str) = if cfg!(feature = "lua55") {
+    ("Lua 5.5", "5.5")
 } else if cfg!(feature = "lua54") {
-    "5.4"
+    ("Lua 5.4", "5.4")
 } else if cfg!(feature = "lua53") {
-    "5.3"
+    ("Lua 5.3", "5.3")
 } else if cfg!(feature = "lua52") {
-    "5.2"
+    ("Lua 5.2", "5.2")
+} else if cfg!(feature = "lua51") {
+    ("Lua 5.1", "5.1")
 } else {
-    "5.1"
+    ("LuaJIT", "5.1")
 };
 
 /// Whether this is LuaJIT.

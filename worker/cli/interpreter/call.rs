@@ -31,7 +31,6 @@ unsafe extern "C-unwind" fn describe(state: *mut lua_State) -> c_int {
 /// Calls the function below the `arguments` topmost values. SIGINT interrupts it.
 ///
 /// # Safety
-///
 /// `state` is open, its stack holds the function and its arguments and has a slot free.
 pub(super) unsafe fn call(state: *mut lua_State, arguments: c_int, results: c_int) -> c_int {
     // SAFETY: the handler goes under the function, whose index the caller's promise makes valid, and is
@@ -51,7 +50,6 @@ pub(super) unsafe fn call(state: *mut lua_State, arguments: c_int, results: c_in
 /// Writes the error on top of the stack to standard error and pops it. Does nothing for `LUA_OK`.
 ///
 /// # Safety
-///
 /// `state` is open; unless `status` is `LUA_OK` an error value is on top of its stack.
 pub(super) unsafe fn report(state: *mut lua_State, status: c_int, program: &CStr) -> c_int {
     if status != ffi::LUA_OK {

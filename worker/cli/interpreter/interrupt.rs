@@ -15,7 +15,6 @@ static RUNNING: AtomicPtr<lua_State> = AtomicPtr::new(ptr::null_mut());
 /// From here on SIGINT stops `state`.
 ///
 /// # Safety
-///
 /// `state` stays open until [`disarm`] is called.
 pub(super) unsafe fn arm(state: *mut lua_State) {
     RUNNING.store(state, Ordering::SeqCst);

@@ -11,7 +11,6 @@ const OPEN_LLIB: lua_CFunction = llib::luaopen_llib;
 /// Opens the libraries; with `ignore_environment` without Lua's variables. Leaves the stack as it was.
 ///
 /// # Safety
-///
 /// `state` is open, in a protected call, with LUA_MINSTACK slots free.
 pub(super) unsafe fn open(state: *mut lua_State, ignore_environment: bool, search: &SearchPath) {
     // SAFETY: the stack holds each value that is stored, and every push is undone before the end. Lua

@@ -21,6 +21,7 @@ use std::ptr;
 use llib_lua::ffi::{self, lua_State};
 use llib_lua::version::{self, collector};
 
+use self::script::Chunks;
 use crate::arguments::{self, Invocation};
 use crate::environment::Environment;
 
@@ -73,7 +74,7 @@ unsafe extern "C-unwind" fn main(state: *mut lua_State) -> c_int {
         }
         collector::restart(state);
         collector::usual_mode(state);
-        if script::run_all(state, session) != ffi::LUA_OK {
+        if Chunks::new(state, session).run_all() != ffi::LUA_OK {
             return 0;
         }
         ffi::lua_pushboolean(state, 1);

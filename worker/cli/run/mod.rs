@@ -34,6 +34,7 @@ use clap::{Arg, ArgAction, Command, FromArgMatches};
 
 use crate::environment::Environment;
 use crate::interpreter;
+pub(crate) use exits::USAGE;
 use options::Options;
 use outcome::{Failure, Outcome};
 
@@ -87,7 +88,7 @@ pub(crate) fn tell(program: &CStr, answer: &clap::Error) -> c_int {
     let text = answer.render().to_string();
     if answer.use_stderr() {
         complain(program, text.strip_prefix("error: ").unwrap_or(&text).as_bytes());
-        exits::USAGE.into()
+        USAGE.into()
     } else {
         crate::print(text.as_bytes());
         0

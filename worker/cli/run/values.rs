@@ -13,88 +13,86 @@ const LONGEST: usize = 64 << 20;
 pub(crate) fn to_json(values: &MultiValue) -> Result<Vec<Json>, String> {
     let mut room = LONGEST;
     let one = |(index, value)| {
-        let mut path = vec![format!("value {}", index + 1)];
-        convert(value, &mut path, &mut room).map_err(|reason| format!("{}: {reason}", path.join("")))
+        let mut conversion = Conversion { path: vec![format!("value {}", index + 1)], room };
+        let json = conversion.value(value);
+        room = conversion.room;
+        json.map_err(|reason| format!("{}: {reason}", conversion.path.join("")))
     };
     values.iter().enumerate().map(one).collect()
 }
 
-fn convert(value: &Value, path: &mut Vec<String>, room: &mut usize) -> Result<Json, String> {
-    /// What a value takes in memory beside its own bytes.
-    const EACH: usize = 32;
-    take(room, EACH)?;
-    match value {
-        Value::Nil => Ok(Json::Null),
-        Value::LightUserData(pointer) if pointer.0.is_null() => Ok(Json::Null),
-        Value::Boolean(value) => Ok(Json::Bool(*value)),
-        Value::Integer(value) => Ok(Json::from(*value)),
-        Value::Number(value) => serde_json::Number::from_f64(*value)
-            .map(Json::Number)
-            .ok_or_else(|| format!("JSON has no number for {value}")),
-        Value::String(text) => string(&text.as_bytes(), room).map(Json::String),
-        Value::Table(table) => {
-            if path.len() > DEEPEST {
-                return Err(format!("tables are nested more than {DEEPEST} deep, or contain themselves"));
+struct Conversion {
+    /// Where the value at hand is, or the one that could not be told.
+    path: Vec<String>,
+    /// Bytes that may still come.
+    room: usize,
+}
+
+impl Conversion {
+    fn value(&mut self, value: &Value) -> Result<Json, String> {
+        /// What a value takes in memory beside its own bytes.
+        const EACH: usize = 32;
+        self.take(EACH)?;
+        match value {
+            Value::Nil => Ok(Json::Null),
+            Value::LightUserData(pointer) if pointer.0.is_null() => Ok(Json::Null),
+            Value::Boolean(value) => Ok(Json::Bool(*value)),
+            Value::Integer(value) => Ok(Json::from(*value)),
+            Value::Number(value) => serde_json::Number::from_f64(*value)
+                .map(Json::Number)
+                .ok_or_else(|| format!("JSON has no number for {value}")),
+            Value::String(text) => self.string(&text.as_bytes()).map(Json::String),
+            Value::Table(_) if self.path.len() > DEEPEST => {
+                Err(format!("tables are nested more than {DEEPEST} deep, or contain themselves"))
             }
-            convert_table(table, path, room)
+            Value::Table(table) => self.table(table),
+            other => Err(format!("JSON has nothing for a {}", other.type_name())),
         }
-        other => Err(format!("JSON has nothing for a {}", other.type_name())),
     }
-}
 
-fn take(room: &mut usize, size: usize) -> Result<(), String> {
-    *room =
-        room.checked_sub(size).ok_or_else(|| format!("the values take more than {} MiB", LONGEST >> 20))?;
-    Ok(())
-}
-
-fn string(bytes: &[u8], room: &mut usize) -> Result<String, String> {
-    take(room, bytes.len())?;
-    let text =
-        std::str::from_utf8(bytes).map_err(|_| "the string is not UTF-8, which JSON has to be".to_owned())?;
-    Ok(text.to_owned())
-}
-
-/// An array for the keys 1 to n, an object for strings; `{}` for none.
-fn convert_table(table: &Table, path: &mut Vec<String>, room: &mut usize) -> Result<Json, String> {
-    let length = table.raw_len();
-    let mut entries = Vec::new();
-    // Raw: nothing of the value's runs here.
-    for pair in table.pairs::<Value, Value>() {
-        entries.push(pair.map_err(|error| error.to_string())?);
+    fn take(&mut self, size: usize) -> Result<(), String> {
+        let left = self.room.checked_sub(size);
+        self.room = left.ok_or_else(|| format!("the values take more than {} MiB", LONGEST >> 20))?;
+        Ok(())
     }
-    let position = |key: &Value| key.as_integer().and_then(|key| usize::try_from(key).ok());
-    let in_array = |key: &Value| position(key).is_some_and(|key| (1..=length).contains(&key));
-    if length > 0 && entries.len() == length && entries.iter().all(|(key, _)| in_array(key)) {
-        entries.sort_by_key(|(key, _)| position(key));
-        let mut items = Vec::with_capacity(length);
+
+    fn string(&mut self, bytes: &[u8]) -> Result<String, String> {
+        self.take(bytes.len())?;
+        let text = std::str::from_utf8(bytes);
+        text.map(str::to_owned).map_err(|_| "the string is not UTF-8, which JSON has to be".to_owned())
+    }
+
+    /// An array for the keys 1 to n, an object for strings; `{}` for none.
+    fn table(&mut self, table: &Table) -> Result<Json, String> {
+        let length = table.raw_len();
+        // Raw: nothing of the value's runs here.
+        let entries: mlua::Result<Vec<(Value, Value)>> = table.pairs().collect();
+        let mut entries = entries.map_err(|error| error.to_string())?;
+        let position = |key: &Value| key.as_integer().and_then(|key| usize::try_from(key).ok());
+        let in_array = |key: &Value| position(key).is_some_and(|key| (1..=length).contains(&key));
+        if length > 0 && entries.len() == length && entries.iter().all(|(key, _)| in_array(key)) {
+            entries.sort_by_key(|(key, _)| position(key));
+            let parts = (1_usize..).zip(&entries);
+            let items = parts.map(|(place, (_, value))| self.part(format!("[{place}]"), value));
+            return items.collect::<Result<_, _>>().map(Json::Array);
+        }
+        let mut object = serde_json::Map::new();
         for (key, value) in &entries {
-            items.push(inside(path, format!("[{}]", position(key).unwrap_or(0)), |path| {
-                convert(value, path, room)
-            })?);
+            let Value::String(key) = key else {
+                return Err(format!("JSON has no table with {} keys beside others", key.type_name()));
+            };
+            let key = self.string(&key.as_bytes())?;
+            let value = self.part(format!(".{}", key.escape_debug()), value)?;
+            object.insert(key, value);
         }
-        return Ok(Json::Array(items));
+        Ok(Json::Object(object))
     }
-    let mut object = serde_json::Map::new();
-    for (key, value) in &entries {
-        let Value::String(key) = key else {
-            return Err(format!("JSON has no table with {} keys beside others", key.type_name()));
-        };
-        let key = string(&key.as_bytes(), room)?;
-        let value = inside(path, format!(".{}", key.escape_debug()), |path| convert(value, path, room))?;
-        object.insert(key, value);
-    }
-    Ok(Json::Object(object))
-}
 
-/// Converts a part; the path keeps its name where that fails.
-fn inside(
-    path: &mut Vec<String>,
-    name: String,
-    convert: impl FnOnce(&mut Vec<String>) -> Result<Json, String>,
-) -> Result<Json, String> {
-    path.push(name);
-    let part = convert(path)?;
-    path.pop();
-    Ok(part)
+    /// Converts a part; the path keeps its name where that fails.
+    fn part(&mut self, name: String, value: &Value) -> Result<Json, String> {
+        self.path.push(name);
+        let part = self.value(value)?;
+        self.path.pop();
+        Ok(part)
+    }
 }

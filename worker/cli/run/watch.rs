@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use llib_core::sys::signal::is_ignored;
 use nix::sys::signal::{SigSet, Signal, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -37,12 +38,8 @@ const ENDS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 impl Watch {
     /// Blocks the signals, and puts the terminal's input within the job's reach.
     pub(crate) fn begin() -> io::Result<Watch> {
-        let mut set = SigSet::empty();
-        for signal in ENDS.into_iter().chain([Signal::SIGTSTP]) {
-            if !llib_core::sys::signal::is_ignored(signal) {
-                set.add(signal);
-            }
-        }
+        let all = ENDS.into_iter().chain([Signal::SIGTSTP]);
+        let set: SigSet = all.filter(|signal| !is_ignored(*signal)).collect();
         set.thread_block()?;
         let signals = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
         Ok(Watch { signals, terminal: Terminal::take_over()? })
@@ -50,7 +47,7 @@ impl Watch {
 
     /// Waits for the next event, for about this time.
     pub(crate) fn next(&mut self, job: impl AsFd, limit: Duration) -> io::Result<Event> {
-        let time = Timespec { tv_sec: limit.as_secs().cast_signed(), tv_nsec: limit.subsec_nanos().into() };
+        let time = Timespec::try_from(limit).ok();
         let mut files = vec![
             PollFd::new(&self.signals, PollFlags::IN),
             PollFd::from_borrowed_fd(job.as_fd(), PollFlags::IN),
@@ -58,19 +55,19 @@ impl Watch {
         if let Some((descriptor, flags)) = self.terminal.as_ref().and_then(Terminal::interest) {
             files.push(PollFd::from_borrowed_fd(descriptor, flags));
         }
-        match poll(&mut files, Some(&time)) {
+        match poll(&mut files, time.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let happened: Vec<bool> = files.iter().map(|file| !file.revents().is_empty()).collect();
-        let has = |index: usize| happened.get(index).is_some_and(|has| *has);
-        if has(1) {
+        let [_, ended, typed] =
+            [0, 1, 2].map(|at| files.get(at).is_some_and(|file| !file.revents().is_empty()));
+        if ended {
             return Ok(Event::Ended);
         }
         if let Some(event) = self.signal()? {
             return Ok(event);
         }
-        if !has(2) {
+        if !typed {
             return Ok(Event::Nothing);
         }
         if self.terminal.as_mut().is_some_and(|terminal| !terminal.pass_on()) {
@@ -89,8 +86,7 @@ impl Watch {
     /// Stops this process as the signal would have; returns when it is continued. The system does not stop a
     /// process that nobody could continue.
     pub(crate) fn stop(&self) {
-        let mut set = SigSet::empty();
-        set.add(Signal::SIGTSTP);
+        let set = SigSet::from_iter([Signal::SIGTSTP]);
         // Blocked, it waits for the line below.
         let _ = raise(Signal::SIGTSTP);
         let _ = set.thread_unblock();

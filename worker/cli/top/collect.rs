@@ -97,14 +97,7 @@ fn look_at(name: &str) -> Option<Locks> {
     let tree = TreeView::of(name)?;
     let numbers = tree.held.iter().map(|held| (Held::Lock(held.id), held.owner));
     let (objects, _) = objects(&tree, MOST_OBJECTS);
-    let others = objects.iter().filter_map(|object| {
-        let held = match object.kind {
-            Kind::Buffer => Held::Buffer(object.id),
-            Kind::Mutex => Held::Mutex(object.id),
-            Kind::Channel => Held::Channel(object.id),
-        };
-        Some((held, object.owner?))
-    });
+    let others = objects.iter().filter_map(|it| Some((Held::Object(it.kind, it.id), it.owner?)));
     let held = numbers.chain(others).collect();
     Some(Locks { tree, held })
 }
@@ -119,9 +112,7 @@ impl Locks {
     fn wanted(&self, awaited: Awaited) -> Option<(Held, Option<i32>)> {
         let is_it = |held: &Held| match (awaited, held) {
             (Awaited::Lock(id), Held::Lock(held)) => id == *held,
-            (Awaited::Object(id), Held::Buffer(held) | Held::Mutex(held) | Held::Channel(held)) => {
-                id == *held
-            }
+            (Awaited::Object(id), Held::Object(_, held)) => id == *held,
             _ => false,
         };
         let (held, owner) = self.held.iter().find(|(held, _)| is_it(held))?;
@@ -145,8 +136,9 @@ impl Look<'_> {
         if !proc::maps(zygote.pid, &view.name) {
             return None;
         }
+        let words = proc::command_line(host.pid).unwrap_or_else(|| host.title.clone());
         let mut members = vec![
-            self.member(&host, Role::Host, Status::Running, &proc::command_line(&host)),
+            self.member(&host, Role::Host, Status::Running, &words),
             self.member(&guard, Role::Guard, Status::Running, "guard"),
             self.member(&zygote, Role::Zygote, Status::Running, "zygote"),
         ];
@@ -248,8 +240,8 @@ impl Look<'_> {
             (_, Some((held, _))) => held.to_string(),
             (Awaited::Lock(id), None) => Held::Lock(id).to_string(),
             (Awaited::Object(id), None) => format!("object {}", super::words::short(id)),
-            (Awaited::Push(id), None) => format!("room in {}", Held::Channel(id)),
-            (Awaited::Pop(id), None) => format!("an item of {}", Held::Channel(id)),
+            (Awaited::Push(id), None) => format!("room in {}", Held::Object(Kind::Channel, id)),
+            (Awaited::Pop(id), None) => format!("an item of {}", Held::Object(Kind::Channel, id)),
             (Awaited::Job(id), None) => {
                 let key = (view.name.clone(), (id % SLOTS as u64) as u32, (id / SLOTS as u64) as u32);
                 let name = self.collector.names.get(&key);

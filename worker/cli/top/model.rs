@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use llib_core::shared::Kind;
 use serde::{Serialize, Serializer};
 use strum::IntoStaticStr;
 
@@ -140,19 +141,21 @@ impl Member {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Held {
     Lock(i64),
-    Mutex(u64),
-    Buffer(u64),
-    Channel(u64),
+    Object(Kind, u64),
 }
 
 impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Held::Lock(id) => write!(f, "lock {id}"),
-            Held::Mutex(id) => write!(f, "mutex {}", short(*id)),
-            Held::Buffer(id) => write!(f, "buffer {}", short(*id)),
-            Held::Channel(id) => write!(f, "channel {}", short(*id)),
-        }
+        let (kind, id) = match self {
+            Held::Lock(id) => return write!(f, "lock {id}"),
+            Held::Object(kind, id) => (kind, id),
+        };
+        let kind = match kind {
+            Kind::Buffer => "buffer",
+            Kind::Mutex => "mutex",
+            Kind::Channel => "channel",
+        };
+        write!(f, "{kind} {}", short(*id))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-pub(super) use llib_core::sys::process::{Process, process};
+pub(super) use llib_core::sys::process::{Process, command_line, process};
 
 /// How long the system has run.
 pub(super) fn uptime() -> Duration {
@@ -17,17 +17,6 @@ pub(super) fn proportional(pid: i32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
     line.split_ascii_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
-}
-
-/// The words that it was started with; its title where there are none.
-pub(super) fn command_line(process: &Process) -> String {
-    let words = fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
-    let mut words = words.split(|byte| *byte == 0).filter(|word| !word.is_empty());
-    let Some(program) = words.next() else { return process.title.clone() };
-    let name = program.rsplit(|byte| *byte == b'/').next().unwrap_or(program);
-    let words: Vec<String> =
-        [name].into_iter().chain(words).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
-    words.join(" ")
 }
 
 /// Whether the process has the shared memory of this name mapped.

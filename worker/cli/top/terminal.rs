@@ -3,6 +3,7 @@
 use std::io::{self, Stdout, stdout};
 use std::sync::Once;
 
+use llib_core::sys::signal::is_ignored;
 use nix::sys::signal::{SigSet, Signal, raise};
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::{Hide, Show};
@@ -71,20 +72,11 @@ impl Drop for Screen {
     }
 }
 
-/// The signals that are ignored, a bit each from SIGHUP on: SigIgn of proc(5).
-fn ignored() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
-}
-
 /// Has a thread wait for the signals that end a program, which then ends by them, with the terminal as it was.
 fn watch_signals() {
     let ends = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
-    let ignored = ignored();
     // What the parent had ignored, as nohup(1) does, stays so.
-    let signals: SigSet =
-        ends.into_iter().filter(|signal| ignored >> (*signal as u32 - 1) & 1 == 0).collect();
+    let signals: SigSet = ends.into_iter().filter(|signal| !is_ignored(*signal)).collect();
     // Threads that start from here on have them blocked too, so that they come to the one that waits.
     if signals.thread_block().is_err() {
         return;

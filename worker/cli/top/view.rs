@@ -32,15 +32,20 @@ const COLUMNS: [(&str, u16, Option<Sort>); 5] = [
     ("AGE", 7, Some(Sort::Age)),
 ];
 
-/// Which columns a screen of this width has room for.
-fn columns(width: u16) -> Vec<usize> {
+/// How many of the columns a screen of this width has room for.
+fn columns(width: u16) -> usize {
     match width {
-        0..24 => vec![0],
-        24..38 => vec![0, 1],
-        38..46 => vec![0, 1, 2],
-        46..56 => vec![0, 1, 2, 3],
-        _ => vec![0, 1, 2, 3, 4],
+        0..24 => 1,
+        24..38 => 2,
+        38..46 => 3,
+        46..56 => 4,
+        _ => COLUMNS.len(),
     }
+}
+
+/// Words stand at the left, numbers at the right.
+fn side(column: usize) -> Alignment {
+    if COLUMNS[column].0 == "STATUS" { Alignment::Left } else { Alignment::Right }
 }
 
 fn color(color: Color) -> Style {
@@ -83,40 +88,36 @@ fn table(frame: &mut Frame<'_>, top: &mut Top, area: Rect) {
         return;
     }
     let shown = columns(area.width);
-    let title = |index: &usize| {
-        let (name, _, sort) = COLUMNS[*index];
+    let title = |column: usize| {
+        let (name, _, sort) = COLUMNS[column];
         let sorted = sort == Some(top.how.sort);
-        let text = Text::from(name).alignment(if *index == 1 { Alignment::Left } else { Alignment::Right });
-        Cell::from(text).style(if sorted {
-            Style::new().add_modifier(Modifier::UNDERLINED)
-        } else {
-            Style::new()
-        })
+        let style = if sorted { Style::new().add_modifier(Modifier::UNDERLINED) } else { Style::new() };
+        Cell::from(Text::from(name).alignment(side(column))).style(style)
     };
     let last = if top.how.sort == Sort::Name { "NAME (sorted)" } else { "NAME" };
-    let header = TableRow::new(shown.iter().map(title).chain([Cell::from(last)]))
+    let header = TableRow::new((0..shown).map(title).chain([Cell::from(last)]))
         .style(Style::new().add_modifier(Modifier::REVERSED));
-    let rows = top.rows.iter().map(|row| line(row, &shown));
-    let widths = shown.iter().map(|index| Constraint::Length(COLUMNS[*index].1)).chain([Constraint::Fill(1)]);
+    let rows = top.rows.iter().map(|row| line(row, shown));
+    let widths =
+        COLUMNS[..shown].iter().map(|(_, width, _)| Constraint::Length(*width)).chain([Constraint::Fill(1)]);
     let table = Table::new(rows, widths.collect::<Vec<_>>())
         .header(header)
         .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED));
     frame.render_stateful_widget(table, area, &mut top.table);
 }
 
-fn line(row: &Row, shown: &[usize]) -> TableRow<'static> {
-    let cells = row.cells();
-    let cell = |index: &usize| {
-        let side = if *index == 1 { Alignment::Left } else { Alignment::Right };
-        let style = if *index == 1 { status_style(row.member.status) } else { Style::new() };
-        Cell::from(Text::from(cells[*index].clone()).alignment(side).style(style))
+fn line(row: &Row, shown: usize) -> TableRow<'static> {
+    let cell = |(column, text): (usize, String)| {
+        let style = if column == 1 { status_style(row.member.status) } else { Style::new() };
+        Cell::from(Text::from(text).alignment(side(column)).style(style))
     };
+    let cells = row.cells().into_iter().enumerate().take(shown).map(cell);
     let style = match (row.member.role, row.member.status) {
         (Role::Host, _) => Style::new().add_modifier(Modifier::BOLD),
         (Role::Guard | Role::Zygote, _) | (_, Status::Spare) => Style::new().add_modifier(Modifier::DIM),
         _ => Style::new(),
     };
-    TableRow::new(shown.iter().map(cell).chain([Cell::from(row.text.clone())])).style(style)
+    TableRow::new(cells.chain([Cell::from(row.text.clone())])).style(style)
 }
 
 fn status_style(status: Status) -> Style {

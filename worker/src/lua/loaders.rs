@@ -91,9 +91,7 @@ unsafe fn load_without_mode(lua: *mut lua_State) -> Outcome {
         if lua_type(lua, 1) == LUA_TFUNCTION {
             lua_pushvalue(lua, 1);
             if lua_pcall(lua, 0, 1, 0) != LUA_OK {
-                lua_pushnil(lua);
-                lua_insert(lua, -2);
-                return Ok(2);
+                return refuse(lua);
             }
             if is_binary(lua, 3) {
                 return refuse_binary(lua);
@@ -137,8 +135,17 @@ unsafe fn is_binary(lua: *mut lua_State, index: c_int) -> bool {
 unsafe fn refuse_binary(lua: *mut lua_State) -> Outcome {
     // SAFETY: Lua's state with free slots.
     unsafe {
-        lua_pushnil(lua);
         push_text(lua, "attempt to load a binary chunk (mode is 't')");
+        refuse(lua)
+    }
+}
+
+/// Returns nil and the reason on top.
+unsafe fn refuse(lua: *mut lua_State) -> Outcome {
+    // SAFETY: Lua's state with a free slot.
+    unsafe {
+        lua_pushnil(lua);
+        lua_insert(lua, -2);
     }
     Ok(2)
 }
@@ -153,9 +160,7 @@ unsafe fn loadfile_body(lua: *mut lua_State) -> Outcome {
             if text::load_file(lua, file) == LUA_OK {
                 return Ok(1);
             }
-            lua_pushnil(lua);
-            lua_insert(lua, -2);
-            return Ok(2);
+            return refuse(lua);
         }
         let count = lua_gettop(lua).max(2);
         lua_settop(lua, count);
@@ -215,10 +220,9 @@ unsafe fn search_path_body(lua: *mut lua_State) -> Outcome {
     }
     // SAFETY: as above.
     unsafe {
-        lua_pushnil(lua);
         push_text(lua, &tried);
+        refuse(lua)
     }
-    Ok(2)
 }
 
 /// Leaves `require` two places to look in: what was granted by name, and text on granted paths.

@@ -312,28 +312,12 @@ mod tests {
     #[test]
     fn blocks_keep_their_contents_whatever_size_they_get() {
         let mut arena = Arena::new();
-        let sizes = [
-            1,
-            8,
-            9,
-            100,
-            SMALL,
-            SMALL + 1,
-            20,
-            LARGE - 1,
-            LARGE,
-            LARGE + 1,
-            5 * LARGE + 17,
-            3 * LARGE,
-            4096,
-            64,
-            LARGE,
-            8,
-            0,
-        ];
+        const HUGE: usize = 5 * LARGE + 17;
+        let small = [1, 8, 9, 100, SMALL, SMALL + 1, 20];
+        let large = [LARGE - 1, LARGE, LARGE + 1, HUGE, 3 * LARGE, 4096, 64, LARGE, 8, 0];
         let mut block: *mut c_void = null_mut();
         let mut old = 0;
-        for new in sizes {
+        for new in small.into_iter().chain(large) {
             // SAFETY: the block of the last round with its size; only bytes inside it are touched.
             unsafe {
                 block = allocate((&raw mut arena).cast(), block, old, new);

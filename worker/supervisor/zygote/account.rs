@@ -39,27 +39,18 @@ impl Account {
         if !within(asked.cpu, most.cpu) {
             return Err(Scarce::Cpu);
         }
-        let part = |asked: Option<u64>, share: Option<u64>, left: u64| {
-            asked.unwrap_or(share.unwrap_or(left).min(left))
-        };
         if self.jobs == 0 {
             return Err(Scarce::Jobs);
         }
-        let memory = match self.memory {
-            None => asked.memory,
-            Some(left) => {
-                let part = part(asked.memory, share.memory, left);
-                Some(part).filter(|part| *part <= left && *part > 0).ok_or(Scarce::Memory)?.into()
-            }
+        // The inner one is none without limit, the outer one where nothing or too little is left.
+        let part = |asked: Option<u64>, share: Option<u64>, left: Option<u64>| {
+            let Some(left) = left else { return Some(asked) };
+            let part = asked.unwrap_or(share.unwrap_or(left).min(left));
+            (1..=left).contains(&part).then_some(Some(part))
         };
-        let cpu = match self.cpu {
-            None => asked.cpu,
-            Some(left) => {
-                let left = left.checked_sub(FEE).ok_or(Scarce::Cpu)?;
-                let part = part(asked.cpu, share.cpu, left);
-                Some(part).filter(|part| *part <= left && *part > 0).ok_or(Scarce::Cpu)?.into()
-            }
-        };
+        let memory = part(asked.memory, share.memory, self.memory).ok_or(Scarce::Memory)?;
+        let left = self.cpu.map(|left| left.checked_sub(FEE).ok_or(Scarce::Cpu)).transpose()?;
+        let cpu = part(asked.cpu, share.cpu, left).ok_or(Scarce::Cpu)?;
         self.jobs -= 1;
         self.memory = self.memory.zip(memory).map(|(left, memory)| left.saturating_sub(memory));
         self.cpu = self.cpu.zip(cpu).map(|(left, cpu)| left.saturating_sub(cpu.saturating_add(FEE)));

@@ -85,11 +85,8 @@ pub(crate) fn run(session: Session<'_>, guard: OwnedFd) -> i32 {
     let Some(mut zygote) = setup::zygote(session, guard) else { return 1 };
     llib_core::log!(Info, "ready: {} workers at most, {} spares at first", SLOTS, spares::FEWEST);
     let ending = zygote.serve();
-    llib_core::log!(
-        Info,
-        "{}",
-        if ending == Ending::Over { "the host is gone: session over" } else { "the guard is gone" }
-    );
+    let reason = if ending == Ending::Over { "the host is gone: session over" } else { "the guard is gone" };
+    llib_core::log!(Info, "{reason}");
     let segment = zygote.segment;
     end::publish(segment, ending, || zygote.kill_everything());
     llib_core::shared::bury_session(segment);

@@ -26,9 +26,9 @@ use rustix::fs::{Mode, OFlags};
 
 use super::account::Account;
 use super::reaper::{Death, record};
-use super::starter::{Start, StartNested};
+use super::starter::Start;
 use super::{Zygote, deadlines};
-use crate::seat::Ends;
+use crate::seat::{self, Ends};
 
 /// Appointments of one job to be killed. More than any needs; the zygote's memory is not for it to fill.
 const APPOINTMENTS: usize = 64;
@@ -329,7 +329,7 @@ impl Zygote {
         let granted = Limits { result: Some(room.shape().longest_of(outer.result)), ..granted };
         let ends = self.ends_for(first, &room)?;
         let index = self.take_slot(granted.least(outer))?;
-        let nested = Some(StartNested { room, place: place as u32, granted });
+        let nested = Some(seat::Nested { room: &room, place: place as u32, granted });
         let forked = self.start(index, Start { ends, nested, ..Start::default() });
         forked.map(|pid| (index, pid)).inspect_err(|_| self.segment.header().free.give(index))
     }

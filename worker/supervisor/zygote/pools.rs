@@ -9,6 +9,7 @@
 //! rings.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
@@ -77,12 +78,11 @@ fn place(word: u64) -> Option<(u32, usize)> {
 
 impl Zygote {
     fn pool(&mut self, number: u32) -> Option<&mut Pool> {
-        let name = pool_name(self.segment.name(), number);
         match self.pools.open.entry(number) {
-            std::collections::hash_map::Entry::Occupied(entry) => Some(entry.into_mut()),
-            std::collections::hash_map::Entry::Vacant(entry) => {
+            Entry::Occupied(entry) => Some(entry.into_mut()),
+            Entry::Vacant(entry) => {
                 // Gone where the host has dropped the pool.
-                let memory = PoolMemory::open(&name).ok()?;
+                let memory = PoolMemory::open(&pool_name(self.segment.name(), number)).ok()?;
                 Some(entry.insert(Pool { memory, timeout: 0, next: None, watchers: Vec::new() }))
             }
         }
@@ -136,13 +136,9 @@ impl Zygote {
 
     /// Sends a signal to the worker that has this job, if one has.
     pub(super) fn signal_pooled(&mut self, job: PoolJobRef, signal: i32, cause: Cause) {
-        let Some(slot) =
-            self.pool(job.pool).and_then(|pool| pool.memory.slot(job.slot).map(|slot| slot.word()))
-        else {
-            return;
-        };
-        if slot.number == job.number && slot.stage == stage::RUNNING {
-            self.hold_and_send(job.pool, job.slot, slot, signal, cause);
+        let word = self.pool(job.pool).and_then(|pool| pool.memory.slot(job.slot).map(|slot| slot.word()));
+        if let Some(word) = word.filter(|word| word.number == job.number && word.stage == stage::RUNNING) {
+            self.hold_and_send(job.pool, job.slot, word, signal, cause);
         }
     }
 
@@ -174,24 +170,13 @@ impl Zygote {
 
     /// Kills the workers whose jobs have run for too long.
     pub(super) fn keep_pool_deadlines(&mut self, now: u64) {
-        let mut due = Vec::new();
-        self.pools.appointments.retain(|appointment| {
-            let is_due = appointment.at <= now;
-            if is_due {
-                due.push((appointment.job, appointment.cause));
-            }
-            !is_due
-        });
-        for (job, cause) in due {
+        let due: Vec<_> =
+            self.pools.appointments.extract_if(.., |appointment| appointment.at <= now).collect();
+        for Appointment { job, cause, .. } in due {
             self.signal_pooled(job, libc::SIGKILL, cause);
         }
-        let looks: Vec<u32> = self
-            .pools
-            .open
-            .iter()
-            .filter(|(_, pool)| pool.next.is_some_and(|at| at <= now))
-            .map(|(number, _)| *number)
-            .collect();
+        let looks = self.pools.open.iter().filter(|(_, pool)| pool.next.is_some_and(|at| at <= now));
+        let looks: Vec<u32> = looks.map(|(number, _)| *number).collect();
         for number in looks {
             let late = self.pools.open.get_mut(&number).map(Pool::look).unwrap_or_default();
             for (index, word) in late {

@@ -86,10 +86,7 @@ impl Zygote {
             header.ready.take_first(|_| true).or_else(|| header.walled.take_first(|_| true))
         {
             segment.slot(index).entry.swap(State::Released);
-            match self.crew.at(index) {
-                Some(pid) => self.send(pid, libc::SIGKILL, Cause::Itself),
-                None => self.finish(index),
-            }
+            self.release(index);
         }
     }
 }

@@ -93,7 +93,9 @@ impl Zygote {
             Some(slot) => !self.nests.is_orphan(slot, lives),
             None => self.trials.has(pid),
         };
-        let found = strays::kill(&wanted, &mut |pid, status, usage| reaped.push((pid, status, usage)));
+        let found = strays::kill(strays::PATIENCE, &wanted, &mut |pid, status, usage| {
+            reaped.push((pid, status, usage));
+        });
         for (pid, status, usage) in reaped {
             self.note_death(deaths, pid, status, usage);
         }

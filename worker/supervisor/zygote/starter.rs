@@ -1,15 +1,13 @@
 //! Forking workers: onto jobs that wait, and as spares.
 
 use std::io;
-use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use llib_core::observe::trace;
-use llib_core::shm::{Mailbox, RoomFile, State, walls};
+use llib_core::shm::{Mailbox, State, walls};
 use llib_core::sys::capabilities::capabilities;
 use llib_core::sys::{clock, futex};
 use llib_core::wire::cause::Cause;
-use llib_core::wire::limits::Limits;
 use llib_core::wire::sandbox::SandboxPolicy;
 use llib_core::wire::settings::Capture;
 use nix::sys::signal::SigSet;
@@ -27,7 +25,7 @@ const BATCH: usize = 8;
 
 /// How a worker is started.
 #[derive(Default)]
-pub(super) struct Start {
+pub(super) struct Start<'a> {
     /// What to capture of its output.
     pub(super) capture: Capture,
     /// Whether it shall wait for its job behind walls.
@@ -35,14 +33,7 @@ pub(super) struct Start {
     /// Ends of pipes where it prints to.
     pub(super) ends: Ends,
     /// For a job that a sandboxed job starts: where that left it, and what it may have.
-    pub(super) nested: Option<StartNested>,
-}
-
-/// See [`Start::nested`].
-pub(super) struct StartNested {
-    pub(super) room: Rc<RoomFile>,
-    pub(super) place: u32,
-    pub(super) granted: Limits,
+    pub(super) nested: Option<Nested<'a>>,
 }
 
 impl Zygote {
@@ -151,11 +142,8 @@ impl Zygote {
         match self.start(index, Start { walled, ..Start::default() }) {
             Ok(_) => {
                 slot.entry.swap(State::Spare);
-                if walled {
-                    header.walled.give(index)
-                } else {
-                    header.ready.give(index)
-                }
+                let spares = if walled { &header.walled } else { &header.ready };
+                spares.give(index);
                 true
             }
             Err(error) => {
@@ -166,7 +154,7 @@ impl Zygote {
         }
     }
 
-    pub(super) fn start(&mut self, index: u32, start: Start) -> io::Result<i32> {
+    pub(super) fn start(&mut self, index: u32, start: Start<'_>) -> io::Result<i32> {
         let Start { capture, walled, ends, nested } = start;
         let segment = self.segment;
         let slot = segment.slot(index);
@@ -199,11 +187,7 @@ impl Zygote {
                 zygote,
                 doorbell: &self.doorbell,
                 walled,
-                nested: nested.as_ref().map(|nested| Nested {
-                    room: &nested.room,
-                    place: nested.place,
-                    granted: nested.granted,
-                }),
+                nested,
                 ends,
                 signals: &signals,
                 file_limit: self.file_limit,

@@ -6,7 +6,7 @@
 //! directory, open files, children; environments before Lua 5.2, and what LuaJIT has. All of it is compared with how it was
 //! before the first job. What differs is put back; what cannot be put back makes the worker go.
 
-use std::ffi::{CStr, CString, c_int};
+use std::ffi::{CString, c_int};
 use std::path::PathBuf;
 
 use llib_core::sync::holds_any;
@@ -46,24 +46,8 @@ pub(super) struct Fresh {
 const BASIC: [c_int; 7] =
     [LUA_TNIL, LUA_TBOOLEAN, LUA_TLIGHTUSERDATA, LUA_TNUMBER, LUA_TSTRING, LUA_TFUNCTION, LUA_TTHREAD];
 
-/// Libraries of any version.
-const STANDARD: [&CStr; 15] = [
-    c"_G",
-    c"package",
-    c"string",
-    c"table",
-    c"math",
-    c"io",
-    c"os",
-    c"debug",
-    c"coroutine",
-    c"utf8",
-    c"bit32",
-    c"bit",
-    c"jit",
-    c"jit.opt",
-    c"llib",
-];
+/// Libraries of any version, in a line.
+const STANDARD: &str = "_G package string table math io os debug coroutine utf8 bit32 bit jit jit.opt llib";
 
 impl Fresh {
     /// The state as it is now.
@@ -125,10 +109,10 @@ impl Fresh {
             let loaded = lua_gettop(lua);
             lua_pushnil(lua);
             while lua_next(lua, loaded) != 0 {
-                let known = lua_type(lua, -2) == LUA_TSTRING
-                    && STANDARD.iter().any(|name| {
-                        llib_lua::call::bytes(lua, -2).is_some_and(|bytes| bytes == name.to_bytes())
-                    });
+                let name =
+                    if lua_type(lua, -2) == LUA_TSTRING { llib_lua::call::bytes(lua, -2) } else { None };
+                let known =
+                    name.is_some_and(|name| STANDARD.split(' ').any(|known| known.as_bytes() == name));
                 self.foreign |= !known;
                 // Fields of the library's tables are tables in turn; those of others are their own affair.
                 let deep = if known { 2 } else { 0 };

@@ -4,6 +4,7 @@
 //! `docs/architecture.md`.
 
 mod broker;
+mod find;
 mod job;
 mod launch;
 mod output;
@@ -15,13 +16,14 @@ mod supervisor;
 mod traced;
 
 pub use broker::{Broker, BrokerError, serve_in_sandbox};
+pub use find::NotFound;
+pub(crate) use find::{find_worker, note_module};
 pub use job::{Death, Job, ReplyBytes, Settled, Waited};
 pub use launch::{DispatchError, Launch, Walls};
 pub use output::Output;
 pub use preload::{Preloaded, preload};
 pub(crate) use session::OWN_WORKER;
 pub use session::{Patience, Session, Stats};
-pub(crate) use start::find_worker;
 pub use start::{Host, StartError};
 pub use traced::begin_run;
 

@@ -15,7 +15,7 @@ use crate::sys::futex::{self, Woken};
 use crate::sys::ring::Ring;
 use crate::sys::signal::without_sigpipe;
 use crate::sys::spawn::has_ended;
-use crate::wire::control::{Action, Command, Ready};
+use crate::wire::control::{Action, Command};
 
 /// How long a sleep lasts at most before it looks whether its supervisors live. They wake sleepers before
 /// they go; this is for the case that all of them were killed at once.
@@ -63,13 +63,19 @@ pub struct Stats {
 }
 
 impl Session {
-    pub(super) fn new(segment: Segment, ring: Ring, guard: i32, ready: Ready) -> Session {
+    pub(super) fn new(
+        segment: Segment,
+        ring: Ring,
+        commands: IpcSender<Command>,
+        guard: i32,
+        zygote: i32,
+    ) -> Session {
         Session {
             segment,
             ring,
-            commands: Mutex::new(Commands { sender: ready.commands, sequence: 0 }),
+            commands: Mutex::new(Commands { sender: commands, sequence: 0 }),
             guard,
-            zygote: ready.zygote,
+            zygote,
             host: std::process::id(),
             lost: AtomicBool::new(false),
         }

@@ -7,13 +7,15 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ipc_channel::ipc::IpcOneShotServer;
+use ipc_channel::ipc;
 
+use super::find::NotFound;
 use super::session::Session;
 use crate::shm::{RegionError, Segment, Tree, TreeError};
-use crate::sys::ring::{Ring, Rung};
-use crate::sys::spawn;
-use crate::wire::control::{Hello, PROTOCOL, Ready};
+use crate::sys::handshake::{self, Greeting};
+use crate::sys::ring::Ring;
+use crate::sys::{channel, spawn};
+use crate::wire::control::{Command, Hello, PROTOCOL, Ready};
 
 /// How long a worker program may take until it is ready. It takes some 5 ms on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -24,7 +26,7 @@ const DESCRIPTORS: usize = 8;
 /// What a session needs to know of the process that starts it.
 pub struct Host {
     /// The worker program.
-    pub program: PathBuf,
+    pub program: Result<PathBuf, NotFound>,
     /// Header of the host interpreter's precompiled chunks.
     pub bytecode: Vec<u8>,
 }
@@ -32,6 +34,8 @@ pub struct Host {
 /// Why no session can be started.
 #[derive(Debug)]
 pub enum StartError {
+    /// There is no worker program.
+    NotFound(NotFound),
     /// A channel to the worker program cannot be made, for instance for want of descriptors.
     Channel(io::Error),
     /// The worker program cannot be run.
@@ -78,6 +82,7 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            StartError::NotFound(error) => error.fmt(f),
             StartError::Channel(source) => {
                 write!(f, "failed to make a channel to the worker program: {source}")
             }
@@ -111,32 +116,35 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {}
 
 pub(super) fn start(host: &Host) -> Result<Session, StartError> {
+    let program = host.program.as_ref().map_err(|error| StartError::NotFound(error.clone()))?;
     let _plugs = plug_standard_streams();
     let (ours, theirs) = Ring::pair().map_err(StartError::Channel)?;
     ours.check_room(DESCRIPTORS).map_err(StartError::Channel)?;
-    let (server, address) = one_shot_server().map_err(StartError::Channel)?;
+    channel::prepare().map_err(StartError::Channel)?;
+    let (commands, receiver) = ipc::channel::<Command>().map_err(StartError::Channel)?;
+    channel::descriptor(&receiver)
+        .and_then(|receiver| handshake::hand_over(&ours, receiver))
+        .map_err(StartError::Channel)?;
+    drop(receiver);
     let own_pid = std::process::id().to_string();
     let tree = Tree::current().map_err(StartError::Tree)?;
-    let guard = spawn::worker(&host.program, &[&address, &own_pid, tree.name()], &theirs)
-        .map_err(|source| StartError::Spawn { program: host.program.clone(), source })?;
+    let guard = spawn::worker(program, &[&own_pid, tree.name()], &theirs)
+        .map_err(|source| StartError::Spawn { program: program.clone(), source })?;
     drop(theirs);
-    // Accepting blocks without a limit, so it waits until the other side says that it has connected, or is
-    // gone.
-    let in_time = ours.wait(PATIENCE);
-    let connected = in_time && matches!(ours.receive(), Rung::Plain);
-    let hello = if connected { server.accept().ok().map(|(_, hello)| hello) } else { None };
-    let outcome = match hello {
-        Some(Hello::Ready(ready)) => check(host, ready),
-        Some(Hello::Failed(reason)) => Err(StartError::Refused(reason)),
-        None if in_time => Err(StartError::Ended { program: host.program.clone() }),
-        None => {
+    let program = || program.clone();
+    let outcome = match handshake::hear(&ours, PATIENCE) {
+        Greeting::Hello(Hello::Ready(ready)) => check(&program(), &host.bytecode, ready),
+        Greeting::Hello(Hello::Failed(reason)) => Err(StartError::Refused(reason)),
+        Greeting::Foreign(theirs) => Err(StartError::Protocol { program: program(), theirs }),
+        Greeting::Ended => Err(StartError::Ended { program: program() }),
+        Greeting::Late => {
             // It may not be a worker program at all, and then the ring's end tells it nothing.
             spawn::kill(guard);
-            Err(StartError::Late { program: host.program.clone() })
+            Err(StartError::Late { program: program() })
         }
     };
     match outcome {
-        Ok((segment, ready)) => Ok(Session::new(segment, ours, guard, ready)),
+        Ok((segment, zygote)) => Ok(Session::new(segment, ours, commands, guard, zygote)),
         Err(error) => {
             drop(ours);
             super::session::reap_later(guard);
@@ -151,19 +159,9 @@ fn plug_standard_streams() -> Vec<File> {
     std::iter::from_fn(|| File::open("/dev/null").ok()).take_while(|file| file.as_raw_fd() <= 2).collect()
 }
 
-/// Some of `ipc-channel`'s set-up panics for want of descriptors; a host gets an error instead.
-fn one_shot_server() -> io::Result<(IpcOneShotServer<Hello>, String)> {
-    std::panic::catch_unwind(IpcOneShotServer::<Hello>::new)
-        .unwrap_or_else(|_| Err(io::Error::other("the channel could not be set up")))
-}
-
-fn check(host: &Host, ready: Ready) -> Result<(Segment, Ready), StartError> {
-    let program = &host.program;
-    if ready.protocol != PROTOCOL {
-        return Err(StartError::Protocol { program: program.clone(), theirs: ready.protocol });
-    }
-    if ready.bytecode != host.bytecode {
-        let ours = lua_name(&host.bytecode);
+fn check(program: &Path, bytecode: &[u8], ready: Ready) -> Result<(Segment, i32), StartError> {
+    if ready.bytecode != bytecode {
+        let ours = lua_name(bytecode);
         let mut theirs = lua_name(&ready.bytecode);
         if theirs == ours {
             theirs.push_str(" with other number formats");
@@ -171,7 +169,7 @@ fn check(host: &Host, ready: Ready) -> Result<(Segment, Ready), StartError> {
         return Err(StartError::Bytecode { program: program.to_path_buf(), theirs, ours });
     }
     let segment = Segment::open(&ready.segment).map_err(StartError::Memory)?;
-    Ok((segment, ready))
+    Ok((segment, ready.zygote))
 }
 
 /// The fifth byte of every precompiled chunk of Lua 5.x is its version, a nibble a part.
@@ -183,24 +181,6 @@ fn lua_name(header: &[u8]) -> String {
         [0x1b, b'L', b'J', ..] => "LuaJIT".to_owned(),
         _ => "an unknown Lua".to_owned(),
     }
-}
-
-/// Where the worker program is: `LLIB_WORKER`, else the running executable if it is one of llib's, else
-/// beside the module's own file, else on the search path.
-pub(crate) fn find_worker(module: Option<&Path>) -> PathBuf {
-    const NAME: &str = "llib-worker";
-    if let Some(path) = std::env::var_os("LLIB_WORKER").filter(|path| !path.is_empty()) {
-        return path.into();
-    }
-    if let Some(own) = super::session::OWN_WORKER.get() {
-        return own.clone();
-    }
-    let beside = module.and_then(Path::parent).map(|folder| folder.join(NAME)).filter(|path| path.exists());
-    let on_path = || {
-        let folders = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&folders).map(|folder| folder.join(NAME)).find(|path| path.exists())
-    };
-    beside.or_else(on_path).unwrap_or_else(|| NAME.into())
 }
 
 #[cfg(test)]
@@ -217,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_or_ends_at_once_is_an_error_that_names_it() {
-        let host = |program: &str| Host { program: program.into(), bytecode: Vec::new() };
+        let host = |program: &str| Host { program: Ok(program.into()), bytecode: Vec::new() };
         let error = start(&host("/nowhere/llib-worker")).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains("'/nowhere/llib-worker'") && error.contains("No such file"), "{error}");
         let error = start(&host("/bin/true")).map(|_| ()).unwrap_err().to_string();

@@ -64,8 +64,8 @@ impl Mapping {
         let first = start / PAGE * PAGE;
         // SAFETY: the range lies in this mapping, checked above.
         match unsafe { advise(self.start().add(first), end - first) } {
-            // A kernel without the call: the pages come with the first write.
-            Ok(()) | Err(rustix::io::Errno::INVAL) => Ok(()),
+            // Without the call the pages come with the first write.
+            Ok(_) => Ok(()),
             Err(_) => Err(RegionError::Full { bytes: end - start }),
         }
     }

@@ -12,6 +12,8 @@ use rustix::process::{Resource, getrlimit};
 use rustix::shm::OFlags;
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
+use super::stale;
+
 /// Why a piece of shared memory cannot be had.
 #[derive(Debug)]
 pub enum RegionError {
@@ -35,7 +37,7 @@ impl fmt::Display for RegionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RegionError::Map { action, name, source } => {
-                write!(f, "failed to {action} the shared memory segment '{name}': {source}")
+                write!(f, "failed to {action} the shared memory segment '{name}': {source}{}", advice(source))
             }
             RegionError::Full { bytes } => {
                 write!(f, "no space left in shared memory (/dev/shm) for {bytes} bytes")
@@ -50,6 +52,19 @@ impl std::error::Error for RegionError {
             RegionError::Map { source, .. } => Some(source),
             RegionError::Full { .. } => None,
         }
+    }
+}
+
+/// What to do about an error that says that /dev/shm is not what it should be.
+fn advice(source: &io::Error) -> &'static str {
+    match source.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::NOENT | Errno::NOTDIR) if !stale::has_directory() => {
+            " (there is no /dev/shm: mount a tmpfs there)"
+        }
+        Some(Errno::ROFS | Errno::ACCESS | Errno::PERM) => {
+            " (llib needs a /dev/shm, usually a tmpfs, in which this user may create files)"
+        }
+        _ => "",
     }
 }
 
@@ -185,8 +200,8 @@ impl Region {
         }
         // SAFETY: start..range.end lies in this mapping, checked above.
         match unsafe { advise(self.as_ptr().add(start), bytes) } {
-            Ok(()) => Ok(()),
-            Err(rustix::io::Errno::INVAL) => self.allocate(start, bytes),
+            Ok(true) => Ok(()),
+            Ok(false) => self.allocate(start, bytes),
             Err(_) => Err(RegionError::Full { bytes: range.end - range.start }),
         }
     }
@@ -261,19 +276,24 @@ fn write_all(file: impl AsFd, parts: &[&[u8]]) -> Result<(), Errno> {
 pub(super) unsafe fn populate(start: *mut u8, len: usize) -> Result<(), RegionError> {
     // SAFETY: as demanded.
     match unsafe { advise(start, len) } {
-        Ok(()) | Err(rustix::io::Errno::INVAL) => Ok(()),
+        Ok(_) => Ok(()),
         Err(_) => Err(RegionError::Full { bytes: len }),
     }
 }
 
+/// Makes pages exist, see [`Region::reserve`]. False where the system does not do that: an older kernel, or a filter of
+/// system calls around this process.
+///
 /// # Safety
 /// `len` bytes from the page-aligned `start` are mapped and writable.
-pub(super) unsafe fn advise(start: *mut u8, len: usize) -> Result<(), rustix::io::Errno> {
+pub(super) unsafe fn advise(start: *mut u8, len: usize) -> Result<bool, Errno> {
     loop {
         // SAFETY: as demanded; populating changes no contents.
         match unsafe { madvise(start.cast(), len, Advice::LinuxPopulateWrite) } {
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
-            result => return result,
+            Ok(()) => return Ok(true),
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(Errno::INVAL | Errno::NOSYS | Errno::PERM | Errno::ACCESS) => return Ok(false),
+            Err(error) => return Err(error),
         }
     }
 }

@@ -106,6 +106,11 @@ pub(crate) fn unlink(name: &str) {
     let _ = rustix::shm::unlink(name);
 }
 
+/// Whether there is a place for shared memory at all.
+pub(super) fn has_directory() -> bool {
+    Path::new(DIRECTORY).is_dir()
+}
+
 /// Names of everything of llib in shared memory.
 pub(crate) fn names() -> impl Iterator<Item = String> {
     let entries = std::fs::read_dir(Path::new(DIRECTORY)).into_iter().flatten().flatten();

@@ -1,4 +1,4 @@
-//! Where this code was loaded from, dladdr(3).
+//! Where this code was loaded from, dladdr(3), and the program that runs.
 
 #![allow(unsafe_code)]
 
@@ -24,4 +24,16 @@ pub fn own_file() -> Option<PathBuf> {
         CStr::from_ptr(info.dli_fname)
     };
     Some(PathBuf::from(OsStr::from_bytes(name.to_bytes())))
+}
+
+/// The executable that runs. Without /proc it is what execve(2) was given, as getauxval(3) tells it.
+pub fn executable() -> Option<PathBuf> {
+    std::env::current_exe().ok().or_else(|| {
+        // SAFETY: the entry, if there is one, is a string that lives as long as the process.
+        let name = unsafe {
+            let name = libc::getauxval(libc::AT_EXECFN) as *const std::ffi::c_char;
+            (!name.is_null()).then(|| CStr::from_ptr(name))?
+        };
+        std::path::absolute(OsStr::from_bytes(name.to_bytes())).ok()
+    })
 }

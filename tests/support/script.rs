@@ -123,8 +123,8 @@ impl Script {
     }
 
     /// A command line that ends up as the interpreter's, such as `prlimit --nofile=20`.
-    pub fn wrapped(mut self, line: &[&str]) -> Script {
-        self.wrapper.extend(line.iter().map(|word| (*word).to_owned()));
+    pub fn wrapped(mut self, line: &[impl AsRef<str>]) -> Script {
+        self.wrapper.extend(line.iter().map(|word| word.as_ref().to_owned()));
         self
     }
 

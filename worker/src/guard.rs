@@ -8,10 +8,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
-use ipc_channel::ipc::IpcSender;
 use llib::observe::{log, trace};
 use llib::shared::bury_session;
 use llib::shm::{Segment, SessionLock, claim, new_name, tree_number};
+use llib::sys::handshake;
 use llib::sys::ring::Ring;
 use llib::sys::spawn::RING_FD;
 use llib::wire::control::Hello;
@@ -23,7 +23,7 @@ use crate::zygote::timeline::sweep;
 use crate::zygote::{self, Ending, strays};
 
 /// Runs the guard, and in its child the zygote. Returns the exit code.
-pub(crate) fn run(address: &str, host: i32, tree: &str) -> i32 {
+pub(crate) fn run(host: i32, tree: &str) -> i32 {
     llib::observe::serve();
     log::act_as(log::Role::Guard);
     crate::child::set_title("llib-guard", "");
@@ -36,23 +36,26 @@ pub(crate) fn run(address: &str, host: i32, tree: &str) -> i32 {
     }
     // The Rust runtime of some executables ignores it; jobs expect the default, as a shell gives it.
     sys::set_signal(libc::SIGPIPE, false);
+    let commands = match handshake::take_over(&ring) {
+        Ok(commands) => commands,
+        Err(error) => {
+            eprintln!("llib-worker: {error}: it is of another release, or none of llib's");
+            return 2;
+        }
+    };
     match prepare(&ring, host, tree) {
-        Ok((host, segment, lock)) => guard(address, ring, host, segment, lock),
+        Ok((host, segment, lock)) => guard(ring, commands, host, segment, lock),
         Err(reason) => {
             llib::log!(Error, "no session: {reason}");
-            refuse(address, &ring, reason);
+            refuse(&ring, reason);
             1
         }
     }
 }
 
 /// Tells the host that there will be no session.
-pub(crate) fn refuse(address: &str, ring: &Ring, reason: String) {
-    if let Ok(sender) = IpcSender::<Hello>::connect(address.to_owned()) {
-        // A host that is gone needs no reason.
-        let _ = sender.send(Hello::Failed(reason));
-    }
-    ring.ring();
+pub(crate) fn refuse(ring: &Ring, reason: String) {
+    handshake::greet(ring, &Hello::Failed(reason));
 }
 
 fn prepare(ring: &Ring, host: i32, tree: &str) -> Result<(OwnedFd, Segment, SessionLock), String> {
@@ -81,7 +84,7 @@ fn prepare(ring: &Ring, host: i32, tree: &str) -> Result<(OwnedFd, Segment, Sess
     }
 }
 
-fn guard(address: &str, ring: Ring, host: OwnedFd, segment: Segment, lock: SessionLock) -> i32 {
+fn guard(ring: Ring, commands: OwnedFd, host: OwnedFd, segment: Segment, lock: SessionLock) -> i32 {
     let forked = pidfd_open(getpid(), PidfdFlags::empty())
         .map_err(io::Error::from)
         .and_then(|own| sys::fork().map(|forked| (own, forked)));
@@ -89,17 +92,17 @@ fn guard(address: &str, ring: Ring, host: OwnedFd, segment: Segment, lock: Sessi
         Ok((own, Forked::Child)) => {
             // A group of its own, so that a signal to the guard's group leaves one of the two.
             let _ = setpgid(None, None);
-            return zygote::run(address, ring, host, own, segment, lock);
+            return zygote::run(ring, commands, host, own, segment, lock);
         }
         Ok((_, Forked::Parent(pid))) => pid,
         Err(error) => {
-            refuse(address, &ring, format!("failed to fork the zygote: {error}"));
+            refuse(&ring, format!("failed to fork the zygote: {error}"));
             llib::shm::remove_session(segment.name());
             return 1;
         }
     };
     let tree = segment.tree_name();
-    drop(ring);
+    drop((ring, commands));
     // What earlier sessions left whose supervisors were all killed at once.
     sweep(&tree);
     llib::log!(Info, "guards session {} with zygote {zygote}", segment.name());

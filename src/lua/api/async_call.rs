@@ -9,7 +9,7 @@ use crate::lua::ffi::*;
 
 use super::options::{self, Options};
 use super::task::{self, Facts, Sandboxed};
-use super::{module, nested, sandbox, signature};
+use super::{nested, sandbox, signature};
 use crate::dispatch::{self, Broker, Host, Job, Launch, Session, Walls};
 use crate::lua::call::{Outcome, Raise, bytes, is_absent, wrong_type};
 use crate::lua::convert::{EncodeOptions, Roots, encode};
@@ -164,7 +164,7 @@ pub(super) unsafe fn session(lua: *mut lua_State) -> Result<Arc<Session>, Raise>
         return Err(Raise::Message(reason.to_owned()));
     }
     let host = || Host {
-        program: dispatch::find_worker(module::file().as_deref()),
+        program: dispatch::find_worker(),
         // SAFETY: the caller's state, with free slots.
         bytecode: unsafe { signature::bytecode(lua) },
     };

@@ -1,13 +1,12 @@
 //! What `require "llib"` returns.
 
 use std::ffi::{CStr, c_int};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::lua::ffi::*;
 
 use super::{async_call, crypto, failure, pool, preload, sandbox, sleep, task};
-use crate::dispatch::Session;
+use crate::dispatch::{Session, note_module};
 use crate::lua::call::{Outcome, Raise, push_text, set_functions};
 use crate::lua::convert::{register_inert, remember_names};
 use crate::lua::types;
@@ -40,6 +39,7 @@ pub unsafe fn open(lua: *mut lua_State) -> Outcome {
         (c"stats", stats),
         (c"unlock", unlock),
     ];
+    note_module(crate::sys::module::own_file().as_deref());
     // SAFETY: Lua's state; a C function has at least 20 free stack slots.
     unsafe {
         state::note_main_thread(lua);
@@ -69,11 +69,6 @@ pub unsafe fn open(lua: *mut lua_State) -> Outcome {
 pub unsafe fn set_self(lua: *mut lua_State) {
     // SAFETY: as demanded.
     unsafe { lua_setfield(lua, LUA_REGISTRYINDEX, SELF.as_ptr()) }
-}
-
-/// The module's own file, where it was loaded from one.
-pub(super) fn file() -> Option<PathBuf> {
-    crate::sys::module::own_file()
 }
 
 /// Counts the state, and leaves in its registry something whose finalizer takes it off again: a program

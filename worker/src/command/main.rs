@@ -90,7 +90,7 @@ fn command(argv: &[CString]) -> c_int {
 
 /// Jobs run in processes of this very executable.
 fn serve_as_worker() {
-    if let Ok(own) = std::env::current_exe() {
+    if let Some(own) = llib::sys::module::executable() {
         llib::dispatch::serve_as_worker(own);
     }
 }

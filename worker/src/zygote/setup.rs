@@ -4,60 +4,52 @@ use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
-use ipc_channel::ipc::{self, IpcSender};
 use llib::shm::{Segment, SessionLock, registrar};
 use llib::sys::ring::Ring;
-use llib::wire::control::{Command, Hello, PROTOCOL, Ready};
+use llib::sys::{channel, handshake};
+use llib::wire::control::{Hello, Ready};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
 use rustix::process::{getpid, set_child_subreaper};
 
-use super::{Zygote, crew, deadlines, nests, pools, preload, spares};
+use super::{Zygote, crew, deadlines, nests, pools, preload, processes, spares};
 use crate::{guard, lua, sys};
 
 /// Prepares everything and greets the host. On failure the host has its reason; the exit code is returned.
 pub(super) fn zygote(
-    address: &str,
     ring: Ring,
+    commands: OwnedFd,
     host: OwnedFd,
     guard: OwnedFd,
     segment: Segment,
     lock: SessionLock,
 ) -> Result<Zygote, i32> {
-    match prepare(ring, host, guard, segment, lock) {
-        Ok((zygote, commands)) => {
+    match prepare(ring, &commands, host, guard, segment, lock) {
+        Ok(zygote) => {
             let ready = Ready {
-                protocol: PROTOCOL,
                 bytecode: lua::state::bytecode(zygote.lua),
                 segment: zygote.segment.name().to_owned(),
                 zygote: std::process::id().cast_signed(),
-                commands,
             };
-            let sent = IpcSender::<Hello>::connect(address.to_owned())
-                .is_ok_and(|sender| sender.send(Hello::Ready(ready)).is_ok());
-            if !sent {
-                return Err(1);
-            }
-            zygote.ring.ring();
+            handshake::greet(&zygote.ring, &Hello::Ready(ready));
             Ok(zygote)
         }
         Err((ring, reason)) => {
-            guard::refuse(address, &ring, reason);
+            guard::refuse(&ring, reason);
             Err(1)
         }
     }
 }
 
-type Prepared = (Zygote, IpcSender<Command>);
-
 fn prepare(
     ring: Ring,
+    commands: &OwnedFd,
     host: OwnedFd,
     guard: OwnedFd,
     segment: Segment,
     lock: SessionLock,
-) -> Result<Prepared, (Ring, String)> {
+) -> Result<Zygote, (Ring, String)> {
     let parts = (|| {
         let sentence = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
         set_child_subreaper(Some(getpid()))
@@ -82,8 +74,8 @@ fn prepare(
         let signals = SignalFd::with_flags(&children, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             .map_err(|error| sentence("failed to watch for ended workers", &error))?;
         let doorbell = doorbell().map_err(|error| sentence("failed to make a doorbell", &error))?;
-        let (sender, commands) =
-            ipc::channel().map_err(|error| sentence("failed to make a channel", &error))?;
+        let commands =
+            channel::receiver(commands).map_err(|error| sentence("failed to make a channel", &error))?;
         let tree = segment.tree_name();
         segment.header().processes[2].store(std::process::id(), Ordering::SeqCst);
         let registrar = registrar(&tree)
@@ -97,17 +89,17 @@ fn prepare(
         if let Ok(directory) = std::env::current_dir() {
             let _ = crate::child::START.set(directory);
         }
-        if let Ok(own) = std::env::current_exe() {
+        if let Some(own) = llib::sys::module::executable() {
             llib::dispatch::serve_as_worker(own);
         }
-        Ok((signals, doorbell, sender, commands, lua, rehearsal, files, file, tree, registrar))
+        Ok((signals, doorbell, commands, lua, rehearsal, files, file, tree, registrar))
     })();
-    let (signals, doorbell, sender, commands, lua, rehearsal, file_limit, segment_file, tree, registrar) =
-        match parts {
-            Ok(parts) => parts,
-            Err(reason) => return Err((ring, reason)),
-        };
-    let zygote = Zygote {
+    let (signals, doorbell, commands, lua, rehearsal, file_limit, segment_file, tree, registrar) = match parts
+    {
+        Ok(parts) => parts,
+        Err(reason) => return Err((ring, reason)),
+    };
+    Ok(Zygote {
         // Workers use it until they end, so it has no earlier end than the process.
         segment: Box::leak(Box::new(segment)),
         segment_file,
@@ -135,9 +127,10 @@ fn prepare(
         walls_failed: 0,
         pools: pools::Pools::default(),
         nests: nests::Nests::default(),
+        processes: processes::Processes::find(),
+        short: false,
         trials: preload::Trials::default(),
-    };
-    Ok((zygote, sender))
+    })
 }
 
 /// Where the zygote hears the bell, and what workers ring. A hostile worker can take nothing away that others wrote: its

@@ -15,11 +15,12 @@ use nix::sys::signal::SigSet;
 use rustix::process::{Pid, setpgid};
 
 use super::capture::{Captured, Ends};
+use super::processes::is_shortage;
 use super::spares::FEWEST;
 use super::{Zygote, timeline};
 use crate::child::{self, Nested, Seat};
 use crate::sandbox;
-use crate::sys::{self, Forked};
+use crate::sys::Forked;
 
 /// Forks in a row before the loop looks at deaths and commands again.
 const BATCH: usize = 8;
@@ -29,6 +30,8 @@ const BATCH: usize = 8;
 pub(super) struct Start {
     /// What to capture of its output.
     pub(super) capture: Capture,
+    /// Whether it has no job yet.
+    pub(super) spare: bool,
     /// Whether it shall wait for its job behind walls.
     pub(super) walled: bool,
     /// Ends of pipes where it prints to.
@@ -49,7 +52,10 @@ impl Zygote {
     pub(super) fn start_some(&mut self) -> bool {
         if !self.pending.is_empty() {
             for _ in 0..BATCH {
-                self.start_pending();
+                if self.short {
+                    return false;
+                }
+                self.start_pending(true);
             }
             return true;
         }
@@ -92,8 +98,9 @@ impl Zygote {
             && sandbox::is_possible(&SandboxPolicy::default())
     }
 
-    /// Starts a worker for the job that has waited longest.
-    pub(super) fn start_pending(&mut self) {
+    /// Starts a worker for the job that has waited longest. Where no process can be made it may have to wait on, for that of
+    /// a worker that is about to end.
+    pub(super) fn start_pending(&mut self, may_wait: bool) {
         let Some(index) = self.pending.pop_front() else { return };
         let entry = self.segment.slot(index).entry;
         match entry.state() {
@@ -113,6 +120,10 @@ impl Zygote {
                     // Given up meanwhile; reaping it frees the slot.
                     self.send(pid, libc::SIGKILL, Cause::Itself);
                 }
+            }
+            Err(error) if may_wait && is_shortage(&error) && self.anybody_ends() => {
+                self.pending.push_front(index);
+                self.short = true;
             }
             Err(error) => {
                 llib::log!(Warn, "no worker could be forked for slot {index}: {error}");
@@ -147,7 +158,7 @@ impl Zygote {
         slot.entry.pool.store(0, Ordering::SeqCst);
         slot.entry.started.store(0, Ordering::Relaxed);
         slot.entry.room.store(if walled { walls::AHEAD } else { 0 }, Ordering::SeqCst);
-        match self.start(index, Start { walled, ..Start::default() }) {
+        match self.start(index, Start { spare: true, walled, ..Start::default() }) {
             Ok(_) => {
                 slot.entry.swap(State::Spare);
                 if walled {
@@ -158,7 +169,7 @@ impl Zygote {
                 true
             }
             Err(error) => {
-                llib::log!(Warn, "no spare could be forked: {error}");
+                llib::log!(Debug, "no spare is forked: {error}");
                 header.free.give(index);
                 false
             }
@@ -166,7 +177,7 @@ impl Zygote {
     }
 
     pub(super) fn start(&mut self, index: u32, start: Start) -> io::Result<i32> {
-        let Start { capture, walled, ends, nested } = start;
+        let Start { capture, spare, walled, ends, nested } = start;
         let segment = self.segment;
         let slot = segment.slot(index);
         let (captured, ends) = if capture.is_none() {
@@ -182,7 +193,8 @@ impl Zygote {
         slot.entry.set_owner(owner);
         // Made here, since it takes the child a page of code more.
         let signals = SigSet::empty();
-        let forked = sys::fork().inspect_err(|_| {
+        let forked = if spare { self.fork_spare() } else { self.fork_for_job() };
+        let forked = forked.inspect_err(|_| {
             slot.entry.set_owner(None);
             if let Some(owner) = owner {
                 self.registrar.bury(owner);

@@ -31,7 +31,7 @@ MADE = $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 OUT = $(TARGET)/install/$(FEATURE)
 
 build:
-	$(CARGO) build --locked --profile $(PROFILE) -p llib -p llib-worker --no-default-features --features $(FEATURE)
+	$(CARGO) build --locked --profile $(PROFILE) -p llib -p llib-worker -p llib-cli --no-default-features --features $(FEATURE)
 	mkdir -p $(OUT)
 	cp $(MADE)/libllib.so $(MADE)/llib-worker $(MADE)/llib $(OUT)
 

@@ -1,8 +1,7 @@
-//! A hash under way.
+//! The algorithms, and a hash under way.
 
 use digest::Digest;
 
-use super::algorithm::Algorithm;
 use super::blake2::{Blake2b, Blake2s};
 use super::saved::{self, LoadError, Saved};
 
@@ -10,93 +9,105 @@ use super::saved::{self, LoadError, Saved};
 #[derive(Clone)]
 pub struct Hash(State);
 
-#[derive(Clone)]
-enum State {
-    Md5(md5::Md5),
-    Sha1(sha1::Sha1),
-    Sha224(sha2::Sha224),
-    Sha256(sha2::Sha256),
-    Sha384(sha2::Sha384),
-    Sha512(sha2::Sha512),
-    Blake2b(Blake2b),
-    Blake2s(Blake2s),
-}
+/// The one table of algorithms: number, name in scripts, implementation.
+macro_rules! algorithms {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal, $hash:ty;)*) => {
+        /// A hash algorithm. Its number is the first byte of a saved state.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum Algorithm {
+            $($(#[$doc])* $name = $number),*
+        }
 
-/// The same for whichever algorithm it is.
-macro_rules! each {
-    ($state:expr, $hash:ident => $body:expr) => {
-        match $state {
-            State::Md5($hash) => $body,
-            State::Sha1($hash) => $body,
-            State::Sha224($hash) => $body,
-            State::Sha256($hash) => $body,
-            State::Sha384($hash) => $body,
-            State::Sha512($hash) => $body,
-            State::Blake2b($hash) => $body,
-            State::Blake2s($hash) => $body,
+        impl Algorithm {
+            /// All of them, in the order of their numbers.
+            pub const ALL: [Self; [$($number),*].len()] = [$(Self::$name),*];
+
+            /// The name that scripts use.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text),*
+                }
+            }
+        }
+
+        #[derive(Clone)]
+        enum State {
+            $($name($hash)),*
+        }
+
+        impl Hash {
+            /// A hash of nothing yet.
+            pub fn new(algorithm: Algorithm) -> Self {
+                Self(match algorithm {
+                    $(Algorithm::$name => State::$name(Digest::new())),*
+                })
+            }
+
+            /// Its algorithm.
+            pub fn algorithm(&self) -> Algorithm {
+                match self.0 {
+                    $(State::$name(_) => Algorithm::$name),*
+                }
+            }
+
+            /// Adds bytes to what is hashed.
+            pub fn update(&mut self, bytes: &[u8]) {
+                match &mut self.0 {
+                    $(State::$name(hash) => Digest::update(hash, bytes)),*
+                }
+            }
+
+            /// The digest of all bytes so far, as lower-case hexadecimal digits. More may follow.
+            pub fn hex(&self) -> Hex {
+                match &self.0 {
+                    $(State::$name(hash) => Hex::of(&hash.clone().finalize())),*
+                }
+            }
+
+            /// The state, to be continued by [`load`](Hash::load).
+            pub fn save(&self) -> Saved {
+                match &self.0 {
+                    $(State::$name(hash) => Saved::of(Algorithm::$name, hash)),*
+                }
+            }
+
+            /// The hash of a saved state. The bytes may come from a hostile sender: every state that is accepted is
+            /// one that [`save`](Hash::save) could have made of some content, or of another chaining value.
+            pub fn load(bytes: &[u8]) -> Result<Self, LoadError> {
+                let (number, state) = bytes.split_first().ok_or(LoadError::Empty)?;
+                let algorithm = Algorithm::from_number(*number).ok_or(LoadError::Unknown(*number))?;
+                Ok(Self(match algorithm {
+                    $(Algorithm::$name => State::$name(saved::load(algorithm, state)?)),*
+                }))
+            }
         }
     };
 }
 
-impl Hash {
-    /// A hash of nothing yet.
-    pub fn new(algorithm: Algorithm) -> Self {
-        Self(match algorithm {
-            Algorithm::Md5 => State::Md5(Digest::new()),
-            Algorithm::Sha1 => State::Sha1(Digest::new()),
-            Algorithm::Sha224 => State::Sha224(Digest::new()),
-            Algorithm::Sha256 => State::Sha256(Digest::new()),
-            Algorithm::Sha384 => State::Sha384(Digest::new()),
-            Algorithm::Sha512 => State::Sha512(Digest::new()),
-            Algorithm::Blake2b => State::Blake2b(Digest::new()),
-            Algorithm::Blake2s => State::Blake2s(Digest::new()),
-        })
-    }
+algorithms! {
+    /// RFC 1321.
+    Md5 = 1, "md5", md5::Md5;
+    /// FIPS 180-4, RFC 3174.
+    Sha1 = 2, "sha1", sha1::Sha1;
+    /// FIPS 180-4.
+    Sha224 = 3, "sha224", sha2::Sha224;
+    /// FIPS 180-4.
+    Sha256 = 4, "sha256", sha2::Sha256;
+    /// FIPS 180-4.
+    Sha384 = 5, "sha384", sha2::Sha384;
+    /// FIPS 180-4.
+    Sha512 = 6, "sha512", sha2::Sha512;
+    /// RFC 7693, with a digest of 64 bytes.
+    Blake2b = 7, "blake2b", Blake2b;
+    /// RFC 7693, with a digest of 32 bytes.
+    Blake2s = 8, "blake2s", Blake2s;
+}
 
-    /// Its algorithm.
-    pub fn algorithm(&self) -> Algorithm {
-        match self.0 {
-            State::Md5(_) => Algorithm::Md5,
-            State::Sha1(_) => Algorithm::Sha1,
-            State::Sha224(_) => Algorithm::Sha224,
-            State::Sha256(_) => Algorithm::Sha256,
-            State::Sha384(_) => Algorithm::Sha384,
-            State::Sha512(_) => Algorithm::Sha512,
-            State::Blake2b(_) => Algorithm::Blake2b,
-            State::Blake2s(_) => Algorithm::Blake2s,
-        }
-    }
-
-    /// Adds bytes to what is hashed.
-    pub fn update(&mut self, bytes: &[u8]) {
-        each!(&mut self.0, hash => Digest::update(hash, bytes));
-    }
-
-    /// The digest of all bytes so far, as lower-case hexadecimal digits. More may follow.
-    pub fn hex(&self) -> Hex {
-        each!(&self.0, hash => Hex::of(&hash.clone().finalize()))
-    }
-
-    /// The state, to be continued by [`load`](Hash::load).
-    pub fn save(&self) -> Saved {
-        each!(&self.0, hash => Saved::of(self.algorithm(), hash))
-    }
-
-    /// The hash of a saved state. The bytes may come from a hostile sender: every state that is accepted is
-    /// one that [`save`](Hash::save) could have made of some content, or of another chaining value.
-    pub fn load(bytes: &[u8]) -> Result<Self, LoadError> {
-        let (number, state) = bytes.split_first().ok_or(LoadError::Empty)?;
-        let algorithm = Algorithm::from_number(*number).ok_or(LoadError::Unknown(*number))?;
-        Ok(Self(match algorithm {
-            Algorithm::Md5 => State::Md5(saved::load(algorithm, state)?),
-            Algorithm::Sha1 => State::Sha1(saved::load(algorithm, state)?),
-            Algorithm::Sha224 => State::Sha224(saved::load(algorithm, state)?),
-            Algorithm::Sha256 => State::Sha256(saved::load(algorithm, state)?),
-            Algorithm::Sha384 => State::Sha384(saved::load(algorithm, state)?),
-            Algorithm::Sha512 => State::Sha512(saved::load(algorithm, state)?),
-            Algorithm::Blake2b => State::Blake2b(saved::load(algorithm, state)?),
-            Algorithm::Blake2s => State::Blake2s(saved::load(algorithm, state)?),
-        }))
+impl Algorithm {
+    /// The algorithm with this number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| *algorithm as u8 == number)
     }
 }
 

@@ -10,13 +10,11 @@
 //! chaining value may be anything. A number of blocks may not: some algorithms compute the message's length
 //! from it without looking for an overflow.
 
-use std::fmt;
-
 use digest::array::Array;
 use digest::common::hazmat::SerializableState;
 use digest::typenum::Unsigned;
 
-use super::algorithm::Algorithm;
+use super::hash::Algorithm;
 
 /// Longest saved state: SHA-512's chaining value, number of blocks, and all but a byte of a block.
 const MAX: usize = 1 + 64 + 16 + 128;
@@ -48,13 +46,16 @@ impl Saved {
 }
 
 /// Why bytes are no saved state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
     /// There are none.
+    #[error("the state of a hash is empty")]
     Empty,
     /// No algorithm has this number.
+    #[error("unknown hash algorithm ({0})")]
     Unknown(u8),
     /// A state of this algorithm has another length.
+    #[error("the state of a {} hash has {expected} bytes, not {got}", algorithm.name())]
     Length {
         /// The algorithm.
         algorithm: Algorithm,
@@ -64,23 +65,9 @@ pub enum LoadError {
         got: usize,
     },
     /// The bytes contradict each other, or claim more than can have been hashed.
+    #[error("the state of a {} hash is damaged", .0.name())]
     Damaged(Algorithm),
 }
-
-impl fmt::Display for LoadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("the state of a hash is empty"),
-            Self::Unknown(number) => write!(f, "unknown hash algorithm ({number})"),
-            Self::Length { algorithm, expected, got } => {
-                write!(f, "the state of a {} hash has {expected} bytes, not {got}", algorithm.name())
-            }
-            Self::Damaged(algorithm) => write!(f, "the state of a {} hash is damaged", algorithm.name()),
-        }
-    }
-}
-
-impl std::error::Error for LoadError {}
 
 /// Where the number of blocks stands behind the chaining value, and how many bytes it has.
 fn blocks_at(algorithm: Algorithm) -> std::ops::Range<usize> {

@@ -7,9 +7,9 @@
 
 use std::ffi::{CStr, c_int};
 
-use crate::lua::ffi::*;
-use crate::lua::version::state::push_type_name;
-use crate::lua::version::unwind::catch_panic;
+use crate::ffi::*;
+use crate::version::state::push_type_name;
+use crate::version::unwind::catch_panic;
 
 /// Why a function raises.
 #[derive(Debug)]
@@ -91,9 +91,9 @@ unsafe fn raise_argument(lua: *mut lua_State, name: &str, position: c_int) -> c_
 macro_rules! lua_function {
     ($(#[$meta:meta])* $vis:vis $name:ident => $body:path) => {
         $(#[$meta])*
-        $vis unsafe extern "C-unwind" fn $name(lua: *mut $crate::lua::ffi::lua_State) -> std::ffi::c_int {
+        $vis unsafe extern "C-unwind" fn $name(lua: *mut $crate::ffi::lua_State) -> std::ffi::c_int {
             // SAFETY: Lua calls this with its state; the frame holds nothing.
-            unsafe { $crate::lua::call::enter(lua, stringify!($name), $body) }
+            unsafe { $crate::call::enter(lua, stringify!($name), $body) }
         }
     };
 }

@@ -6,11 +6,10 @@
 
 use std::sync::OnceLock;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::call::Raise;
 use super::version::state;
-use crate::dispatch::Patience;
 
 /// What else has to happen then; set once by a process that runs jobs.
 static IN_WORKER: OnceLock<unsafe fn(*mut lua_State)> = OnceLock::new();
@@ -25,11 +24,16 @@ pub fn on_pause(action: unsafe fn(*mut lua_State)) {
 ///
 /// # Safety
 /// `lua` is a valid state with four free stack slots. The call itself leaves the stack alone.
-pub unsafe fn patiently<T>(lua: *mut lua_State, call: impl FnOnce(Patience<'_>) -> T) -> Result<T, Raise> {
+pub unsafe fn patiently<T>(
+    lua: *mut lua_State,
+    call: impl FnOnce(&mut dyn FnMut() -> bool) -> T,
+) -> Result<T, Raise> {
     let mut raised = None;
     let result = call(&mut || {
-        // SAFETY: as demanded.
-        raised = unsafe { run(lua) }.err();
+        if raised.is_none() {
+            // SAFETY: as demanded.
+            raised = unsafe { run(lua) }.err();
+        }
         raised.is_none()
     });
     match raised {

@@ -10,10 +10,10 @@ extern crate lua_runtime as _;
 use std::ffi::CString;
 use std::time::{Duration, Instant};
 
-use llib::lua::convert::{
+use llib_core::shm::Payload;
+use llib_lua::convert::{
     DecodeOptions, EncodeOptions, Field, NoHandles, Source, decode, decode_field, encode,
 };
-use llib::shm::Payload;
 use mlua::ffi::*;
 
 /// Name, number of samples, code.
@@ -78,13 +78,13 @@ fn state(code: &str) -> *mut lua_State {
 /// Encodes all that is on the stack.
 fn encode_all(lua: *mut lua_State, bytes: &mut Vec<u8>) {
     // SAFETY: a state of this program.
-    let outcome = unsafe {
-        encode(lua, 1, lua_gettop(lua), &EncodeOptions::default(), &mut NoHandles, |message| {
-            bytes.resize(message.len(), 0);
-            message.write_to(bytes);
-        })
-    };
-    outcome.expect("values that can be sent");
+    unsafe {
+        let message = encode(lua, 1, lua_gettop(lua), &EncodeOptions::default(), &mut NoHandles);
+        let message = message.expect("values that can be sent");
+        bytes.resize(message.len(), 0);
+        message.write_to(bytes);
+        lua_pop(lua, 1);
+    }
 }
 
 /// Time of one call.

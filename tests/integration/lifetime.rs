@@ -28,7 +28,7 @@ fn mappings(session: &Session) -> usize {
 /// Runs pieces of a script in one session, each in a function of its own, and expects that after each of them, once
 /// its handles are collected, no object is left. `ill_timed` of all may be, where workers are killed at any instant:
 /// one that dies between two neighbouring instructions, of which the first takes a handle out of a message and the
-/// second counts it off, leaves an object that goes with its host (`src/shared/object/holders.rs`).
+/// second counts it off, leaves an object that goes with its host (`src/core/shared/object/holders.rs`).
 fn expect_no_objects_after(ill_timed: usize, pieces: &[(&str, &str)]) {
     for interpreter in Interpreter::all() {
         let mut script = String::from(

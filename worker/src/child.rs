@@ -1,66 +1,30 @@
 //! A worker's life, step by step: from fork to the job's reply.
 
-use std::ffi::CStr;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use llib::lua::ffi::lua_State;
-use llib::shm::{Go, Mailbox, RoomFile, Segment, Stream, Tree};
-use llib::sync::Owner;
-use llib::sys::futex;
-use llib::wire::limits::Limits;
-use nix::sys::signal::SigSet;
+use llib_core::shm::{Go, Mailbox, Stream, Tree};
+use llib_core::sys::futex;
 use rustix::io::DupFlags;
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal,
-    setpgid, setrlimit,
+    Pid, Resource, Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal, setpgid,
+    setrlimit,
 };
 
 use crate::job::{self, Desk, Errand, Job};
-use crate::sandbox::limits;
-use crate::zygote::Ends;
-use crate::{lua, sys};
+use crate::{LuaWorker, lua};
+use llib_sandbox::limits;
+use llib_supervisor::Seat;
+use llib_worker_sys as sys;
 
 /// Where a worker keeps the zygote's doorbell; every descriptor above is closed.
 const DOORBELL: RawFd = 3;
 
-/// What the zygote hands to a worker.
-pub(crate) struct Seat<'a> {
-    pub(crate) lua: *mut lua_State,
-    pub(crate) segment: &'static Segment,
-    pub(crate) segment_file: &'a OwnedFd,
-    pub(crate) index: u32,
-    /// Name of the tree that the session belongs to.
-    pub(crate) tree: &'a str,
-    /// Who the worker is in the tree's table of owners.
-    pub(crate) owner: Option<Owner>,
-    /// Process id of the zygote, taken before the fork.
-    pub(crate) zygote: i32,
-    pub(crate) doorbell: &'a OwnedFd,
-    pub(crate) ends: Ends,
-    /// The signals that it blocks: none.
-    pub(crate) signals: &'a SigSet,
-    pub(crate) rehearsal: &'a [u8],
-    pub(crate) file_limit: Rlimit,
-    /// Whether it shall wait for its job behind the walls of a sandbox without grants.
-    pub(crate) walled: bool,
-    /// For a job that a sandboxed job starts: where that left it, and what it may have.
-    pub(crate) nested: Option<Nested<'a>>,
-}
-
-/// See [`Seat::nested`].
-#[derive(Clone, Copy)]
-pub(crate) struct Nested<'a> {
-    pub(crate) room: &'a RoomFile,
-    pub(crate) place: u32,
-    pub(crate) granted: Limits,
-}
-
 /// Lives as a worker; the process ends here.
-pub(crate) fn run(seat: Seat<'_>) -> ! {
+pub(crate) fn run(worker: &LuaWorker, seat: Seat<'_>) -> ! {
     sys::heap::open_scratch();
     let session = seat.segment.name().to_owned();
     // The zygote keeps the segment from its children: a job that runs wild finds its own mailbox alone.
@@ -82,7 +46,7 @@ pub(crate) fn run(seat: Seat<'_>) -> ! {
     });
     settle_in(&seat);
     Tree::join(seat.tree, seat.owner, journal);
-    lua::state::reseed(seat.lua);
+    lua::state::reseed(worker.lua);
     let mut desk = Desk { session, slot: seat.index, journal, doorbell: DOORBELL, walls: None, errand };
     let is_there = || mailbox.go().load(Ordering::SeqCst) == Go::Job as u32;
     if desk.errand.is_some() && !is_there() {
@@ -90,16 +54,16 @@ pub(crate) fn run(seat: Seat<'_>) -> ! {
         sys::exit_now(1);
     }
     if !is_there() {
-        set_title("llib-worker", "");
-        job::enter(Job::rehearse(mailbox, desk.clone(), seat.rehearsal));
-        lua::state::rehearse(seat.lua);
+        sys::set_title("llib-worker", "");
+        job::enter(Job::rehearse(mailbox, desk.clone(), &worker.rehearsal));
+        lua::state::rehearse(worker.lua);
         job::leave();
         limits::prepare();
         if seat.walled {
-            desk.walls = Some(lua::confine::wall_in(seat.lua, &desk));
+            desk.walls = Some(lua::confine::wall_in(worker.lua, &desk));
             // What the walls have changed is met once more before a job meets it.
-            job::enter(Job::rehearse(mailbox, desk.clone(), seat.rehearsal));
-            lua::state::rehearse(seat.lua);
+            job::enter(Job::rehearse(mailbox, desk.clone(), &worker.rehearsal));
+            lua::state::rehearse(worker.lua);
             job::leave();
         }
         wait_for_job(mailbox);
@@ -113,7 +77,7 @@ pub(crate) fn run(seat: Seat<'_>) -> ! {
                     journal.fill(settings.len(), |bytes| bytes.copy_from_slice(&settings));
                 }
             }
-            lua::job::run(seat.lua, job::enter(job))
+            lua::job::run(worker.lua, job::enter(job))
         }
         // The host wrote it, so this is a segment that vanished with its session.
         Err(_) => sys::exit_now(1),
@@ -141,7 +105,7 @@ fn settle_in(seat: &Seat<'_>) {
         let _ = sys::duplicate_to(seat.doorbell, DOORBELL, DupFlags::CLOEXEC);
     }
     sys::close_from(DOORBELL + 1);
-    llib::observe::after_fork();
+    llib_core::observe::after_fork();
     let _ = setrlimit(Resource::Nofile, seat.file_limit);
     sys::restore_file_size();
 }
@@ -165,15 +129,5 @@ pub(crate) fn enter_directory(directory: &Path) {
     if START.get().is_none_or(|start| start != directory) {
         // One that is gone is gone for the host as well; relative names fail there and here.
         let _ = std::env::set_current_dir(directory);
-    }
-}
-
-/// Names this process as process lists show it: what both parts give in 15 bytes.
-pub(crate) fn set_title(kind: &str, name: &str) {
-    let mut title = [0; 16];
-    let bytes = kind.bytes().chain(name.bytes()).filter(|byte| *byte != 0);
-    title[..15].iter_mut().zip(bytes).for_each(|(place, byte)| *place = byte);
-    if let Ok(title) = CStr::from_bytes_until_nul(&title) {
-        let _ = rustix::thread::set_name(title);
     }
 }

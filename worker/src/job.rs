@@ -4,13 +4,13 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use llib::shared::{attach_up_to, split_in_memory, take_over};
-use llib::shm::{Mailbox, Region, RegionError, Room, Spot, handles, job_id};
-use llib::wire::charter::{Charter, Module, Pinned};
-use llib::wire::limits::Limits;
-use llib::wire::settings::{PREFIX, Settings};
+use llib_core::shared::{attach_up_to, split_in_memory, take_over};
+use llib_core::shm::{Mailbox, Region, RegionError, Room, Spot, handles, job_id};
+use llib_core::wire::charter::{Charter, Module, Pinned};
+use llib_core::wire::limits::Limits;
+use llib_core::wire::settings::{PREFIX, Settings};
 
-use crate::child::Nested;
+use llib_supervisor::Nested;
 
 /// A job as it stands in shared memory.
 pub(crate) struct Job {
@@ -146,7 +146,7 @@ impl Job {
     fn read(mailbox: Mailbox<'static>, desk: Desk, generation: u32, place: Place) -> Job {
         let Place { start, length, carries, apart } = place;
         // SAFETY: `length` bytes are mapped there, and the copies take no more.
-        let copy = |len: usize| unsafe { llib::shm::copy_out(start, len.min(length)) };
+        let copy = |len: usize| unsafe { llib_core::shm::copy_out(start, len.min(length)) };
         let count =
             copy(PREFIX).first_chunk::<PREFIX>().map_or(0, |prefix| u32::from_le_bytes(*prefix) as usize);
         // Those of a job that nobody trusts are few.

@@ -1,27 +1,51 @@
-//! llib's worker program: a guard, a zygote, and the workers that the zygote forks.
+//! llib's worker program: what the supervisors fork, and the job's Lua in it.
 //!
-//! ```text
-//! host
-//!  └─ guard     keeps the session's memory; outlives a killed zygote and cleans up after it
-//!      └─ zygote    forks workers, reaps and kills them, keeps deadlines; runs no user code
-//!          ├─ worker    one job, then gone
-//!          └─ …
-//! ```
-//!
-//! `fork` and everything that restricts a process live in this crate alone: the module's host is never touched.
+//! `fork` and everything that restricts a process live below this folder alone: the module's host is never touched.
 //! The page that explains it is `docs/architecture.md`.
 
 extern crate lua_runtime as _;
 
 mod child;
-mod guard;
 mod job;
 mod lua;
 mod pool;
 mod reply;
-mod sandbox;
-mod sys;
-mod zygote;
+
+use llib_core::wire::control::Preload;
+use llib_supervisor::{Seat, Worker};
+
+/// A worker with a Lua state.
+pub(crate) struct LuaWorker {
+    pub(crate) lua: *mut llib_lua::ffi::lua_State,
+    /// A job for practice.
+    pub(crate) rehearsal: Vec<u8>,
+}
+
+impl Worker for LuaWorker {
+    fn bytecode(&self) -> Vec<u8> {
+        lua::state::bytecode(self.lua)
+    }
+
+    fn preload(&self, wanted: &Preload) -> Result<(), String> {
+        lua::state::preload(self.lua, &wanted.name, wanted.path.as_deref(), wanted.cpath.as_deref())
+    }
+
+    fn run(&self, seat: Seat<'_>) -> ! {
+        child::run(self, seat)
+    }
+}
+
+fn prepare() -> Result<Box<dyn Worker>, String> {
+    let (lua, rehearsal) = lua::state::prepare()?;
+    llib_sandbox::prepare();
+    if let Ok(directory) = std::env::current_dir() {
+        let _ = child::START.set(directory);
+    }
+    if let Some(own) = llib_core::sys::module::executable() {
+        llib_host::serve_as_worker(own);
+    }
+    Ok(Box::new(LuaWorker { lua, rehearsal }))
+}
 
 /// Serves as a worker program with the arguments after `--llib-worker`: the host's process id, and the name of the
 /// memory that its processes share. Returns an exit code where it cannot even start.
@@ -31,5 +55,5 @@ pub fn run_worker(args: &[String]) -> i32 {
         eprintln!("llib-worker: this program is started by llib itself, not by hand");
         return 2;
     };
-    guard::run(host, tree)
+    llib_supervisor::run(host, tree, prepare)
 }

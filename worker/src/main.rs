@@ -3,7 +3,7 @@
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let code = match args.split_first() {
-        Some((flag, rest)) if flag == llib::sys::spawn::WORKER_FLAG => llib_worker::run_worker(rest),
+        Some((flag, rest)) if flag == llib_core::sys::spawn::WORKER_FLAG => llib_worker::run_worker(rest),
         _ => llib_worker::run_worker(&[]),
     };
     std::process::exit(code);

@@ -4,18 +4,18 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Duration;
 
-use llib::shared::{Object, release, retain, split_in_memory};
-use llib::shm::{
+use llib_core::shared::{Object, release, retain, split_in_memory};
+use llib_core::shm::{
     POLLED, Payload, PoolMemory, PoolSlot, Region, RegionError, Seat, Tree, WHEN_EMPTY, Word, carries, seat,
     stage,
 };
-use llib::sync::spin;
-use llib::sys::{clock, cores, futex};
-use llib::wire::settings::PoolPost;
+use llib_core::sync::spin;
+use llib_core::sys::{clock, cores, futex};
+use llib_core::wire::settings::PoolPost;
 
 use crate::job::Job;
-use crate::sandbox::limits;
-use crate::sys;
+use llib_sandbox::limits;
+use llib_worker_sys as sys;
 
 /// How long an idle worker sleeps at most. Whoever has work wakes it, and so does a death that could have swallowed
 /// a wake-up.
@@ -300,7 +300,7 @@ impl Post {
             place.jobs.fetch_add(1, Ordering::Relaxed);
         }
         let awaited = self.memory.awaited().load(Ordering::SeqCst);
-        if (awaited == taken.number || awaited == llib::shm::ANY)
+        if (awaited == taken.number || awaited == llib_core::shm::ANY)
             && self.memory.awaited().swap(0, Ordering::SeqCst) != 0
         {
             self.memory.ring();

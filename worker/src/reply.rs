@@ -3,18 +3,19 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use llib::dispatch::Broker;
-use llib::shared::{Object, retain};
-use llib::shm::{Go, Mailbox, Payload, Region, RegionError, Spot, Tree, handles};
-use llib::sys::{clock, futex};
+use llib_core::shared::{Object, retain};
+use llib_core::shm::{Go, Mailbox, Payload, Region, RegionError, Spot, Tree, handles};
+use llib_core::sys::{clock, futex};
+use llib_host::Broker;
 
 use crate::job::Job;
-use crate::sandbox::limits;
-use crate::{pool, sys};
+use crate::pool;
+use llib_sandbox::limits;
+use llib_worker_sys as sys;
 
 /// Writes a reply where the host finds it, and tells it.
 ///
-/// A payload with handles of `objects` ends as [`llib::shared::Parcel`] says.
+/// A payload with handles of `objects` ends as [`llib_core::shared::Parcel`] says.
 pub(crate) fn publish(
     job: &Job,
     code: u32,
@@ -62,7 +63,7 @@ pub(crate) fn publish(
         // This process lives on until the host frees the job: nobody should wait that long for what it holds.
         tree.abandon_locks();
     }
-    llib::log!(Debug, "replies to job {} with code {code}, {length} bytes", job.id());
+    llib_core::log!(Debug, "replies to job {} with code {code}, {length} bytes", job.id());
     job.mailbox.publish_reply(code, length, clock::now());
     job.mailbox.ring();
     if job.mailbox.notify().load(Ordering::SeqCst) != 0 {

@@ -5,9 +5,9 @@
 
 use std::ffi::{CStr, c_int};
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
-use crate::lua::types::BY_VALUE;
+use crate::types::BY_VALUE;
 
 /// A type whose userdata travel by value. All of them stand in [`BY_VALUE`].
 pub struct ByValue {

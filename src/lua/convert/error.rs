@@ -1,13 +1,12 @@
 //! What can go wrong, in sentences.
 
-use std::fmt;
-
 use super::protect::Failure;
 
 /// Why values could not be encoded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
     /// A value cannot travel.
+    #[error("cannot send {path}: {reason}")]
     Unsendable {
         /// Where it was found, as `upvalue 'pg' → field 'sock'`.
         path: String,
@@ -15,31 +14,21 @@ pub enum EncodeError {
         reason: String,
     },
     /// The message would be longer than the options allow.
+    #[error("cannot send more than {limit} bytes")]
     TooLong {
         /// The limit, in bytes.
         limit: usize,
     },
     /// Lua could not allocate memory.
+    #[error("not enough memory")]
     Memory,
     /// Lua raised an error of its own.
+    #[error("cannot send the values: {0}")]
     Lua(String),
     /// A defect of llib.
+    #[error("internal error while encoding: {0}")]
     Defect(String),
 }
-
-impl fmt::Display for EncodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unsendable { path, reason } => write!(f, "cannot send {path}: {reason}"),
-            Self::TooLong { limit } => write!(f, "cannot send more than {limit} bytes"),
-            Self::Memory => f.write_str("not enough memory"),
-            Self::Lua(message) => write!(f, "cannot send the values: {message}"),
-            Self::Defect(message) => write!(f, "internal error while encoding: {message}"),
-        }
-    }
-}
-
-impl std::error::Error for EncodeError {}
 
 impl From<Failure> for EncodeError {
     fn from(failure: Failure) -> Self {
@@ -52,9 +41,10 @@ impl From<Failure> for EncodeError {
 }
 
 /// Why a message could not be decoded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// The bytes are no message, or no longer one.
+    #[error("the message is damaged at byte {at}: {what}")]
     Corrupt {
         /// Offset at which that was noticed.
         at: usize,
@@ -62,8 +52,10 @@ pub enum DecodeError {
         what: &'static str,
     },
     /// The options do not allow something that the message contains.
+    #[error("{0} is not accepted here")]
     Refused(&'static str),
     /// The message is longer than the options allow.
+    #[error("the message has {len} bytes, more than the {limit} accepted here")]
     TooLong {
         /// Its length.
         len: usize,
@@ -71,13 +63,16 @@ pub enum DecodeError {
         limit: usize,
     },
     /// Its values take more memory than the options allow.
+    #[error("its values would take more than the {limit} bytes of memory accepted here")]
     TooMuch {
         /// The limit, in bytes.
         limit: usize,
     },
     /// More values than the Lua stack takes.
+    #[error("too many values ({0}) for the Lua stack")]
     TooMany(usize),
     /// Something named by module and field is not here.
+    #[error("cannot find '{name}' here: {reason}")]
     Named {
         /// `module` or `module.field`.
         name: String,
@@ -85,10 +80,13 @@ pub enum DecodeError {
         reason: String,
     },
     /// Lua refused a function's code.
+    #[error("cannot load a function: {0}")]
     Code(String),
     /// The constructor that a `__clone` named failed.
+    #[error("a constructor returned by __clone failed: {0}")]
     Constructor(String),
     /// The type of a copied userdata is not known here, or does not allow it.
+    #[error("cannot copy userdata '{name}': {reason}")]
     Raw {
         /// Its `__name`.
         name: String,
@@ -96,40 +94,18 @@ pub enum DecodeError {
         reason: &'static str,
     },
     /// An object of llib could not be opened.
+    #[error("{0}")]
     Handle(String),
     /// Lua could not allocate memory.
+    #[error("not enough memory")]
     Memory,
     /// Lua raised an error of its own.
+    #[error("cannot receive the values: {0}")]
     Lua(String),
     /// A defect of llib.
+    #[error("internal error while decoding: {0}")]
     Defect(String),
 }
-
-impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Corrupt { at, what } => write!(f, "the message is damaged at byte {at}: {what}"),
-            Self::Refused(what) => write!(f, "{what} is not accepted here"),
-            Self::TooLong { len, limit } => {
-                write!(f, "the message has {len} bytes, more than the {limit} accepted here")
-            }
-            Self::TooMuch { limit } => {
-                write!(f, "its values would take more than the {limit} bytes of memory accepted here")
-            }
-            Self::TooMany(count) => write!(f, "too many values ({count}) for the Lua stack"),
-            Self::Named { name, reason } => write!(f, "cannot find '{name}' here: {reason}"),
-            Self::Code(reason) => write!(f, "cannot load a function: {reason}"),
-            Self::Constructor(reason) => write!(f, "a constructor returned by __clone failed: {reason}"),
-            Self::Raw { name, reason } => write!(f, "cannot copy userdata '{name}': {reason}"),
-            Self::Handle(reason) => f.write_str(reason),
-            Self::Memory => f.write_str("not enough memory"),
-            Self::Lua(message) => write!(f, "cannot receive the values: {message}"),
-            Self::Defect(message) => write!(f, "internal error while decoding: {message}"),
-        }
-    }
-}
-
-impl std::error::Error for DecodeError {}
 
 impl From<Failure> for DecodeError {
     fn from(failure: Failure) -> Self {

@@ -1,8 +1,8 @@
 //! The names that a function's code mentions.
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
-use crate::lua::version::chunk;
+use crate::version::chunk;
 
 /// Every identifier among the strings of the code of the Lua function on top: names of globals, fields and variables,
 /// of functions inside it too. `None` if its code cannot be had.

@@ -36,10 +36,9 @@ mod text;
 
 pub use by_value::ByValue;
 pub use decode::{Field, MEMORY_FACTOR, decode, decode_field, fuzz_decode, register_inert};
-pub use encode::encode;
+pub use encode::{Message, encode};
 pub use error::{DecodeError, EncodeError};
 pub use names::remember_names;
 pub use options::{DecodeOptions, EncodeOptions, GlobalMode, Handles, NoHandles, Roots};
-pub use sink::Message;
 pub use source::Source;
 pub use text::write_text;

@@ -9,7 +9,7 @@
 use std::ffi::c_int;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::error::EncodeError;
 use super::protect::{FIRST, Protected, protected, string};

@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 
-use crate::lua::ffi::lua_State;
+use crate::ffi::lua_State;
 
 /// How the path of an unsendable value starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -4,9 +4,9 @@ use std::any::Any;
 use std::ffi::{c_int, c_void};
 use std::slice;
 
-use crate::lua::ffi::*;
-use crate::lua::version::state;
-use crate::lua::version::unwind::catch_panic;
+use crate::ffi::*;
+use crate::version::state;
+use crate::version::unwind::catch_panic;
 
 /// Why a protected call ended early.
 pub(super) enum Failure {

@@ -1,7 +1,5 @@
 //! Where a message is written: a growing stream, and long strings that stay where they are.
 
-use crate::shm::Payload;
-
 use super::format::*;
 
 /// The stream of a message under construction.
@@ -154,29 +152,20 @@ impl Sink {
         self.bytes.truncate(at);
     }
 
-    /// Memory that a reused sink would keep.
-    pub(super) fn capacity(&self) -> usize {
-        self.bytes.capacity() + self.blobs.capacity() * size_of::<(*const u8, usize)>()
-    }
-}
-
-/// An encoded message. Long strings are still in Lua's memory: valid during `encode`'s closure only.
-pub struct Message<'a> {
-    pub(super) sink: &'a Sink,
-}
-
-impl Payload for Message<'_> {
-    fn each<'a>(&'a self, take: &mut dyn FnMut(&'a [u8])) {
-        let Sink { bytes, blobs, .. } = self.sink;
-        take(bytes);
-        for &(start, len) in blobs {
-            // SAFETY: the encoder keeps the blobs' strings on the Lua stack or in a table there while the message exists,
-            // and Lua strings neither move nor change.
+    /// Hands over the stream, and each long string.
+    ///
+    /// # Safety
+    /// The strings are still where they were.
+    pub(super) unsafe fn each<'a>(&'a self, take: &mut dyn FnMut(&'a [u8])) {
+        take(&self.bytes);
+        for &(start, len) in &self.blobs {
+            // SAFETY: as demanded; Lua strings neither move nor change.
             take(unsafe { std::slice::from_raw_parts(start, len) });
         }
     }
 
-    fn len(&self) -> usize {
-        self.sink.total()
+    /// Memory that a reused sink would keep.
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity() + self.blobs.capacity() * size_of::<(*const u8, usize)>()
     }
 }

@@ -8,7 +8,7 @@
 
 use std::ffi::c_int;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 /// Slots moved at a time. The room for them is part of what every small message costs, so few.
 const STEP: c_int = 32;

@@ -3,18 +3,20 @@
 use std::ffi::c_int;
 use std::time::Duration;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
-use super::value::{DISTRUSTED, Load, decode_plain, decode_trusted, encode_for};
+use super::outgoing::Outgoing;
+use super::value::{DISTRUSTED, decode_plain, decode_trusted, encode_one};
 use super::{handle, outcome};
-use crate::lua::call::{Outcome, Raise, is_absent, milliseconds, push_text, set_functions, wrong_type};
-use crate::lua::convert::DecodeError;
-use crate::lua::hooks;
+use crate::call::{Outcome, Raise, is_absent, milliseconds, push_text, set_functions, wrong_type};
+use crate::convert::DecodeError;
+use crate::hooks;
 use crate::lua_function;
-use crate::observe::{self, Awaited, trace};
-use crate::shared::channel::{self, Popped, PushError, Pushed, Received, Waiting};
-use crate::shared::{Guard, Kind, Object};
-use crate::sys::clock;
+use llib_core::observe::trace;
+use llib_core::shared::channel::{self, Popped, PushError, Pushed, Received, Waiting};
+use llib_core::shared::{Guard, Kind, Object};
+use llib_core::shm::{Awaited, Payload, waiting as published};
+use llib_core::sys::clock;
 
 lua_function!(close => close_body);
 lua_function!(iter => iter_body);
@@ -83,9 +85,12 @@ fn cannot_push(error: &PushError) -> Raise {
 }
 
 /// One try, with the lock held.
-fn try_push<'a>(guard: &Guard<'a>, load: &Load<'_>) -> Result<Result<Pushed, Waiting<'a>>, PushError> {
-    let pushed = load.with_objects(|objects| channel::push(guard, load.parcel(), objects, || ()))?;
-    Ok(match pushed {
+fn try_push<'a>(
+    guard: &Guard<'a>,
+    item: &Outgoing<impl Payload>,
+) -> Result<Result<Pushed, Waiting<'a>>, Raise> {
+    let pushed = channel::push(guard, item.parcel(), &item.objects(), || ());
+    Ok(match pushed.map_err(|error| cannot_push(&error))? {
         Pushed::Full => Err(Waiting::for_pop(guard.object().header())),
         pushed => Ok(pushed),
     })
@@ -100,24 +105,16 @@ unsafe fn push_body(lua: *mut lua_State) -> Outcome {
         }
         let time = milliseconds(lua, 3)?;
         let end = handle::end_of(time);
-        let first = encode_for(lua, 2, |load| {
-            let guard = object.try_lock()?;
-            match try_push(&guard, load) {
-                Ok(Err(_)) => None,
-                Ok(Ok(pushed)) => Some(Ok(pushed)),
-                Err(error) => Some(Err(error)),
-            }
-        })?;
-        let pushed = match first {
-            Ok(pushed) => pushed.map_err(|error| cannot_push(&error))?,
-            Err(kept) => {
+        let item = encode_one(lua, 2)?;
+        let first = object.try_lock().map(|guard| try_push(&guard, &item).map(Result::ok)).transpose()?;
+        let pushed = match first.flatten() {
+            Some(pushed) => pushed,
+            None => {
+                let item = item.keep();
                 let _span = trace::span("wait", || format!("room in {}", object.title()));
                 loop {
                     let Some(guard) = handle::lock(lua, &object, end)? else { break Pushed::Full };
-                    match kept
-                        .with_load(|load| try_push(&guard, load))
-                        .map_err(|error| cannot_push(&error))?
-                    {
+                    match try_push(&guard, &item)? {
                         Ok(pushed) => break pushed,
                         Err(waiting) => {
                             drop(guard);
@@ -156,7 +153,7 @@ unsafe fn wait(
     if left.is_zero() {
         return Ok(false);
     }
-    let woken = observe::waiting(what, || waiting.wait(left));
+    let woken = published(what, || waiting.wait(left));
     if !woken {
         // SAFETY: see above.
         unsafe { hooks::run(lua)? };

@@ -4,15 +4,15 @@ use std::cell::RefCell;
 use std::ffi::{CStr, c_int};
 use std::sync::Arc;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
-use crate::lua::call::{Outcome, Raise, wrong_type};
-use crate::lua::convert::Handles;
-use crate::lua::hooks;
-use crate::lua::version::collector;
+use crate::call::{Outcome, Raise, wrong_type};
+use crate::convert::Handles;
+use crate::hooks;
 use crate::lua_function;
-use crate::shared::{Guard, Kind, LockError, MOST_HANDLES, Object, ObjectError, attach, tail};
-use crate::sys::clock;
+use crate::version::collector;
+use llib_core::shared::{Guard, Kind, LockError, MOST_HANDLES, Object, ObjectError, attach};
+use llib_core::sys::clock;
 
 /// The userdata's contents: the object, until the handle is cleaned.
 pub(super) type Slot = RefCell<Option<Arc<Object>>>;
@@ -198,48 +198,22 @@ pub(super) fn end_of(time: Option<std::time::Duration>) -> Option<u64> {
 /// # Safety
 /// `lua` is a valid state.
 pub(super) unsafe fn create(lua: *mut lua_State, kind: Kind) -> Result<Arc<Object>, Raise> {
-    let created = crate::shared::create(kind).or_else(|error| match error {
-        ObjectError::Tree(crate::shm::TreeError::Memory(_)) => {
+    let created = llib_core::shared::create(kind).or_else(|error| match error {
+        ObjectError::Tree(llib_core::shm::TreeError::Memory(_)) => {
             // SAFETY: as demanded.
             unsafe { collector::collect(lua) };
-            crate::shared::create(kind)
+            llib_core::shared::create(kind)
         }
         error => Err(error),
     });
     created.map_err(|error| Raise::Message(format!("failed to create a {}: {error}", noun(kind))))
 }
 
-/// The objects whose handles a message contains, each as often as it does.
+/// Handles in messages, for the codec. The objects of those that are sent are noted, each as often as it is.
 #[derive(Default)]
-pub struct Sent(RefCell<Vec<Arc<Object>>>);
+pub struct Objects(pub(super) Vec<Arc<Object>>);
 
-impl Sent {
-    /// The objects.
-    pub fn objects(&self) -> Vec<Arc<Object>> {
-        self.0.borrow().clone()
-    }
-
-    /// Calls `use_objects` with the objects, and with the end of a parcel that contains them.
-    pub fn with<R>(&self, use_objects: impl FnOnce(&[&Object], &[u8]) -> R) -> R {
-        let sent = self.0.borrow();
-        if sent.is_empty() {
-            return use_objects(&[], &[]);
-        }
-        let objects: Vec<&Object> = sent.iter().map(|object| &**object).collect();
-        let ids: Vec<u64> = sent.iter().map(|object| object.id()).collect();
-        use_objects(&objects, &tail(&ids))
-    }
-
-    /// Their ids.
-    pub fn ids(&self) -> Vec<u64> {
-        self.0.borrow().iter().map(|object| object.id()).collect()
-    }
-}
-
-/// Handles in messages, for the codec. Those that are sent are noted.
-pub struct Objects<'a>(pub &'a Sent);
-
-impl Handles for Objects<'_> {
+impl Handles for Objects {
     unsafe fn export(&mut self, lua: *mut lua_State, index: c_int) -> Option<Result<(u8, Vec<u8>), String>> {
         for kind in [Kind::Buffer, Kind::Channel, Kind::Mutex] {
             // SAFETY: the codec calls this with a userdata there and free slots; nothing here raises but
@@ -253,12 +227,11 @@ impl Handles for Objects<'_> {
             let Some(object) = object else {
                 return Some(Err(format!("this handle of a {} has been cleaned", noun(kind))));
             };
-            let mut sent = self.0.0.borrow_mut();
-            if sent.len() >= MOST_HANDLES {
+            if self.0.len() >= MOST_HANDLES {
                 return Some(Err(format!("there are more than {MOST_HANDLES} handles")));
             }
             let id = object.id().to_le_bytes().to_vec();
-            sent.push(object);
+            self.0.push(object);
             return Some(Ok((kind as u8, id)));
         }
         None
@@ -287,10 +260,10 @@ impl Handles for Objects<'_> {
     }
 
     fn exported(&self) -> usize {
-        self.0.0.borrow().len()
+        self.0.len()
     }
 
     fn withdraw(&mut self, keep: usize) {
-        self.0.0.borrow_mut().truncate(keep);
+        self.0.truncate(keep);
     }
 }

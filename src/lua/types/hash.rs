@@ -2,12 +2,12 @@
 
 use std::ffi::{CStr, c_int, c_void};
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
-use crate::crypto::{Algorithm, Hash};
-use crate::lua::call::{Outcome, Raise, push_bytes, push_text, set_functions, wrong_type};
-use crate::lua::convert::ByValue;
+use crate::call::{Outcome, Raise, push_bytes, push_text, set_functions, wrong_type};
+use crate::convert::ByValue;
 use crate::lua_function;
+use llib_crypto::{Algorithm, Hash};
 
 /// The metatable's name in the registry.
 pub const HASH: &CStr = c"llib.hash";

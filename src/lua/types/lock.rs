@@ -1,13 +1,13 @@
 //! `thread.lock` and `thread.unlock`: locks by number.
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::{handle, outcome};
-use crate::lua::call::{Outcome, Raise, milliseconds, wrong_type};
-use crate::lua::hooks;
-use crate::observe::trace;
-use crate::shm::{LOCKS, LockTable, LockTableError, Seeker, Tree, TreeError};
-use crate::sync::{Acquired, Unlocked};
+use crate::call::{Outcome, Raise, milliseconds, wrong_type};
+use crate::hooks;
+use llib_core::observe::trace;
+use llib_core::shm::{LOCKS, LockTable, LockTableError, Seeker, Tree, TreeError};
+use llib_core::sync::{Acquired, Unlocked};
 
 fn raise(error: TreeError) -> Raise {
     Raise::Message(format!("locks cannot be used: {error}"))

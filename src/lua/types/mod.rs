@@ -4,14 +4,18 @@
 
 pub mod buffer;
 pub mod channel;
+pub mod crypto;
+pub mod failure;
 mod handle;
 pub mod hash;
 pub mod lock;
 pub mod mutex;
 mod outcome;
+mod outgoing;
 mod value;
 
-pub use handle::{Objects, Sent, register_all};
+pub use handle::{Objects, register_all};
+pub use outgoing::Outgoing;
 
 use super::convert::ByValue;
 

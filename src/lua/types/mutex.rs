@@ -1,13 +1,13 @@
 //! The mutex object.
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::{handle, outcome};
-use crate::lua::call::{Outcome, Raise, milliseconds, set_functions, wrong_type};
+use crate::call::{Outcome, Raise, milliseconds, set_functions, wrong_type};
 use crate::lua_function;
-use crate::observe::trace;
-use crate::shared::{Guard, Kind, Object};
-use crate::sync::Unlocked;
+use llib_core::observe::trace;
+use llib_core::shared::{Guard, Kind, Object};
+use llib_core::sync::Unlocked;
 
 lua_function!(free => free_body);
 lua_function!(lock => lock_body);

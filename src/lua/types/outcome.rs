@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
-use super::handle;
-use crate::lua::api::failure;
-use crate::lua::call::{Outcome, push_text, set_functions};
+use super::{failure, handle};
+use crate::call::{Outcome, push_text, set_functions};
 use crate::lua_function;
-use crate::shared::Kind;
-use crate::wire::kind::Kind as Failure;
+use llib_core::shared::Kind;
+use llib_core::wire::kind::Kind as Failure;
 
 /// Pushes what a successful `lock` returns.
 ///

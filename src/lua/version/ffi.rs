@@ -8,13 +8,7 @@ pub use mlua::ffi::*;
 #[cfg(any(feature = "lua51", feature = "lua52", feature = "luajit"))]
 pub use self::wide::{lua_rawgeti, lua_rawseti};
 #[cfg(feature = "luajit")]
-pub use arithmetic::lua_concat;
-#[cfg(any(feature = "lua51", feature = "luajit"))]
-pub use arithmetic::*;
-#[cfg(feature = "lua52")]
-pub use arithmetic::{
-    LUA_OPBAND, LUA_OPBNOT, LUA_OPBOR, LUA_OPBXOR, LUA_OPIDIV, LUA_OPSHL, LUA_OPSHR, lua_arith,
-};
+pub use concatenation::lua_concat;
 #[cfg(feature = "lua55")]
 pub use newer::lua_newstate;
 #[cfg(not(any(feature = "lua54", feature = "lua55")))]
@@ -22,86 +16,40 @@ pub use older::*;
 #[cfg(any(feature = "lua51", feature = "luajit"))]
 pub use oldest::*;
 
-/// Arithmetic of Lua 5.4. Operators that a version lacks have no metamethods there, so nobody asks for them.
-#[cfg(any(feature = "lua51", feature = "lua52", feature = "luajit"))]
-#[allow(missing_docs)] // The names are Lua's own.
-mod arithmetic {
+/// LuaJIT's own of 2022 crashes where a metamethod is to be called.
+#[cfg(feature = "luajit")]
+mod concatenation {
     use std::ffi::c_int;
 
     use mlua::ffi::*;
 
-    #[cfg(not(feature = "lua52"))]
-    pub use self::oldest::*;
-
-    #[cfg(not(feature = "lua52"))]
-    mod oldest {
-        use std::ffi::c_int;
-
-        pub const LUA_OPADD: c_int = 0;
-        pub const LUA_OPSUB: c_int = 1;
-        pub const LUA_OPMUL: c_int = 2;
-        pub const LUA_OPDIV: c_int = 3;
-        pub const LUA_OPMOD: c_int = 4;
-        pub const LUA_OPPOW: c_int = 5;
-        pub const LUA_OPUNM: c_int = 6;
-        pub const LUA_OPEQ: c_int = 0;
-        pub const LUA_OPLT: c_int = 1;
-        pub const LUA_OPLE: c_int = 2;
-    }
-
-    pub const LUA_OPIDIV: c_int = 7;
-    pub const LUA_OPBAND: c_int = 8;
-    pub const LUA_OPBOR: c_int = 9;
-    pub const LUA_OPBXOR: c_int = 10;
-    pub const LUA_OPSHL: c_int = 11;
-    pub const LUA_OPSHR: c_int = 12;
-    pub const LUA_OPBNOT: c_int = 13;
-
-    /// Replaces the operands on top, one or two, by the result. May raise.
+    /// Concatenates the values on top.
     ///
     /// # Safety
     /// As for Lua's own, with two free stack slots.
-    pub unsafe fn lua_arith(lua: *mut lua_State, operator: c_int) {
-        // SAFETY: as demanded.
+    pub unsafe fn lua_concat(lua: *mut lua_State, count: c_int) {
+        // SAFETY: as demanded; `lua_isstring` is true for strings and numbers.
         unsafe {
-            if !(0..=6).contains(&operator) {
-                luaL_error(lua, c"this Lua has no such operator".as_ptr());
+            if count == 2 && (lua_isstring(lua, -1) == 0 || lua_isstring(lua, -2) == 0) {
+                concat_by_operator(lua);
+            } else {
+                mlua::ffi::lua_concat(lua, count);
             }
-            #[cfg(feature = "lua52")]
-            mlua::ffi::lua_arith(lua, operator);
-            #[cfg(not(feature = "lua52"))]
-            evaluate(lua, operator);
         }
     }
 
-    /// There is no such function before Lua 5.2: a piece of Lua does it. Its errors have no position of their own.
-    #[cfg(not(feature = "lua52"))]
-    unsafe fn evaluate(lua: *mut lua_State, operator: c_int) {
-        const PIECES: [&std::ffi::CStr; 7] = [
-            c"local a, b = ... return a + b",
-            c"local a, b = ... return a - b",
-            c"local a, b = ... return a * b",
-            c"local a, b = ... return a / b",
-            c"local a, b = ... return a % b",
-            c"local a, b = ... return a ^ b",
-            c"local a = ... return -a",
-        ];
-        // SAFETY: as for `lua_arith`; the operator is one of these.
-        unsafe { run(lua, PIECES[operator as usize], if operator == LUA_OPUNM { 1 } else { 2 }) }
-    }
-
-    /// Calls a piece of Lua with the operands on top, which its result replaces.
-    #[cfg(not(feature = "lua52"))]
-    unsafe fn run(lua: *mut lua_State, piece: &std::ffi::CStr, operands: c_int) {
-        /// What Lua puts in front of an error in a piece.
+    /// Has a piece of Lua concatenate the two values on top, which its result replaces.
+    unsafe fn concat_by_operator(lua: *mut lua_State) {
+        const PIECE: &std::ffi::CStr = c"local a, b = ... return a .. b";
+        /// What Lua puts in front of an error in the piece.
         const PLACE: &[u8] = b"?:1: ";
         // SAFETY: the caller's operands, with two free stack slots. The message stays on the stack while it is read.
         unsafe {
-            if luaL_loadbuffer(lua, piece.as_ptr(), piece.count_bytes(), c"=?".as_ptr()) != LUA_OK {
+            if luaL_loadbuffer(lua, PIECE.as_ptr(), PIECE.count_bytes(), c"=?".as_ptr()) != LUA_OK {
                 lua_error(lua);
             }
-            lua_insert(lua, -operands - 1);
-            if lua_pcall(lua, operands, 1, 0) == LUA_OK {
+            lua_insert(lua, -3);
+            if lua_pcall(lua, 2, 1, 0) == LUA_OK {
                 return;
             }
             if lua_type(lua, -1) == LUA_TSTRING {
@@ -111,45 +59,6 @@ mod arithmetic {
                 }
             }
             lua_error(lua);
-        }
-    }
-
-    /// Concatenates the values on top. LuaJIT's own of 2022 crashes where a metamethod is to be called.
-    ///
-    /// # Safety
-    /// As for Lua's own, with two free stack slots.
-    #[cfg(feature = "luajit")]
-    pub unsafe fn lua_concat(lua: *mut lua_State, count: c_int) {
-        // SAFETY: as demanded; `lua_isstring` is true for strings and numbers.
-        unsafe {
-            if count == 2 && (lua_isstring(lua, -1) == 0 || lua_isstring(lua, -2) == 0) {
-                run(lua, c"local a, b = ... return a .. b", 2);
-            } else {
-                mlua::ffi::lua_concat(lua, count);
-            }
-        }
-    }
-
-    /// Compares two values. May raise.
-    ///
-    /// # Safety
-    /// As for Lua's own.
-    #[cfg(not(feature = "lua52"))]
-    pub unsafe fn lua_compare(lua: *mut lua_State, a: c_int, b: c_int, operator: c_int) -> c_int {
-        let piece = match operator {
-            LUA_OPEQ => c"local a, b = ... return a == b",
-            LUA_OPLT => c"local a, b = ... return a < b",
-            _ => c"local a, b = ... return a <= b",
-        };
-        // SAFETY: as demanded, with four free stack slots.
-        unsafe {
-            let (a, b) = (lua_absindex(lua, a), lua_absindex(lua, b));
-            lua_pushvalue(lua, a);
-            lua_pushvalue(lua, b);
-            run(lua, piece, 2);
-            let holds = lua_toboolean(lua, -1);
-            lua_pop(lua, 1);
-            holds
         }
     }
 }

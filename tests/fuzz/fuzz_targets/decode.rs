@@ -3,4 +3,4 @@
 
 use lua_runtime as _;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| llib::lua::convert::fuzz_decode(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| llib_lua::convert::fuzz_decode(data));

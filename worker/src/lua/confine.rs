@@ -1,24 +1,24 @@
 //! Putting a worker into a sandbox, in the order that matters: what needs the outside comes first, then the walls,
 //! and values that somebody sent only after that.
 
-use llib::dispatch::{Broker, serve_in_sandbox};
-use llib::lua::call::bytes;
-use llib::lua::ffi::*;
-use llib::shm::{Room, Tree};
-use llib::wire::charter::{Charter, Module};
-use llib::wire::limits::IN_SANDBOX;
-use llib::wire::sandbox::SandboxPolicy;
-use llib::wire::settings::Settings;
+use llib_core::shm::{Room, Tree};
+use llib_core::wire::charter::{Charter, Module};
+use llib_core::wire::limits::IN_SANDBOX;
+use llib_core::wire::sandbox::SandboxPolicy;
+use llib_core::wire::settings::Settings;
+use llib_host::{Broker, serve_in_sandbox};
+use llib_lua::call::bytes;
+use llib_lua::ffi::*;
 
 use super::walls::{self, Plan};
 use crate::job::{Desk, Job};
-use crate::sandbox::{self, Grants};
-use crate::{child, sys};
+use llib_sandbox::{self as sandbox, Grants};
+use llib_worker_sys as sys;
 
 /// Puts this process into its job's sandbox, as far as it does not stand in it yet, and sets the job's limits.
 pub(super) fn enter(lua: *mut lua_State, job: &'static Job, policy: &SandboxPolicy) -> Result<(), String> {
     if job.desk.walls.is_some() {
-        child::set_title("llib:", &job.settings.name);
+        sys::set_title("llib:", &job.settings.name);
     } else {
         let starter = job.desk.errand.as_ref().map(|errand| &errand.charter);
         let grants = Grants::open(policy, starter)?;
@@ -79,7 +79,7 @@ unsafe fn build(
 }
 
 fn raise(policy: &SandboxPolicy, grants: Grants, desk: &Desk) -> Result<(), String> {
-    llib::observe::hush();
+    llib_core::observe::hush();
     if let Some(tree) = Tree::joined() {
         tree.confine();
     }

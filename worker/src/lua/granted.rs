@@ -12,14 +12,14 @@ use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use llib::lua::call::{Raise, bytes, push_bytes};
-use llib::lua::ffi::*;
-use llib::lua::version::{self, text};
-use llib::wire::charter::{Module, ModuleKind};
+use llib_core::wire::charter::{Module, ModuleKind};
+use llib_lua::call::{Raise, bytes, push_bytes};
+use llib_lua::ffi::*;
+use llib_lua::version::{self, text};
 use rustix::fs::{Mode, OFlags};
 
 use super::loaders::push_searchpath;
-use crate::sandbox::grants::{about, identity};
+use llib_sandbox::grants::{about, identity};
 
 fn problem(module: &[u8], what: &dyn std::fmt::Display) -> Raise {
     Raise::Message(format!("the module '{}', which 'libs' grants, {what}", String::from_utf8_lossy(module)))

@@ -4,29 +4,29 @@ use std::ffi::{OsStr, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use llib::lua::api;
-use llib::lua::call::{Outcome, bytes, push_bytes, push_description, push_text, type_name};
-use llib::lua::convert::{DecodeError, DecodeOptions, MEMORY_FACTOR, Source, decode};
-use llib::lua::ffi::*;
-use llib::lua::types::{Objects, Sent};
-use llib::lua::version::collector::{self, Pause};
-use llib::lua_function;
-use llib::wire::kind::Kind;
-use llib::wire::limits::Limits;
-use llib::wire::settings::Stdio;
+use llib_core::wire::kind::Kind;
+use llib_core::wire::limits::Limits;
+use llib_core::wire::settings::Stdio;
+use llib_lua::call::{Outcome, bytes, push_bytes, push_description, push_text, type_name};
+use llib_lua::convert::{DecodeError, DecodeOptions, MEMORY_FACTOR, Source, decode};
+use llib_lua::ffi::*;
+use llib_lua::lua_function;
+use llib_lua::types::Objects;
+use llib_lua::version::collector::{self, Pause};
 
 use super::outcome::{
     VALUES, code, exhausted, finish, finish_failure, heap_exhausted, is_memory_error, send, tell,
 };
 use super::{confine, memory, res};
+use crate::child;
 use crate::job::{self, Job};
-use crate::sandbox::limits;
-use crate::{child, sys};
+use llib_sandbox::limits;
+use llib_worker_sys as sys;
 
 /// Runs the job. The process ends here, by itself or by a signal.
 pub(crate) fn run(lua: *mut lua_State, job: &'static Job) -> ! {
     sys::heap::on_exhaustion(heap_exhausted);
-    llib::log!(Debug, "runs job {} '{}'", job.id(), job.settings.name);
+    llib_core::log!(Debug, "runs job {} '{}'", job.id(), job.settings.name);
     if let Some(reason) = &job.refused {
         tell(job, format!("the job was not started: {reason}").as_bytes(), code(Kind::Error));
     }
@@ -67,7 +67,7 @@ pub(crate) fn run(lua: *mut lua_State, job: &'static Job) -> ! {
 
 fn apply_settings(job: &Job) {
     let settings = &job.settings;
-    child::set_title("llib:", &settings.name);
+    sys::set_title("llib:", &settings.name);
     if let Some(directory) = &settings.directory {
         child::enter_directory(Path::new(OsStr::from_bytes(directory)));
     }
@@ -112,11 +112,11 @@ unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
         lua_pushvalue(lua, -2);
         lua_setglobal(lua, c"res".as_ptr());
         lua_pushvalue(lua, -2);
-        api::set_self(lua);
+        llib::set_self(lua);
         // The stack: 1 handler, 2 res, 3 rej, 4 function, 5… arguments.
         let decoded = job.take_values(|start, len| {
             unhurried(lua, len, || {
-                decode(lua, Source::new(start, len), &DecodeOptions::TRUSTED, &mut Objects(&Sent::default()))
+                decode(lua, Source::new(start, len), &DecodeOptions::TRUSTED, &mut Objects::default())
             })
         });
         if let Err(error) = decoded {

@@ -2,13 +2,13 @@
 
 use std::ffi::{CStr, c_int};
 
-use llib::lua::call::{Outcome, Raise, bytes, push_text};
-use llib::lua::ffi::*;
-use llib::lua::version::{self, text};
-use llib::lua_function;
-use llib::wire::sandbox::SandboxPolicy;
+use llib_core::wire::sandbox::SandboxPolicy;
+use llib_lua::call::{Outcome, Raise, bytes, push_text};
+use llib_lua::ffi::*;
+use llib_lua::lua_function;
+use llib_lua::version::{self, text};
 
-use crate::sandbox::language::Needs;
+use llib_sandbox::language::Needs;
 
 /// Makes `load`, `loadstring`, `loadfile` and `dofile` take text alone.
 ///

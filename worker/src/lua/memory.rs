@@ -20,11 +20,11 @@
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
-use llib::lua::ffi::{lua_State, lua_getallocf};
-use llib::lua::version;
-use llib::lua::version::collector;
+use llib_lua::ffi::{lua_State, lua_getallocf};
+use llib_lua::version;
+use llib_lua::version::collector;
 
-use crate::sys;
+use llib_worker_sys as sys;
 
 /// Sizes of small blocks are multiples of this, the alignment that Lua needs.
 const GRAIN: usize = 8;

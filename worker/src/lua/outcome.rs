@@ -3,16 +3,17 @@
 use std::ffi::c_int;
 use std::io::Write;
 
-use llib::lua::call::bytes;
-use llib::lua::convert::{EncodeError, EncodeOptions, GlobalMode, Roots, encode, write_text};
-use llib::lua::ffi::*;
-use llib::lua::types::{Objects, Sent};
-use llib::shm::{Joined, Mailbox};
-use llib::wire::kind::Kind;
+use llib_core::shm::Mailbox;
+use llib_core::wire::kind::Kind;
+use llib_lua::call::bytes;
+use llib_lua::convert::{EncodeError, EncodeOptions, GlobalMode, Roots, write_text};
+use llib_lua::ffi::*;
+use llib_lua::types::Outgoing;
 
 use super::memory::{self, Standing};
 use crate::job::{self, Job};
-use crate::{reply, sys};
+use crate::reply;
+use llib_worker_sys as sys;
 
 /// Code of a reply with values; failures have `Kind::reply_code`.
 pub(super) const VALUES: u32 = 1;
@@ -125,19 +126,16 @@ pub(super) unsafe fn send(
     count: c_int,
     code: u32,
 ) -> Result<(), Unsent> {
-    let sent = Sent::default();
     // SAFETY: the caller has these values on the stack.
-    let published = unsafe {
-        encode(lua, first, count, &results(job), &mut Objects(&sent), |values| {
-            sent.with(|objects, tail| reply::publish(job, code, &Joined([values, &tail]), objects))
-        })
+    let values = unsafe { Outgoing::new(lua, first, count, &results(job)) };
+    let published = match values {
+        Ok(values) => reply::publish(job, code, &values, &values.objects()),
+        Err(EncodeError::Memory) => return Err(Unsent::Memory),
+        Err(error) => return Err(Unsent::Reason(error.to_string())),
     };
-    match published {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(Unsent::Reason(error.to_string())),
-        Err(EncodeError::Memory) => Err(Unsent::Memory),
-        Err(error) => Err(Unsent::Reason(error.to_string())),
-    }
+    // SAFETY: pops what the message needed.
+    unsafe { lua_pop(lua, 1) };
+    published.map_err(|error| Unsent::Reason(error.to_string()))
 }
 
 fn results(job: &Job) -> EncodeOptions<'static> {

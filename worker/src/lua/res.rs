@@ -3,11 +3,11 @@
 use std::ffi::c_int;
 use std::sync::atomic::Ordering;
 
-use llib::lua::call::{Outcome, bytes, push_description, push_text};
-use llib::lua::ffi::*;
-use llib::lua::version::{jit, state};
-use llib::lua_function;
-use llib::wire::kind::Kind;
+use llib_core::wire::kind::Kind;
+use llib_lua::call::{Outcome, bytes, push_description, push_text};
+use llib_lua::ffi::*;
+use llib_lua::lua_function;
+use llib_lua::version::{jit, state};
 
 use super::outcome::{VALUES, code, finish, finish_failure};
 use crate::job::{self, Job};

@@ -2,14 +2,14 @@
 
 use std::ffi::{CStr, c_int};
 
-use llib::lua::call::{Outcome, Raise, bytes, push_bytes};
-use llib::lua::convert::{EncodeOptions, GlobalMode, NoHandles, encode};
-use llib::lua::ffi::*;
-use llib::lua::version::{collector, state};
-use llib::lua::{api, hooks};
-use llib::lua_function;
-use llib::shm::{Joined, Payload};
-use llib::wire::settings::Settings;
+use llib_core::shm::{Joined, Payload};
+use llib_core::wire::settings::Settings;
+use llib_lua::call::{Outcome, Raise, bytes, push_bytes};
+use llib_lua::convert::{EncodeOptions, GlobalMode, NoHandles, encode};
+use llib_lua::ffi::*;
+use llib_lua::hooks;
+use llib_lua::lua_function;
+use llib_lua::version::{collector, state};
 
 use super::job::job_main;
 use super::memory;
@@ -18,7 +18,7 @@ use super::res::close_if_asked;
 /// Header of this program's precompiled chunks.
 pub(crate) fn bytecode(lua: *mut lua_State) -> Vec<u8> {
     // SAFETY: the zygote's own state, idle.
-    unsafe { api::bytecode(lua) }
+    unsafe { llib::bytecode(lua) }
 }
 
 /// The state that every worker starts with, and a job to rehearse.
@@ -36,7 +36,7 @@ pub(crate) fn prepare() -> Result<(*mut lua_State, Vec<u8>), String> {
         let options = EncodeOptions { globals: GlobalMode::None, ..EncodeOptions::default() };
         let settings = Settings { name: "worker".to_owned(), ..Settings::default() }.to_bytes();
         let rehearsal =
-            encode(lua, 1, 1, &options, &mut NoHandles, |message| Joined([&&settings[..], message]).to_vec());
+            encode(lua, 1, 1, &options, &mut NoHandles).map(|message| Joined([&settings, &message]).to_vec());
         lua_settop(lua, 0);
         settle(lua);
         hooks::on_pause(close_if_asked);
@@ -82,7 +82,7 @@ pub(crate) fn preload(
         lua_pushlightuserdata(lua, (&raw const wanted).cast_mut().cast());
         let status = lua_pcall(lua, 1, 0, 0);
         let problem = (status != LUA_OK).then(|| {
-            llib::lua::call::push_description(lua, -1);
+            llib_lua::call::push_description(lua, -1);
             bytes(lua, -1).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
         });
         lua_settop(lua, 0);
@@ -104,7 +104,7 @@ unsafe fn name_places_body(lua: *mut lua_State) -> Outcome {
             lua_setglobal(lua, name.as_ptr());
         }
         push();
-        api::set_self(lua);
+        llib::set_self(lua);
     }
     Ok(0)
 }

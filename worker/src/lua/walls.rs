@@ -5,18 +5,18 @@
 
 use std::ffi::{CString, c_int};
 
-use llib::lua::call::{Outcome, Raise, bytes, push_bytes, push_text};
-use llib::lua::ffi::*;
-use llib::lua::version::jit;
-use llib::lua_function;
-use llib::wire::charter::Module;
-use llib::wire::sandbox::SandboxPolicy;
+use llib_core::wire::charter::Module;
+use llib_core::wire::sandbox::SandboxPolicy;
+use llib_lua::call::{Outcome, Raise, bytes, push_bytes, push_text};
+use llib_lua::ffi::*;
+use llib_lua::lua_function;
+use llib_lua::version::jit;
 
 use super::granted;
 use super::job::set_search_paths;
 use super::loaders::{replace_loaders, replace_searchers};
 use crate::job::Job;
-use crate::sandbox::language::{LIBRARIES, Library};
+use llib_sandbox::language::{LIBRARIES, Library};
 
 lua_function!(pub(super) build => build_body);
 

@@ -5,7 +5,7 @@
 
 use std::ffi::c_int;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::super::error::DecodeError;
 use super::super::format::*;

@@ -1,10 +1,10 @@
 //! Functions: code and upvalues.
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::super::protect::error_text;
 use super::*;
-use crate::lua::version::upvalue;
+use crate::version::upvalue;
 
 impl Decoder<'_> {
     pub(super) unsafe fn function(&mut self, tag: u8, shared: bool, offset: usize) -> Step<bool> {

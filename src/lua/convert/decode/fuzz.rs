@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::super::options::{DecodeOptions, Handles, NoHandles};
 use super::super::source::Source;

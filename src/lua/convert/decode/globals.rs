@@ -1,6 +1,6 @@
 //! Globals that came along, and those that could not.
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::super::names::push;
 use super::*;

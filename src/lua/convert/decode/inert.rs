@@ -1,12 +1,12 @@
 //! What arrives in the place of things that a hostile sender must not give: a table that says what it was and can be
 //! held, compared, printed and sent on, but does nothing.
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::super::names::push;
 use super::super::protect::{string, text};
 use super::*;
-use crate::lua::call::{Outcome, Raise, bytes, push_bytes, set_functions};
+use crate::call::{Outcome, Raise, bytes, push_bytes, set_functions};
 use crate::lua_function;
 
 /// The metatable's name in the registry.

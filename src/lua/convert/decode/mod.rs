@@ -23,7 +23,7 @@ mod value;
 
 use std::ffi::c_int;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 pub use inert::register_inert;
 
@@ -33,7 +33,7 @@ use super::options::{DecodeOptions, Handles};
 use super::protect::{FIRST, Protected, protected};
 use super::source::{Cursor, Read, Source};
 use super::stack::{ROOM, Stack};
-use crate::lua::version::collector::Pause;
+use crate::version::collector::Pause;
 pub use field::{Field, decode_field};
 pub use fuzz::fuzz_decode;
 use scalar::Scalar;

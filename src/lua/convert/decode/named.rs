@@ -1,6 +1,6 @@
 //! Things that the receiver has itself: modules and their fields.
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::super::names::{push, push_loaded};
 use super::super::protect::{error_text, string, text, type_name};

@@ -3,13 +3,13 @@
 
 use std::ffi::c_int;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::super::error::DecodeError;
 use super::super::format::*;
 use super::super::protect::{Protected, protected};
 use super::super::source::{Cursor, Piece, Read};
-use crate::lua::version::chunk::HASHED_STRING;
+use crate::version::chunk::HASHED_STRING;
 
 #[derive(Clone, Copy)]
 pub(super) enum Scalar {

@@ -1,6 +1,6 @@
 //! Tables: items, pairs, metatable.
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::super::by_value::ByValue;
 use super::super::protect::string;

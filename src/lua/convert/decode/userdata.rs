@@ -1,6 +1,6 @@
 //! Userdata: copies, handles, raw bytes, constructors.
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::super::by_value::ByValue;
 use super::super::protect::{error_text, text};

@@ -1,6 +1,6 @@
 //! One value: the kinds without content, and the way to the others.
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::scalar::{Scalar, push_string};
 use super::skip::string_at;

@@ -1,9 +1,9 @@
 //! Functions: code, upvalues and the variables they share.
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::*;
-use crate::lua::version::{chunk, upvalue};
+use crate::version::{chunk, upvalue};
 
 impl Encoder<'_> {
     pub(super) unsafe fn function(&mut self) -> Step<bool> {

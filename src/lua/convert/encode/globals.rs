@@ -1,6 +1,6 @@
 //! Globals that go along with the functions that name them.
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::super::names::STANDARD;
 use super::super::options::GlobalMode;

@@ -5,6 +5,7 @@
 
 mod function;
 mod globals;
+mod message;
 mod path;
 mod scalar;
 mod seen;
@@ -16,7 +17,7 @@ use std::cell::Cell;
 use std::ffi::c_int;
 use std::slice;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::error::EncodeError;
@@ -24,9 +25,10 @@ use super::format::*;
 use super::names::Names;
 use super::options::{EncodeOptions, GlobalMode, Handles};
 use super::protect::{FIRST, Protected, protected};
-use super::sink::{Message, Sink};
+use super::sink::Sink;
 use super::stack::{ROOM, Stack};
-use crate::lua::version::collector;
+use crate::version::collector;
+pub use message::Message;
 use seen::Seen;
 
 /// Slots of the protected function: values that must stay reachable, the names' table, moved stack slots,
@@ -148,28 +150,33 @@ struct Encoder<'a> {
     error: Option<EncodeError>,
 }
 
-/// Encodes `count` values of the stack, from index `first` on, and hands the message to `use_message`.
+/// Encodes `count` values of the stack, from index `first` on.
 ///
-/// The stack is the same afterwards. The values must not be changed by others meanwhile.
+/// Pushes a value that keeps the message's long strings reachable: it stays on the stack as long as the message is used.
+/// On error nothing is pushed.
 ///
 /// # Safety
-/// `lua` is a valid state, `first..first+count` are valid absolute indices. `use_message` raises no Lua error.
-pub unsafe fn encode<R>(
+/// `lua` is a valid state with a free slot, `first..first+count` are valid absolute indices. The values stay there, and
+/// nothing changes them or runs Lua code, as long as the message is used.
+pub unsafe fn encode(
     lua: *mut lua_State,
     first: c_int,
     count: c_int,
     options: &EncodeOptions<'_>,
     handles: &mut dyn Handles,
-    use_message: impl FnOnce(&Message<'_>) -> R,
-) -> Result<R, EncodeError> {
+) -> Result<Message, EncodeError> {
     let mut buffers = SPARE.take().unwrap_or_default();
     let no_globals = options.globals != GlobalMode::All && options.extra_globals.is_empty();
     // SAFETY: the caller vouches for state and index, and leaves the value where it is.
     if count == 1 && no_globals && unsafe { scalar::message(lua, first, &mut buffers.sink) } {
         let fits = buffers.sink.total() <= options.max_len;
-        let outcome = fits.then(|| use_message(&Message { sink: &buffers.sink }));
-        SPARE.set(Some(buffers));
-        return outcome.ok_or(EncodeError::TooLong { limit: options.max_len });
+        let message = Message::new(buffers, false);
+        if !fits {
+            return Err(EncodeError::TooLong { limit: options.max_len });
+        }
+        // SAFETY: a slot is free. The value itself stays where it is.
+        unsafe { lua_pushnil(lua) };
+        return Ok(message);
     }
     let exported = handles.exported();
     let mut encoder = Encoder {
@@ -189,7 +196,7 @@ pub unsafe fn encode<R>(
         error: None,
     };
     // SAFETY: the caller vouches for state and indices; the stack is checked before anything is pushed,
-    // and put back to its height at the end.
+    // and put back to its height on error.
     unsafe {
         let top = lua_gettop(lua);
         let outcome = if lua_checkstack(lua, count + 8) == 0 {
@@ -202,27 +209,19 @@ pub unsafe fn encode<R>(
                 }
                 VALUES - FIRST + count
             };
+            // Its result keeps the blobs' strings reachable.
             protected(lua, &mut encoder, arguments, 1).map_err(EncodeError::from)
         };
         if encoder.collector == Some(true) {
             collector::restart(lua);
         }
-        let outcome = match encoder.error.take() {
-            Some(error) => Err(error),
-            None => outcome,
-        };
-        let outcome = match outcome {
-            // The result of the protected call keeps the blobs' strings reachable.
-            Ok(()) => Ok(use_message(&Message { sink: &encoder.buffers.sink })),
-            Err(error) => {
-                encoder.handles.withdraw(exported);
-                Err(error)
-            }
-        };
-        lua_settop(lua, top);
-        encoder.buffers.reset();
-        SPARE.set(Some(encoder.buffers));
-        outcome
+        let outcome = encoder.error.take().map_or(outcome, Err);
+        if outcome.is_err() {
+            encoder.handles.withdraw(exported);
+            lua_settop(lua, top);
+        }
+        let message = Message::new(encoder.buffers, true);
+        outcome.map(|()| message)
     }
 }
 

@@ -1,11 +1,11 @@
 //! Where in the values an unsendable one was found.
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::super::options::Roots;
 use super::super::protect::{text, type_name};
 use super::*;
-use crate::lua::version::upvalue;
+use crate::version::upvalue;
 
 /// Segments shown at either end of a long path.
 const SHOWN: usize = 8;

@@ -1,6 +1,6 @@
 //! A message of one value without parts: it needs no walk, so no protected call and no slots to keep things in.
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::*;
 

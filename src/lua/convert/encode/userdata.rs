@@ -7,12 +7,12 @@
 //! - one value (or none, which is nil) that is no function: a stand-in, sent in place of the userdata. A
 //!   string alone is such a value: `"socket.tcp"` with no argument has to be sent as the function itself.
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::super::by_value::ByValue;
 use super::super::protect::{error_text, text, type_name};
 use super::*;
-use crate::lua::version::state;
+use crate::version::state;
 
 /// How often `__clone` may return another userdata with `__clone`.
 const MAX_CLONES: usize = 16;

@@ -1,6 +1,6 @@
 //! One value: the kinds without content, and the way to the others.
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::super::error::EncodeError;
 use super::super::protect::type_name;

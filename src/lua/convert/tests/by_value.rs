@@ -1,8 +1,8 @@
 //! Objects of llib that travel by value: hashes.
 
 use super::*;
-use crate::crypto::Algorithm;
-use crate::lua::api::crypto;
+use crate::types::crypto;
+use llib_crypto::Algorithm;
 
 fn state() -> State {
     let state = State::new();

@@ -179,7 +179,7 @@ fn running_out_of_memory_never_leaves_half_a_hash() {
     let bytes = {
         let sender = State::new();
         // SAFETY: the state is valid and its memory plenty.
-        unsafe { crate::lua::types::hash::push(sender.0, crate::crypto::Algorithm::Sha1) };
+        unsafe { crate::types::hash::push(sender.0, llib_crypto::Algorithm::Sha1) };
         sender.encode(1, &EncodeOptions::default()).unwrap()
     };
     let mut allowance = Box::new(Allowance(usize::MAX / 2));

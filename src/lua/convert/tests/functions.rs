@@ -1,7 +1,7 @@
 //! Functions, upvalues, modules and C functions.
 
 use super::*;
-use crate::lua::convert::format::check_sum;
+use crate::convert::format::check_sum;
 
 #[test]
 fn a_function_works_after_the_trip() {

@@ -3,8 +3,8 @@
 use super::super::decode::MEMORY_FACTOR;
 use super::super::format::*;
 use super::*;
-use crate::crypto::{Algorithm, Hash};
-use crate::lua::version::collector;
+use crate::version::collector;
+use llib_crypto::{Algorithm, Hash};
 
 /// Messages that contain every tag a hostile sender may use with effect.
 pub(super) fn samples() -> Vec<Vec<u8>> {

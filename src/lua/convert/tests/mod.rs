@@ -13,8 +13,8 @@ mod values;
 
 use std::ffi::{CStr, c_int};
 
-use crate::lua::ffi::*;
-use crate::shm::Payload;
+use crate::ffi::*;
+use llib_core::shm::Payload;
 
 use super::protect::error_text;
 use super::*;
@@ -32,7 +32,7 @@ unsafe extern "C-unwind" fn upvalueid(lua: *mut lua_State) -> c_int {
     // SAFETY: called with a function and the number of one of its upvalues.
     unsafe {
         let number = luaL_checkinteger(lua, 2) as c_int;
-        let identity = crate::lua::version::upvalue::identity(lua, 1, number).unwrap();
+        let identity = crate::version::upvalue::identity(lua, 1, number).unwrap();
         lua_pushlightuserdata(lua, std::ptr::with_exposed_provenance_mut(identity));
     }
     1
@@ -122,8 +122,10 @@ impl State {
     pub(super) fn encode(&self, count: c_int, options: &EncodeOptions<'_>) -> Result<Vec<u8>, EncodeError> {
         let first = self.top() - count + 1;
         // SAFETY: the values are on the stack.
-        let bytes = unsafe { encode(self.0, first, count, options, &mut NoHandles, |m| m.to_vec()) };
-        assert_eq!(self.top(), first + count - 1, "the stack has the height it had");
+        let message = unsafe { encode(self.0, first, count, options, &mut NoHandles) };
+        let more = c_int::from(message.is_ok());
+        assert_eq!(self.top(), first + count - 1 + more, "all that is pushed keeps the message's strings");
+        let bytes = message.map(|message| message.to_vec());
         // SAFETY: drops the values.
         unsafe { lua_settop(self.0, first - 1) };
         bytes

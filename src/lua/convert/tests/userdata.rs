@@ -1,7 +1,7 @@
 //! Userdata: stand-ins, constructors, raw bytes, handles.
 
 use super::*;
-use crate::shm::Payload;
+use llib_core::shm::Payload;
 
 /// `u.new(metatable, size)`: a userdata with this metatable.
 unsafe extern "C-unwind" fn new(lua: *mut lua_State) -> c_int {
@@ -252,8 +252,8 @@ fn handles_are_asked_first_and_withdrawn_on_failure() {
         let first = sender.top() - count + 1;
         // SAFETY: the values are on the stack.
         unsafe {
-            let bytes =
-                encode(sender.0, first, count, &EncodeOptions::default(), &mut handles, |m| m.to_vec());
+            let message = encode(sender.0, first, count, &EncodeOptions::default(), &mut handles);
+            let bytes = message.map(|message| message.to_vec());
             lua_settop(sender.0, 0);
             (bytes, handles.exports.clone())
         }

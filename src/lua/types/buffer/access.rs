@@ -2,14 +2,14 @@
 
 use std::ffi::c_int;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::{located, store};
-use crate::lua::call::{Outcome, Raise, push_text, type_name};
-use crate::lua::types::handle;
+use crate::call::{Outcome, Raise, push_text, type_name};
 use crate::lua_function;
-use crate::observe::trace;
-use crate::shared::Kind;
+use crate::types::handle;
+use llib_core::observe::trace;
+use llib_core::shared::Kind;
 
 lua_function!(pub(super) index => index_body);
 lua_function!(pub(super) new_index => new_index_body);

@@ -6,14 +6,14 @@ mod store;
 
 use std::ffi::CStr;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::handle;
-use crate::lua::call::{Outcome, Raise, bytes, set_functions, wrong_type};
-use crate::lua::version::operator;
+use crate::call::{Outcome, Raise, bytes, set_functions, wrong_type};
 use crate::lua_function;
-use crate::observe::trace;
-use crate::shared::Kind;
+use crate::version::operator;
+use llib_core::observe::trace;
+use llib_core::shared::Kind;
 
 /// The methods that win over fields of the value.
 const METHODS: [(&CStr, lua_CFunction); 4] =

@@ -2,14 +2,14 @@
 
 use std::ffi::{CStr, c_int};
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
 use super::{located, store};
-use crate::lua::call::{Outcome, Raise, set_functions, type_name};
-use crate::lua::types::handle;
-use crate::lua::version::operator::{self, Operator};
+use crate::call::{Outcome, Raise, set_functions, type_name};
 use crate::lua_function;
-use crate::shared::Kind;
+use crate::types::handle;
+use crate::version::operator::{self, Operator};
+use llib_core::shared::Kind;
 
 /// Arithmetic of two operands, and of one, which Lua passes twice.
 macro_rules! arithmetic {

@@ -2,15 +2,17 @@
 
 use std::ffi::c_int;
 
-use crate::lua::ffi::*;
+use crate::ffi::*;
 
-use crate::lua::call::Raise;
-use crate::lua::convert::{DecodeError, DecodeOptions, Field, MEMORY_FACTOR, Source, decode_field};
-use crate::lua::types::handle::{self, Objects, Sent};
-use crate::lua::types::value::{DISTRUSTED, Load, decode_plain, decode_trusted, encode_for};
-use crate::lua::version::collector::Pause;
-use crate::shared::buffer::{self, WriteError};
-use crate::shared::{Change, Guard, Object, attach};
+use crate::call::Raise;
+use crate::convert::{DecodeError, DecodeOptions, Field, MEMORY_FACTOR, Source, decode_field};
+use crate::types::handle::{self, Objects};
+use crate::types::outgoing::Outgoing;
+use crate::types::value::{DISTRUSTED, decode_plain, decode_trusted, encode_one};
+use crate::version::collector::Pause;
+use llib_core::shared::buffer;
+use llib_core::shared::{Change, Guard, Object, attach};
+use llib_core::shm::Payload;
 
 /// Takes a buffer's lock; none is given up on.
 ///
@@ -76,7 +78,7 @@ pub(super) unsafe fn push_copy(lua: *mut lua_State, object: &Object) -> Result<(
                 return Err(Raise::Message(DISTRUSTED.to_owned()));
             }
             // SAFETY: as above.
-            unsafe { crate::shm::copy_out(view.start, view.len) }
+            unsafe { llib_core::shm::copy_out(view.start, view.len) }
         }
         Err(error) => return Err(damaged(&error)),
     };
@@ -101,7 +103,7 @@ pub(super) unsafe fn push_field(lua: *mut lua_State, object: &Object, key: c_int
     unsafe {
         let pause = Pause::new(lua, view.len.saturating_mul(MEMORY_FACTOR));
         let source = Source::new(view.start, view.len);
-        let found = decode_field(lua, source, key, &DecodeOptions::PLAIN, &mut Objects(&Sent::default()));
+        let found = decode_field(lua, source, key, &DecodeOptions::PLAIN, &mut Objects::default());
         drop(guard);
         pause.end();
         match found {
@@ -125,17 +127,18 @@ pub(super) unsafe fn replace(lua: *mut lua_State, object: &Object, index: c_int)
         return Err(inside());
     }
     // SAFETY: as demanded.
-    let stored =
-        unsafe { encode_for(lua, index, |load| object.try_lock().map(|guard| write(&guard, load)))? };
-    let written = match stored {
-        Ok(written) => written,
-        Err(kept) => {
-            // SAFETY: as demanded.
-            let guard = unsafe { lock(lua, object)? };
-            kept.with_load(|load| write(&guard, load))
-        }
-    };
-    written.map_err(|error| Raise::Message(format!("the buffer keeps its old value: {error}")))
+    unsafe {
+        let value = encode_one(lua, index)?;
+        let written = match object.try_lock() {
+            Some(guard) => write(&guard, &value),
+            None => {
+                let value = value.keep();
+                write(&lock(lua, object)?, &value)
+            }
+        };
+        lua_pop(lua, 1);
+        written
+    }
 }
 
 /// The same with the lock held.
@@ -148,13 +151,14 @@ pub(super) unsafe fn replace_locked(
     index: c_int,
 ) -> Result<(), Raise> {
     // SAFETY: as demanded.
-    let stored = unsafe { encode_for(lua, index, |load| Some(write(guard, load)))? };
-    match stored {
-        Ok(Err(error)) => Err(Raise::Message(format!("the buffer keeps its old value: {error}"))),
-        _ => Ok(()),
+    unsafe {
+        let written = write(guard, &encode_one(lua, index)?);
+        lua_pop(lua, 1);
+        written
     }
 }
 
-fn write(guard: &Guard<'_>, load: &Load<'_>) -> Result<(), WriteError> {
-    load.with_objects(|objects| buffer::write(guard, load.parcel(), objects, || ()))
+fn write(guard: &Guard<'_>, value: &Outgoing<impl Payload>) -> Result<(), Raise> {
+    let written = buffer::write(guard, value.parcel(), &value.objects(), || ());
+    written.map_err(|error| Raise::Message(format!("the buffer keeps its old value: {error}")))
 }

@@ -9,15 +9,15 @@
 use std::ffi::{CStr, CString, c_int};
 use std::path::PathBuf;
 
-use llib::lua::ffi::*;
-use llib::lua::version::collector::{self, Pace};
-use llib::lua::version::environment::{self, Environments};
-use llib::lua::version::jit::Engine;
-use llib::lua::version::state;
-use llib::sync::holds_any;
+use llib_core::sync::holds_any;
+use llib_lua::ffi::*;
+use llib_lua::version::collector::{self, Pace};
+use llib_lua::version::environment::{self, Environments};
+use llib_lua::version::jit::Engine;
+use llib_lua::version::state;
 
 use super::watched::{Restored, Watched, metatable};
-use crate::sys;
+use llib_worker_sys as sys;
 
 /// Everything as it should be.
 pub(super) struct Fresh {
@@ -75,7 +75,7 @@ impl Fresh {
             lua_checkstack(lua, 40);
             // Garbage may hold descriptors, and what is young would be looked at again and again.
             collector::collect(lua);
-            llib::lua::types::register_all(lua);
+            llib_lua::types::register_all(lua);
             lua_createtable(lua, 64, 0);
             lua_pushvalue(lua, -1);
             let anchor = luaL_ref(lua, LUA_REGISTRYINDEX);
@@ -126,7 +126,7 @@ impl Fresh {
             while lua_next(lua, loaded) != 0 {
                 let known = lua_type(lua, -2) == LUA_TSTRING
                     && STANDARD.iter().any(|name| {
-                        llib::lua::call::bytes(lua, -2).is_some_and(|bytes| bytes == name.to_bytes())
+                        llib_lua::call::bytes(lua, -2).is_some_and(|bytes| bytes == name.to_bytes())
                     });
                 self.foreign |= !known;
                 // Fields of the library's tables are tables in turn; those of others are their own affair.

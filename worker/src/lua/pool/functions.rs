@@ -5,10 +5,10 @@
 
 use std::ffi::c_int;
 
-use llib::lua::convert::{DecodeError, DecodeOptions, NoHandles, Source, decode};
-use llib::lua::ffi::*;
-use llib::lua::version::upvalue;
-use llib::shm::copy_out;
+use llib_core::shm::copy_out;
+use llib_lua::convert::{DecodeError, DecodeOptions, NoHandles, Source, decode};
+use llib_lua::ffi::*;
+use llib_lua::version::upvalue;
 
 /// Functions that are kept.
 const MOST: usize = 64;

@@ -10,15 +10,15 @@ mod watched;
 
 use std::ffi::c_int;
 
-use llib::lua::convert::{DecodeError, DecodeOptions, Source, decode};
-use llib::lua::ffi::*;
-use llib::lua::types::{Objects, Sent};
-use llib::lua::version::{self, collector};
-use llib::observe::trace;
-use llib::shm::copy_out;
-use llib::wire::kind::Kind;
-use llib::wire::pooled::{HEAD, Head};
-use llib::wire::settings::PoolPost;
+use llib_core::observe::trace;
+use llib_core::shm::copy_out;
+use llib_core::wire::kind::Kind;
+use llib_core::wire::pooled::{HEAD, Head};
+use llib_core::wire::settings::PoolPost;
+use llib_lua::convert::{DecodeError, DecodeOptions, Source, decode};
+use llib_lua::ffi::*;
+use llib_lua::types::Objects;
+use llib_lua::version::{self, collector};
 
 use self::fresh::Fresh;
 use self::functions::Functions;
@@ -27,8 +27,8 @@ use super::memory;
 use super::outcome::{Unsent, VALUES, code, exhausted, finish, is_memory_error, send, tell};
 use crate::job::Job;
 use crate::pool::{self, Post, Taken};
-use crate::sandbox::limits::JobTime;
-use crate::sys;
+use llib_sandbox::limits::JobTime;
+use llib_worker_sys as sys;
 
 /// Where the function that handles errors stands.
 const HANDLER: c_int = 1;
@@ -170,11 +170,10 @@ unsafe fn receive(
         }
         let values = (HEAD + function).min(load.len);
         let source = Source::new(load.start.add(values), load.len - values);
-        let sent = Sent::default();
         // Plain data leads to no global, so that a function which has none cannot get at one.
         let plain = !reaches && !load.carries;
         let decoded = if plain {
-            match decode(lua, source, &DecodeOptions::PLAIN, &mut Objects(&sent)) {
+            match decode(lua, source, &DecodeOptions::PLAIN, &mut Objects::default()) {
                 Err(DecodeError::Refused(_)) => None,
                 decoded => Some(decoded),
             }
@@ -185,7 +184,7 @@ unsafe fn receive(
             Some(decoded) => decoded?,
             None => {
                 reaches = true;
-                decode(lua, source, &DecodeOptions::TRUSTED, &mut Objects(&sent))?
+                decode(lua, source, &DecodeOptions::TRUSTED, &mut Objects::default())?
             }
         };
         if load.carries {
@@ -234,7 +233,7 @@ unsafe fn unfold_error(lua: *mut lua_State, job: &Job, status: c_int) -> c_int {
         let place = lua_gettop(lua);
         if lua_type(lua, place) != LUA_TTABLE {
             // An error in error handling: the handler did not end.
-            llib::lua::call::push_description(lua, place);
+            llib_lua::call::push_description(lua, place);
             lua_replace(lua, place);
             return place;
         }
@@ -261,7 +260,7 @@ unsafe fn conclude(lua: *mut lua_State, job: &Job, first: c_int, count: c_int, r
                 conclude(lua, job, first, count - 1, reply);
             }
             Err(Unsent::Reason(reason)) => {
-                llib::lua::call::push_text(lua, &reason);
+                llib_lua::call::push_text(lua, &reason);
                 if send(lua, job, lua_gettop(lua), 1, code(Kind::Encode)).is_err() {
                     finish(lua, lua_gettop(lua), 0, code(Kind::Encode));
                 }
@@ -273,7 +272,7 @@ unsafe fn conclude(lua: *mut lua_State, job: &Job, first: c_int, count: c_int, r
 unsafe fn conclude_text(lua: *mut lua_State, job: &Job, text: &str) {
     // SAFETY: the worker's state with free slots.
     unsafe {
-        llib::lua::call::push_text(lua, text);
+        llib_lua::call::push_text(lua, text);
         conclude(lua, job, lua_gettop(lua), 1, code(Kind::Error));
     }
 }

@@ -5,7 +5,7 @@
 
 use std::ffi::c_int;
 
-use llib::lua::ffi::*;
+use llib_lua::ffi::*;
 
 /// A table with more entries that should not be there than this is not worth being put back.
 const MOST_STRANGERS: usize = 10_000;
@@ -139,7 +139,7 @@ unsafe fn counts(lua: *mut lua_State, named: bool) -> bool {
     unsafe {
         !named
             || (lua_type(lua, -2) == LUA_TSTRING
-                && !llib::lua::call::bytes(lua, -2).is_some_and(|name| name.starts_with(LIBRARY)))
+                && !llib_lua::call::bytes(lua, -2).is_some_and(|name| name.starts_with(LIBRARY)))
     }
 }
 

@@ -1,0 +1,54 @@
+//! Shared memory: the data plane between host, zygote and workers.
+//!
+//! Owns the segments, their layout and the state tables of every word that two processes change. Knows no
+//! Lua and makes no decisions about jobs. The page that explains it is `docs/shared-memory.md`.
+//!
+//! One segment a session. Its first part, header and slot table, belongs to host and zygote, which trust
+//! each other; a worker never has it mapped. The rest is one mailbox a slot, shared by host,
+//! zygote and the one worker of that slot. Whatever stands in a mailbox is hearsay: the host copies a
+//! number out once, checks it, and uses the copy.
+
+#![allow(unsafe_code)]
+
+mod bitmap;
+mod capture;
+mod layout;
+mod lock_table;
+mod mailbox;
+mod mapping;
+mod nest;
+mod owners;
+mod payload;
+mod pool;
+mod region;
+mod room;
+mod segment;
+mod snapshot;
+mod stale;
+mod tree;
+mod waiting;
+
+pub use bitmap::Bitmap;
+pub use capture::{CaptureSegment, Stream};
+pub use layout::{Entry, Header, SLOTS, Slot, State, detached, job_id, walls};
+pub use lock_table::{LOCKS, LockTable, LockTableError, Seeker};
+pub use mailbox::{Go, INLINE, Mailbox, Spot, handles};
+pub(crate) use mapping::{Mapping, PAGE};
+pub use nest::{Nest, Orders, Shape, Wish};
+pub use owners::{Owners, Registrar};
+pub use payload::{Joined, Payload};
+pub use pool::{
+    ANY, LARGE_SLOTS, OVER, POLLED, PoolMemory, PoolSlot, SEATS, SMALL_SLOTS, Seat, WHEN_EMPTY, Word,
+    carries, is_large, pool_name, seat, slot_capacity, stage,
+};
+pub use region::{Region, RegionError, copy_out};
+pub use room::{Room, RoomFile, charter_of};
+pub use segment::Segment;
+pub(crate) use snapshot::{AnyBits, Seen};
+pub use snapshot::{HeldNumber, PoolSeat, SessionView, SlotView, TreeView, sessions};
+pub(crate) use stale::names;
+pub use stale::{SessionLock, claim, new_name, remove_session, sweep, tree_number};
+pub use tree::unlink_named;
+pub use tree::{Tree, TreeError, registrar};
+pub(crate) use tree::{is_confined, open_named};
+pub use waiting::{Awaited, Board, Waiting, set_board, waiting, waiting_in};

@@ -1,0 +1,184 @@
+//! The session: one a process, started by the first job, with everything that outlives a job.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use ipc_channel::ipc::IpcSender;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+use super::reap::reap_later;
+use super::wait::{Patience, reaches};
+use llib_core::shared::discard_undelivered;
+use llib_core::shm::{Board, SLOTS, Segment, Slot, State, Waiting};
+use llib_core::sys::ring::Ring;
+use llib_core::sys::signal::without_sigpipe;
+use llib_core::sys::spawn::has_ended;
+use llib_core::wire::control::{Action, Command, Watched};
+
+/// A zygote, its guard, and the memory shared with them.
+pub struct Session {
+    pub(super) segment: Segment,
+    pub(super) ring: Ring,
+    commands: Mutex<Commands>,
+    guard: i32,
+    zygote: i32,
+    host: u32,
+    lost: AtomicBool,
+}
+
+/// The way to the zygote.
+struct Commands {
+    sender: IpcSender<Command>,
+    /// Number of the last one.
+    sequence: u32,
+}
+
+/// Numbers of a session.
+#[derive(Clone, Copy, Debug)]
+pub struct Stats {
+    /// Process id of the guard.
+    pub guard: i32,
+    /// Process id of the zygote.
+    pub zygote: i32,
+    /// Workers that wait for a job.
+    pub spares: usize,
+    /// Jobs that are not cleaned yet.
+    pub jobs: usize,
+}
+
+impl Session {
+    pub(super) fn new(
+        segment: Segment,
+        ring: Ring,
+        commands: IpcSender<Command>,
+        guard: i32,
+        zygote: i32,
+    ) -> Session {
+        Session {
+            segment,
+            ring,
+            commands: Mutex::new(Commands { sender: commands, sequence: 0 }),
+            guard,
+            zygote,
+            host: std::process::id(),
+            lost: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether this process started the session; a process forked from it did not.
+    pub(super) fn is_ours(&self) -> bool {
+        self.host == std::process::id()
+    }
+
+    /// Whether nobody supervises the session any more, as far as is known.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::SeqCst) || self.segment.header().lost.load(Ordering::SeqCst) != 0
+    }
+
+    /// Looks whether the supervisors live. A system call; for waits, once a slice.
+    pub(super) fn check(&self) {
+        if !self.is_lost() && self.is_ours() && has_ended(self.guard) {
+            self.lost.store(true, Ordering::SeqCst);
+            llib_core::log!(
+                Warn,
+                "session {} is lost: its guard {} has ended",
+                self.segment.name(),
+                self.guard
+            );
+        }
+    }
+
+    /// How it stands.
+    pub(super) fn stats(&self) -> Stats {
+        let header = self.segment.header();
+        let spares = header.ready.count() + header.walled.count();
+        // The zygote holds no slot but those of its spares.
+        let jobs = (SLOTS - header.free.count()).saturating_sub(spares);
+        Stats { guard: self.guard, zygote: self.zygote, spares, jobs }
+    }
+
+    /// Leaves a slot for the zygote to see to.
+    pub(super) fn attend(&self, index: u32) {
+        self.segment.header().attention.give(index);
+        self.nudge();
+    }
+
+    /// Gives back a slot in which no process and no capture is left.
+    pub(super) fn free(&self, slot: Slot<'_>) {
+        discard_undelivered(&self.segment, slot);
+        self.segment.clear(slot);
+        slot.entry.swap(State::Free);
+        self.segment.header().free.give(slot.index);
+    }
+
+    /// Tells the zygote that the table changed, if it sleeps.
+    pub(super) fn nudge(&self) {
+        if self.segment.header().zygote_asleep.swap(0, Ordering::SeqCst) != 0 {
+            self.ring.ring();
+        }
+    }
+
+    /// Sends a command and waits until it was carried out; false if the supervisors are gone, or `patience` is.
+    pub(super) fn command(&self, action: Action, patience: Patience<'_>) -> bool {
+        let Ok(sequence) = self.send(action) else {
+            self.check();
+            return false;
+        };
+        self.ring.ring();
+        self.wait_for(&self.segment.header().acknowledged, sequence, patience)
+    }
+
+    /// Waits until the zygote has counted a word of the header up to `number`; false if the supervisors are gone, or
+    /// `patience` is.
+    pub(super) fn wait_for(&self, word: &AtomicU32, number: u32, patience: Patience<'_>) -> bool {
+        reaches(word, number, |late| {
+            if late {
+                self.check();
+            }
+            !self.is_lost() && (!late || patience())
+        })
+    }
+
+    /// A descriptor that polls readable once the zygote has seen the end of `what`; at once if there is nothing to see.
+    pub(super) fn watch(&self, what: Option<Watched>) -> io::Result<OwnedFd> {
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        // Where nobody is left to take it, `theirs` closes here, which is the right answer too.
+        if let Some(what) = what
+            && let Err(error) = self.ring.watch(what, theirs.as_fd())
+        {
+            self.check();
+            if !self.is_lost() {
+                return Err(error);
+            }
+        }
+        Ok(ours)
+    }
+
+    /// Sends a command and returns its number. Numbers are sent in their order, whichever thread sends.
+    pub(super) fn send(&self, action: Action) -> io::Result<u32> {
+        // Nothing in here can panic half way, so a poisoned lock holds sound data.
+        let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        commands.sequence = commands.sequence.wrapping_add(1);
+        let sequence = commands.sequence;
+        without_sigpipe(|| commands.sender.send(Command { sequence, action })).map_err(io::Error::other)?;
+        Ok(sequence)
+    }
+}
+
+impl Board for Session {
+    fn waiting(&self) -> &Waiting {
+        &self.segment.header().waiting
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // One that was seen to have ended is reaped, and its id may be another's by now.
+        if self.is_ours() && !self.lost.load(Ordering::SeqCst) {
+            // The ring closes with this, which ends zygote and guard.
+            reap_later(self.guard);
+        }
+    }
+}

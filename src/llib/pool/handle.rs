@@ -1,0 +1,92 @@
+//! The pool object's contents.
+
+use std::cell::RefCell;
+use std::ffi::CStr;
+use std::rc::Rc;
+
+use llib_lua::ffi::*;
+
+use crate::deliver::{STOPPED, deliver};
+use crate::task::Facts;
+use llib_host::pool::Pool;
+use llib_lua::call::{Raise, bytes, push_description, push_text};
+use llib_lua::convert::{EncodeOptions, GlobalMode, Roots};
+use llib_lua::userdata::{self, Userdata};
+
+/// The userdata's contents.
+pub(super) struct Handle {
+    pub(super) pool: Rc<RefCell<Pool>>,
+    /// The name of each job, if they have one.
+    pub(super) name: Option<Rc<str>>,
+    /// What holds for each job.
+    pub(super) facts: Facts,
+    pub(super) globals: GlobalMode,
+    pub(super) extra_globals: Vec<Vec<u8>>,
+}
+
+impl Userdata for Handle {
+    const NAME: &CStr = c"llib.pool";
+}
+
+impl Handle {
+    /// How jobs are encoded.
+    pub(super) fn encoding(&self) -> EncodeOptions<'_> {
+        EncodeOptions {
+            roots: Roots::Job,
+            globals: self.globals,
+            extra_globals: &self.extra_globals,
+            ..EncodeOptions::default()
+        }
+    }
+
+    /// What holds for a job of this name.
+    pub(super) fn facts(&self, name: Rc<str>) -> Facts {
+        Facts { name, ..self.facts.clone() }
+    }
+
+    /// Raises an error unless the pool takes jobs.
+    ///
+    /// # Safety
+    /// `lua` is a valid state with ten free stack slots, in a protected call. Where this is an error nothing stays above
+    /// index 1.
+    pub(super) unsafe fn check_serving(&self, lua: *mut lua_State) -> Result<(), Raise> {
+        let stopper = {
+            let pool = self.pool.borrow();
+            if pool.is_open() && !pool.is_lost() {
+                return Ok(());
+            }
+            if !pool.is_ours() {
+                let problem = "the pool belongs to the process that this one was forked from";
+                return Err(Raise::Message(problem.to_owned()));
+            }
+            if pool.is_lost() {
+                return Err(Raise::Message(
+                    "the pool is lost: the supervisor of its workers died".to_owned(),
+                ));
+            }
+            pool.stopper()
+        };
+        let Some((worker, settled)) = stopper else {
+            return Err(Raise::Message("the pool is closed".to_owned()));
+        };
+        // SAFETY: as demanded.
+        unsafe {
+            lua_settop(lua, 1);
+            deliver(lua, &self.facts, &*worker, settled)?;
+            push_text(lua, STOPPED);
+            push_description(lua, -2);
+            lua_concat(lua, 2);
+            let message = bytes(lua, -1).map(|text| String::from_utf8_lossy(text).into_owned());
+            Err(Raise::Message(message.unwrap_or_default()))
+        }
+    }
+}
+
+/// The pool at index 1.
+///
+/// # Safety
+/// As for [`userdata::check`].
+pub(super) unsafe fn check<'a>(lua: *mut lua_State) -> Result<&'a Handle, Raise> {
+    // SAFETY: as demanded.
+    unsafe { userdata::check(lua, 1) }
+}

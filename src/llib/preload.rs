@@ -1,0 +1,53 @@
+//! `thread.preload(names...)`
+
+use llib_lua::ffi::*;
+
+use super::session::{package_field, session};
+use llib_core::wire::control::Preload;
+use llib_host::{Preloaded, Session, preload};
+use llib_lua::call::{Outcome, Raise, bytes, wrong_type};
+use llib_lua::hooks;
+
+/// # Safety
+/// Called by Lua.
+pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
+    // SAFETY: Lua's state. All arguments are checked before the first module is loaded.
+    unsafe {
+        let count = lua_gettop(lua);
+        for index in 1..=count {
+            if bytes(lua, index).is_none() {
+                return Err(wrong_type(lua, index, "string"));
+            }
+        }
+        luaL_checkstack(lua, 20, std::ptr::null());
+        if count == 0 {
+            return Ok(0);
+        }
+        let session = session(lua)?;
+        for index in 1..=count {
+            load(lua, &session, bytes(lua, index).unwrap_or_default())?;
+        }
+    }
+    Ok(0)
+}
+
+/// Loads one module.
+///
+/// # Safety
+/// `lua` is a valid state with ten free stack slots.
+pub(super) unsafe fn load(lua: *mut lua_State, session: &Session, name: &[u8]) -> Result<(), Raise> {
+    // SAFETY: as demanded.
+    let loaded = unsafe {
+        let (path, cpath) = (package_field(lua, c"path"), package_field(lua, c"cpath"));
+        let wanted = Preload { number: 0, name: name.to_owned(), path, cpath };
+        hooks::patiently(lua, |patience| preload(session, wanted, patience))?
+    };
+    let name = String::from_utf8_lossy(name);
+    let problem = match loaded {
+        Preloaded::Yes => return Ok(()),
+        Preloaded::Failed(reason) => reason,
+        Preloaded::Lost => "the supervisor of the worker processes died".to_owned(),
+        Preloaded::Stopped => "it was interrupted".to_owned(),
+    };
+    Err(Raise::Message(format!("failed to preload module '{name}': {problem}")))
+}

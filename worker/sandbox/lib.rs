@@ -1,0 +1,80 @@
+//! Turning a job's limits and policy into the kernel's: one concept of it a file.
+//!
+//! Decides nothing: what to enforce arrives with the job, as `llib_core::wire` describes it. Restricting a process
+//! happens in this folder alone and so only in the worker program, never in a host that loads the module. The
+//! page that explains it is `docs/sandbox.md`.
+
+mod bpf;
+mod descriptors;
+mod environment;
+pub mod grants;
+mod landlock;
+pub mod language;
+pub mod limits;
+mod privileges;
+mod rules;
+mod seccomp;
+
+use std::os::fd::RawFd;
+
+use llib_core::sys::capabilities::{capabilities, kernel};
+use llib_core::wire::limits::Limits;
+use llib_core::wire::sandbox::SandboxPolicy;
+
+pub use grants::Grants;
+
+/// Does ahead, in the zygote, what every sandbox would do.
+pub fn prepare() {
+    capabilities();
+    kernel();
+    llib_core::sys::cores::count();
+    llib_worker_sys::environment::read_time_zone();
+    seccomp::prepare();
+}
+
+/// Raises the walls around this process, for good. What the job needs from outside has to be open by now, `grants` are its
+/// policy's files. On error some of the walls stand, and no job must run.
+#[inline(never)]
+pub fn raise(policy: &SandboxPolicy, grants: Grants, doorbell: RawFd) -> Result<(), String> {
+    let sentence = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
+    let found = capabilities();
+    let missing = found.missing(policy);
+    if !missing.is_empty() && !policy.best_effort {
+        // The host has looked already; this is for the case that the two do not see the same kernel.
+        return Err(format!("this kernel lacks {}", missing[0].words));
+    }
+    descriptors::silence();
+    environment::enforce(policy);
+    let key = limits::prepare_behind_walls();
+    limits::deny_rest();
+    privileges::enforce(policy).map_err(|error| sentence("privileges cannot be dropped", &error))?;
+    if let Some(outer) = &grants.outer {
+        landlock::enforce(policy, outer, found.landlock)?;
+    }
+    landlock::enforce(policy, &grants.own, found.landlock)?;
+    drop(grants);
+    descriptors::close(doorbell);
+    if found.seccomp {
+        seccomp::enforce(policy, key).map_err(|error| sentence("the filter cannot be installed", &error))?;
+    }
+    Ok(())
+}
+
+/// Sets a sandboxed job's limits, behind the walls.
+#[inline(never)]
+pub fn limit(limits: &Limits) -> Result<(), String> {
+    limits::apply(limits, limits::Lid::Tight).map_err(|error| error.to_string())
+}
+
+/// Whether this kernel can enforce a policy wholly.
+pub fn is_possible(policy: &SandboxPolicy) -> bool {
+    capabilities().missing(policy).is_empty()
+}
+
+/// Overwrites what functions that have returned left on the stack: the number that arms timers is among it, and machine
+/// code could find it there. [`raise`] and [`limit`] are never made part of their callers, so all of theirs lies below.
+#[inline(never)]
+pub fn forget() {
+    let mut below = [0u8; 32 << 10];
+    std::hint::black_box(&mut below);
+}

@@ -1,0 +1,143 @@
+//! Finding and killing what jobs left behind.
+//!
+//! Each worker is a subreaper, so whatever its job starts stays below it, also after `setsid` and a double
+//! fork. When the worker is gone, all of that reparents to the zygote (or, without one, to the guard). So any
+//! child here that is not a worker was left by a job that has ended, and is killed at sight. Its own
+//! children come up next.
+//!
+//! Which children there are only /proc tells. Where it is missing or another PID namespace's, what is found of a job is what
+//! it left in its process group.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use llib_core::sys::clock;
+use llib_core::sys::process::Usage;
+
+use llib_worker_sys as sys;
+
+/// How long killed processes may take to go. One in an uninterruptible system call takes as long as that
+/// does; then a later round gets it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The same at the end of a session, after which there is no later round.
+const LAST_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Kills every child, and in turn its children, that `is_worker` does not know; returns whether there was any.
+/// Workers that are reaped on the way go to `reaped`.
+pub(crate) fn kill(is_worker: &dyn Fn(i32) -> bool, reaped: &mut dyn FnMut(i32, i32, Usage)) -> bool {
+    kill_within(PATIENCE, is_worker, reaped)
+}
+
+/// Kills every child and all that comes up then.
+pub(crate) fn kill_all() {
+    kill_within(LAST_PATIENCE, &|_| false, &mut |_, _, _| {});
+}
+
+fn kill_within(
+    patience: Duration,
+    is_worker: &dyn Fn(i32) -> bool,
+    reaped: &mut dyn FnMut(i32, i32, Usage),
+) -> bool {
+    let end = clock::after(patience);
+    let mut found = false;
+    loop {
+        let strays: Vec<i32> = children().into_iter().filter(|pid| !is_worker(*pid)).collect();
+        if strays.is_empty() || clock::until(end).is_zero() {
+            return found;
+        }
+        found = true;
+        // A child that is not reaped yet, so its id is its own. It may be a zombie already. That it is ours the kernel says
+        // as well, for /proc could have been replaced.
+        for pid in strays.iter().filter(|pid| sys::is_child(**pid)) {
+            let _ = sys::kill(*pid, libc::SIGKILL);
+        }
+        let mut any = false;
+        while let Some((pid, status, usage)) = reap() {
+            any = true;
+            reaped(pid, status, usage);
+        }
+        if !any {
+            // Death takes a moment. There is nothing else to wait on here: the signal may be blocked or not.
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+}
+
+/// A child that ended, see [`sys::reap`]. Where children cannot be found, the rest of its process group is killed before.
+pub(crate) fn reap() -> Option<(i32, i32, Usage)> {
+    if !are_visible()
+        && let Some(pid) = sys::next_ended()
+    {
+        // Not reaped, so no other group has this number.
+        let _ = sys::kill(-pid, libc::SIGKILL);
+        return sys::reap_one(pid);
+    }
+    sys::reap()
+}
+
+/// Whether this process can find its children. It stays in its PID namespace and keeps its root directory.
+pub(crate) fn are_visible() -> bool {
+    static VISIBLE: OnceLock<bool> = OnceLock::new();
+    *VISIBLE.get_or_init(llib_core::sys::proc::is_own)
+}
+
+/// The children of this process, as far as they can be found.
+fn children() -> Vec<i32> {
+    let own = std::process::id();
+    if are_visible() { read_list(own).unwrap_or_else(|| children_by_search(own)) } else { Vec::new() }
+}
+
+/// The kernel's own list, /proc/PID/task/TID/children of proc(5). Read after every death, so the file stays
+/// open.
+fn read_list(own: u32) -> Option<Vec<i32>> {
+    static LIST: OnceLock<Option<(u32, File)>> = OnceLock::new();
+    let open = || File::open(format!("/proc/self/task/{own}/children")).ok().map(|file| (own, file));
+    let (owner, file) = LIST.get_or_init(open).as_ref()?;
+    if *owner != own {
+        return None;
+    }
+    /// More than one entry takes. A read gives whole entries alone, so all but the last stop a little short.
+    const ENTRY: usize = 16;
+    let mut text = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let count = file.read_at(&mut buffer, text.len() as u64).ok()?;
+        text.extend_from_slice(&buffer[..count]);
+        if count + ENTRY < buffer.len() {
+            break;
+        }
+    }
+    let text = String::from_utf8(text).ok()?;
+    Some(text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+}
+
+/// For kernels without CONFIG_PROC_CHILDREN: whoever names this process as parent in /proc/PID/stat.
+fn children_by_search(own: u32) -> Vec<i32> {
+    let parent = |pid: i32| -> Option<u32> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    };
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| parent(*pid) == Some(own)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn both_ways_to_find_children_find_the_same() {
+        let mut child = Command::new("sleep").arg("60").stdout(Stdio::null()).spawn().unwrap();
+        let pid = child.id() as i32;
+        // The test harness has threads; the main thread's list is that of another thread's children.
+        assert!(children_by_search(std::process::id()).contains(&pid));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!children_by_search(std::process::id()).contains(&pid));
+    }
+}

@@ -143,6 +143,7 @@ llib.crypto = crypto
 ---@class llib.capabilities
 ---@field sandbox boolean whether `sandbox = true` works
 ---@field kernel string its release
+---@field proc boolean whether there is a `/proc` of the same PID namespace
 ---@field seccomp boolean
 ---@field landlock integer | false its version
 ---@field files boolean

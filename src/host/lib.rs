@@ -28,7 +28,7 @@ pub use job::Job;
 pub use launch::{DispatchError, Launch, Walls};
 pub use output::Output;
 pub use preload::{Preloaded, preload};
-pub use program::{find_worker, serve_as_worker};
+pub use program::{NotFound, find_worker, note_module, serve_as_worker};
 pub use reply::{ReplyBytes, ReplyError};
 pub use session::{Session, Stats};
 pub use start::{Host, StartError};

@@ -15,7 +15,7 @@ use llib_core::shm::{Board, SLOTS, Segment, Slot, State, Waiting};
 use llib_core::sys::ring::Ring;
 use llib_core::sys::signal::without_sigpipe;
 use llib_core::sys::spawn::has_ended;
-use llib_core::wire::control::{Action, Command, Ready, Watched};
+use llib_core::wire::control::{Action, Command, Watched};
 
 /// A zygote, its guard, and the memory shared with them.
 pub struct Session {
@@ -49,13 +49,19 @@ pub struct Stats {
 }
 
 impl Session {
-    pub(super) fn new(segment: Segment, ring: Ring, guard: i32, ready: Ready) -> Session {
+    pub(super) fn new(
+        segment: Segment,
+        ring: Ring,
+        commands: IpcSender<Command>,
+        guard: i32,
+        zygote: i32,
+    ) -> Session {
         Session {
             segment,
             ring,
-            commands: Mutex::new(Commands { sender: ready.commands, sequence: 0 }),
+            commands: Mutex::new(Commands { sender: commands, sequence: 0 }),
             guard,
-            zygote: ready.zygote,
+            zygote,
             host: std::process::id(),
             lost: AtomicBool::new(false),
         }

@@ -3,17 +3,19 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ipc_channel::ipc::IpcOneShotServer;
+use ipc_channel::ipc;
 
+use super::program::NotFound;
 use super::reap::reap_later;
 use super::session::Session;
 use llib_core::shm::{RegionError, Segment, Tree, TreeError};
-use llib_core::sys::ring::{Ring, Rung};
-use llib_core::sys::spawn;
-use llib_core::wire::control::{Hello, PROTOCOL, Ready};
+use llib_core::sys::handshake::{self, Greeting};
+use llib_core::sys::ring::Ring;
+use llib_core::sys::{channel, spawn};
+use llib_core::wire::control::{Command, Hello, PROTOCOL, Ready};
 
 /// How long a worker program may take until it is ready. It takes some 5 ms on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -24,7 +26,7 @@ const DESCRIPTORS: usize = 8;
 /// What a session needs to know of the process that starts it.
 pub struct Host {
     /// The worker program.
-    pub program: PathBuf,
+    pub program: Result<PathBuf, NotFound>,
     /// Header of the host interpreter's precompiled chunks.
     pub bytecode: Vec<u8>,
 }
@@ -32,6 +34,9 @@ pub struct Host {
 /// Why no session can be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// There is no worker program.
+    #[error("{0}")]
+    NotFound(NotFound),
     /// A channel to the worker program cannot be made, for instance for want of descriptors.
     #[error("failed to make a channel to the worker program: {0}")]
     Channel(io::Error),
@@ -91,33 +96,36 @@ pub enum StartError {
 }
 
 pub(super) fn start(host: &Host) -> Result<Session, StartError> {
+    let program = host.program.as_ref().map_err(|error| StartError::NotFound(error.clone()))?;
     let _plugs = plug_standard_streams();
     let (ours, theirs) = Ring::pair().map_err(StartError::Channel)?;
     ours.check_room(DESCRIPTORS).map_err(StartError::Channel)?;
-    let (server, address) = one_shot_server().map_err(StartError::Channel)?;
+    channel::prepare().map_err(StartError::Channel)?;
+    let (commands, receiver) = ipc::channel::<Command>().map_err(StartError::Channel)?;
+    channel::descriptor(&receiver)
+        .and_then(|receiver| handshake::hand_over(&ours, receiver))
+        .map_err(StartError::Channel)?;
+    drop(receiver);
     let own_pid = std::process::id().to_string();
     let tree = Tree::current().map_err(StartError::Tree)?;
-    let args = [&address, &own_pid, tree.name()];
-    let guard = spawn::worker(&host.program, &args, &theirs, &llib_core::observe::variables())
-        .map_err(|source| StartError::Spawn { program: host.program.clone(), source })?;
+    let args = [&own_pid, tree.name()];
+    let guard = spawn::worker(program, &args, &theirs, &llib_core::observe::variables())
+        .map_err(|source| StartError::Spawn { program: program.clone(), source })?;
     drop(theirs);
-    // Accepting blocks without a limit, so it waits until the other side says that it has connected, or is
-    // gone.
-    let in_time = ours.wait(PATIENCE);
-    let connected = in_time && matches!(ours.receive(), Rung::Plain);
-    let hello = if connected { server.accept().ok().map(|(_, hello)| hello) } else { None };
-    let outcome = match hello {
-        Some(Hello::Ready(ready)) => check(host, ready),
-        Some(Hello::Failed(reason)) => Err(StartError::Refused(reason)),
-        None if in_time => Err(StartError::Ended { program: host.program.clone() }),
-        None => {
+    let program = || program.clone();
+    let outcome = match handshake::hear(&ours, PATIENCE) {
+        Greeting::Hello(Hello::Ready(ready)) => check(&program(), &host.bytecode, ready),
+        Greeting::Hello(Hello::Failed(reason)) => Err(StartError::Refused(reason)),
+        Greeting::Foreign(theirs) => Err(StartError::Protocol { program: program(), theirs }),
+        Greeting::Ended => Err(StartError::Ended { program: program() }),
+        Greeting::Late => {
             // It may not be a worker program at all, and then the ring's end tells it nothing.
             spawn::kill(guard);
-            Err(StartError::Late { program: host.program.clone() })
+            Err(StartError::Late { program: program() })
         }
     };
     match outcome {
-        Ok((segment, ready)) => Ok(Session::new(segment, ours, guard, ready)),
+        Ok((segment, zygote)) => Ok(Session::new(segment, ours, commands, guard, zygote)),
         Err(error) => {
             drop(ours);
             reap_later(guard);
@@ -132,19 +140,9 @@ fn plug_standard_streams() -> Vec<File> {
     std::iter::from_fn(|| File::open("/dev/null").ok()).take_while(|file| file.as_raw_fd() <= 2).collect()
 }
 
-/// Some of `ipc-channel`'s set-up panics for want of descriptors; a host gets an error instead.
-fn one_shot_server() -> io::Result<(IpcOneShotServer<Hello>, String)> {
-    std::panic::catch_unwind(IpcOneShotServer::<Hello>::new)
-        .unwrap_or_else(|_| Err(io::Error::other("the channel could not be set up")))
-}
-
-fn check(host: &Host, ready: Ready) -> Result<(Segment, Ready), StartError> {
-    let program = &host.program;
-    if ready.protocol != PROTOCOL {
-        return Err(StartError::Protocol { program: program.clone(), theirs: ready.protocol });
-    }
-    if ready.bytecode != host.bytecode {
-        let ours = lua_name(&host.bytecode);
+fn check(program: &Path, bytecode: &[u8], ready: Ready) -> Result<(Segment, i32), StartError> {
+    if ready.bytecode != bytecode {
+        let ours = lua_name(bytecode);
         let mut theirs = lua_name(&ready.bytecode);
         if theirs == ours {
             theirs.push_str(" with other number formats");
@@ -152,7 +150,7 @@ fn check(host: &Host, ready: Ready) -> Result<(Segment, Ready), StartError> {
         return Err(StartError::Bytecode { program: program.to_path_buf(), theirs, ours });
     }
     let segment = Segment::open(&ready.segment).map_err(StartError::Memory)?;
-    Ok((segment, ready))
+    Ok((segment, ready.zygote))
 }
 
 /// The fifth byte of every precompiled chunk of Lua 5.x is its version, a nibble a part.
@@ -180,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_or_ends_at_once_is_an_error_that_names_it() {
-        let host = |program: &str| Host { program: program.into(), bytecode: Vec::new() };
+        let host = |program: &str| Host { program: Ok(program.into()), bytecode: Vec::new() };
         let error = start(&host("/nowhere/llib-worker")).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains("'/nowhere/llib-worker'") && error.contains("No such file"), "{error}");
         let error = start(&host("/bin/true")).map(|_| ()).unwrap_err().to_string();

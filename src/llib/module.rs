@@ -5,6 +5,8 @@ use std::ffi::{CStr, c_int};
 use llib_lua::ffi::*;
 
 use super::{about, async_call, methods, pool, preload, sandbox, sleep, states};
+use llib_core::sys::module::own_file;
+use llib_host::note_module;
 use llib_lua::call::{Outcome, Raise, push_text, set_functions};
 use llib_lua::convert::{register_inert, remember_names};
 use llib_lua::lua_function;
@@ -31,6 +33,7 @@ pub unsafe fn open(lua: *mut lua_State) -> Outcome {
         (c"stats", stats),
         (c"unlock", unlock),
     ];
+    note_module(own_file().as_deref());
     // SAFETY: Lua's state; a C function has at least 20 free stack slots.
     unsafe {
         state::note_main_thread(lua);

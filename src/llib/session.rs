@@ -9,7 +9,6 @@ use llib_lua::ffi::*;
 
 use super::options::Options;
 use super::signature;
-use llib_core::sys::module::own_file;
 use llib_core::wire::settings::Settings;
 use llib_host::{Broker, Host, Session, find_worker};
 use llib_lua::call::{Raise, bytes};
@@ -25,7 +24,7 @@ pub(super) unsafe fn session(lua: *mut lua_State) -> Result<Arc<Session>, Raise>
         return Err(Raise::Message(reason.to_owned()));
     }
     let host = || Host {
-        program: find_worker(own_file().as_deref()),
+        program: find_worker(),
         // SAFETY: the caller's state, with free slots.
         bytecode: unsafe { signature::bytecode(lua) },
     };

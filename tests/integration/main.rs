@@ -13,6 +13,7 @@ mod locks;
 mod log;
 mod long_run;
 mod mad;
+mod narrow;
 mod nested;
 mod pool;
 mod refused;

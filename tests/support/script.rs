@@ -51,6 +51,7 @@ const PRELUDE: &str = "local llib = require 'llib' local thread = llib.thread \
 pub struct Script {
     text: String,
     file: Option<PathBuf>,
+    program: Option<PathBuf>,
     subcommand: Vec<String>,
     interpreter: Interpreter,
     environment: Vec<(String, OsString)>,
@@ -74,6 +75,7 @@ impl Script {
         Script {
             text: text.to_owned(),
             file: None,
+            program: None,
             subcommand: Vec::new(),
             interpreter: Interpreter::Builtin,
             environment: Vec::new(),
@@ -90,6 +92,12 @@ impl Script {
     /// A script that stands in a file, without the prelude.
     pub fn file(path: &Path) -> Script {
         Script { file: Some(path.to_owned()), ..Script::plain("") }
+    }
+
+    /// No script at all but another program, with these arguments. A Lua in it finds the module.
+    pub fn program(program: &Path, arguments: &[&str]) -> Script {
+        let arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
+        Script { program: Some(program.to_owned()), arguments, ..Script::plain("") }
     }
 
     /// Who runs it.
@@ -123,8 +131,8 @@ impl Script {
     }
 
     /// A command line that ends up as the interpreter's, such as `prlimit --nofile=20`.
-    pub fn wrapped(mut self, line: &[&str]) -> Script {
-        self.wrapper.extend(line.iter().map(|word| (*word).to_owned()));
+    pub fn wrapped(mut self, line: &[impl AsRef<str>]) -> Script {
+        self.wrapper.extend(line.iter().map(|word| word.as_ref().to_owned()));
         self
     }
 
@@ -163,7 +171,9 @@ impl Script {
     pub fn start(self) -> Session {
         let scratch = Scratch::with_script(&self.text);
         let mark = unique();
-        let program = self.interpreter.program();
+        let is_script = self.program.is_none();
+        let finds_module = !is_script || self.interpreter == Interpreter::Stock;
+        let program = self.program.unwrap_or_else(|| self.interpreter.program());
         let mut line: Vec<OsString> = Vec::new();
         if let Some(size) = &self.shm {
             let mount = "mount -t tmpfs -o \"size=$0\" tmpfs /dev/shm && exec \"$@\"";
@@ -172,7 +182,9 @@ impl Script {
         line.extend(self.wrapper.iter().map(OsString::from));
         line.push(program.into());
         line.extend(self.subcommand.iter().map(OsString::from));
-        line.push(self.file.unwrap_or_else(|| scratch.path().join("script.lua")).into());
+        if is_script {
+            line.push(self.file.unwrap_or_else(|| scratch.path().join("script.lua")).into());
+        }
         line.extend(self.arguments.iter().map(OsString::from));
 
         let mut command = Command::new(&line[0]);
@@ -180,7 +192,7 @@ impl Script {
         for name in ["LUA_INIT", "LUA_PATH", "LUA_CPATH", "LLIB_WORKER"] {
             command.env_remove(name).env_remove(format!("{name}{}", version::suffix()));
         }
-        if self.interpreter == Interpreter::Stock {
+        if finds_module {
             command.env("LUA_CPATH", format!("{}/lib?.so;;", binaries::directory().display()));
         }
         command.env(process::MARK, &mark).env("SCRATCH", scratch.path());

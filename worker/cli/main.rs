@@ -87,7 +87,7 @@ fn command(argv: &[CString]) -> c_int {
 
 /// Jobs run in processes of this very executable.
 fn serve_as_worker() {
-    if let Ok(own) = std::env::current_exe() {
+    if let Some(own) = llib_core::sys::module::executable() {
         llib_host::serve_as_worker(own);
     }
 }

@@ -41,19 +41,19 @@ fn prepare() -> Result<Box<dyn Worker>, String> {
     if let Ok(directory) = std::env::current_dir() {
         let _ = child::START.set(directory);
     }
-    if let Ok(own) = std::env::current_exe() {
+    if let Some(own) = llib_core::sys::module::executable() {
         llib_host::serve_as_worker(own);
     }
     Ok(Box::new(LuaWorker { lua, rehearsal }))
 }
 
-/// Serves as a worker program with the arguments after `--llib-worker`: the address of the host's one-shot
-/// server, the host's process id, and the name of the memory that its processes share. Returns an exit code where it cannot even start.
+/// Serves as a worker program with the arguments after `--llib-worker`: the host's process id, and the name of the
+/// memory that its processes share. Returns an exit code where it cannot even start.
 pub fn run_worker(args: &[String]) -> i32 {
-    let host = args.get(1).and_then(|pid| pid.parse().ok());
-    let (Some(address), Some(host), Some(tree)) = (args.first(), host, args.get(2)) else {
+    let host = args.first().and_then(|pid| pid.parse().ok());
+    let (Some(host), Some(tree)) = (host, args.get(1)) else {
         eprintln!("llib-worker: this program is started by llib itself, not by hand");
         return 2;
     };
-    llib_supervisor::run(address, host, tree, prepare)
+    llib_supervisor::run(host, tree, prepare)
 }

@@ -11,21 +11,21 @@ use std::sync::atomic::Ordering;
 use llib_core::observe::{log, trace};
 use llib_core::shared::bury_session;
 use llib_core::shm::{Segment, SessionLock, claim, new_name, tree_number};
+use llib_core::sys::handshake;
 use llib_core::sys::ring::Ring;
 use llib_core::sys::spawn::RING_FD;
+use llib_core::wire::control::Hello;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, getpid, getppid, pidfd_open, set_child_subreaper, setpgid};
 
 use crate::end::{self, Ending};
-use crate::handshake::refuse;
 use crate::{Prepare, Session, failed, strays, zygote};
 use llib_worker_sys::{self as sys, Forked};
 
 /// Serves a host as its guard, and in a child as its zygote. Returns the exit code.
 ///
-/// `address` is that of the host's one-shot server, `host` its process id, `tree` the name of the memory that its
-/// processes share.
-pub fn run(address: &str, host: i32, tree: &str, prepare: Prepare) -> i32 {
+/// `host` is its process id, `tree` the name of the memory that its processes share.
+pub fn run(host: i32, tree: &str, prepare: Prepare) -> i32 {
     llib_core::observe::serve();
     log::act_as(log::Role::Guard);
     sys::set_title("llib-guard", "");
@@ -38,11 +38,18 @@ pub fn run(address: &str, host: i32, tree: &str, prepare: Prepare) -> i32 {
     }
     // The Rust runtime of some executables ignores it; jobs expect the default, as a shell gives it.
     sys::set_signal(libc::SIGPIPE, false);
+    let commands = match handshake::take_over(&ring) {
+        Ok(commands) => commands,
+        Err(error) => {
+            eprintln!("llib-worker: {error}: it is of another release, or none of llib's");
+            return 2;
+        }
+    };
     match found(&ring, host, tree) {
-        Ok((host, segment, lock)) => guard(Session { address, ring, host, segment, lock, prepare }),
+        Ok((host, segment, lock)) => guard(Session { ring, commands, host, segment, lock, prepare }),
         Err(reason) => {
             llib_core::log!(Error, "no session: {reason}");
-            refuse(address, &ring, reason);
+            handshake::greet(&ring, &Hello::Failed(reason));
             1
         }
     }
@@ -72,7 +79,7 @@ fn found(ring: &Ring, host: i32, tree: &str) -> Result<(OwnedFd, Segment, Sessio
     }
 }
 
-fn guard(session: Session<'_>) -> i32 {
+fn guard(session: Session) -> i32 {
     let forked = pidfd_open(getpid(), PidfdFlags::empty())
         .map_err(io::Error::from)
         .and_then(|own| sys::fork().map(|forked| (own, forked)));
@@ -84,14 +91,14 @@ fn guard(session: Session<'_>) -> i32 {
         }
         Ok((_, Forked::Parent(pid))) => pid,
         Err(error) => {
-            refuse(session.address, &session.ring, format!("failed to fork the zygote: {error}"));
+            handshake::greet(&session.ring, &Hello::Failed(format!("failed to fork the zygote: {error}")));
             llib_core::shm::remove_session(session.segment.name());
             return 1;
         }
     };
-    let Session { ring, host, segment, lock, .. } = session;
+    let Session { ring, commands, host, segment, lock, .. } = session;
     let tree = segment.tree_name();
-    drop(ring);
+    drop((ring, commands));
     // What earlier sessions left whose supervisors were all killed at once.
     end::sweep(&tree);
     llib_core::log!(Info, "guards session {} with zygote {zygote}", segment.name());

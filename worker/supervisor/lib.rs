@@ -13,7 +13,6 @@
 
 mod end;
 mod guard;
-mod handshake;
 mod seat;
 mod strays;
 mod timeline;
@@ -45,10 +44,10 @@ pub trait Worker {
 pub type Prepare = fn() -> Result<Box<dyn Worker>, String>;
 
 /// A session that has its memory, and no zygote yet.
-struct Session<'a> {
-    /// That of the host's one-shot server.
-    address: &'a str,
+struct Session {
     ring: Ring,
+    /// Where the host's commands arrive.
+    commands: OwnedFd,
     host: OwnedFd,
     segment: Segment,
     lock: SessionLock,

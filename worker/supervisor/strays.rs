@@ -4,6 +4,9 @@
 //! fork. When the worker is gone, all of that reparents to the zygote (or, without one, to the guard). So any
 //! child here that is not a worker was left by a job that has ended, and is killed at sight. Its own
 //! children come up next.
+//!
+//! Which children there are only /proc tells. Where it is missing or another PID namespace's, what is found of a job is what
+//! it left in its process group.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -42,12 +45,13 @@ pub(crate) fn kill(
             return found;
         }
         found = true;
-        for pid in &strays {
-            // A child that is not reaped yet, so its id is its own. It may be a zombie already.
+        // A child that is not reaped yet, so its id is its own. It may be a zombie already. That it is ours the kernel says
+        // as well, for /proc could have been replaced.
+        for pid in strays.iter().filter(|pid| sys::is_child(**pid)) {
             let _ = sys::kill(*pid, libc::SIGKILL);
         }
         let mut any = false;
-        while let Some((pid, status, usage)) = sys::reap() {
+        while let Some((pid, status, usage)) = reap() {
             any = true;
             reaped(pid, status, usage);
         }
@@ -58,10 +62,28 @@ pub(crate) fn kill(
     }
 }
 
-/// The children of this process.
+/// A child that ended, see [`sys::reap`]. Where children cannot be found, the rest of its process group is killed before.
+pub(crate) fn reap() -> Option<(i32, i32, Usage)> {
+    if !are_visible()
+        && let Some(pid) = sys::next_ended()
+    {
+        // Not reaped, so no other group has this number.
+        let _ = sys::kill(-pid, libc::SIGKILL);
+        return sys::reap_one(pid);
+    }
+    sys::reap()
+}
+
+/// Whether this process can find its children. It stays in its PID namespace and keeps its root directory.
+pub(crate) fn are_visible() -> bool {
+    static VISIBLE: OnceLock<bool> = OnceLock::new();
+    *VISIBLE.get_or_init(llib_core::sys::proc::is_own)
+}
+
+/// The children of this process, as far as they can be found.
 fn children() -> Vec<i32> {
     let own = std::process::id();
-    read_list(own).unwrap_or_else(|| children_by_search(own))
+    if are_visible() { read_list(own).unwrap_or_else(|| children_by_search(own)) } else { Vec::new() }
 }
 
 /// The kernel's own list, /proc/PID/task/TID/children of proc(5). Read after every death, so the file stays

@@ -51,11 +51,46 @@ pub fn fork() -> io::Result<Forked> {
 
 /// A child that ended: its id, wait status and usage. `None` if none has, or there is none.
 pub fn reap() -> Option<(i32, c_int, Usage)> {
+    wait_for(-1, libc::WNOHANG)
+}
+
+/// The same for this child, if it has ended.
+pub fn reap_one(pid: i32) -> Option<(i32, c_int, Usage)> {
+    wait_for(pid, libc::WNOHANG)
+}
+
+/// Waits for the end of this child, which has nothing more to do.
+pub fn reap_child(pid: i32) {
+    while wait_for(pid, 0).is_none() && is_child(pid) {}
+}
+
+/// Whether a process is a child of this one, ended or not.
+pub fn is_child(pid: i32) -> bool {
+    let Ok(id) = libc::id_t::try_from(pid) else { return false };
+    // SAFETY: the place that the call fills in; the child stays to be reaped.
+    unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        id > 0 && libc::waitid(libc::P_PID, id, &mut info, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT) == 0
+    }
+}
+
+/// A child that ended; it stays to be reaped.
+pub fn next_ended() -> Option<i32> {
+    // SAFETY: an all-zero siginfo is a value; the call fills it in. The id is there for what this asks.
+    unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        let found = libc::waitid(libc::P_ALL, 0, &mut info, options) == 0;
+        Some(info.si_pid()).filter(|pid| found && *pid > 0)
+    }
+}
+
+fn wait_for(pid: i32, options: c_int) -> Option<(i32, c_int, Usage)> {
     let mut status = 0;
     // SAFETY: an all-zero rusage is a value; the call fills both places in.
     let (pid, usage) = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
-        (libc::wait4(-1, &mut status, libc::WNOHANG, &mut usage), usage)
+        (libc::wait4(pid, &mut status, options, &mut usage), usage)
     };
     let micros = |time: libc::timeval| time.tv_sec.cast_unsigned() * 1_000_000 + time.tv_usec.cast_unsigned();
     let usage = Usage {

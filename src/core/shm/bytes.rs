@@ -200,7 +200,7 @@ impl<'a> SharedBytesMut<'a> {
     /// Makes sure that the pages of a range exist.
     ///
     /// A store into a page that the file system cannot provide raises SIGBUS, so this comes before every first write. A
-    /// kernel without the call (before Linux 5.14) leaves the pages to come with the first write.
+    /// kernel without the call (before Linux 5.14), or a filter of system calls, leaves the pages to come with the first write.
     pub fn reserve(self, range: Range<usize>) -> Result<(), RegionError> {
         let bytes = range.len();
         match self.populate(range) {
@@ -209,7 +209,7 @@ impl<'a> SharedBytesMut<'a> {
         }
     }
 
-    /// The same with the kernel's answer, madvise(MADV_POPULATE_WRITE).
+    /// The same with the kernel's answer, madvise(MADV_POPULATE_WRITE); `INVAL` where there is no such call.
     pub(super) fn populate(self, range: Range<usize>) -> Result<(), Errno> {
         let part = self.part(range);
         let before = part.start.addr() % PAGE;
@@ -218,8 +218,10 @@ impl<'a> SharedBytesMut<'a> {
             let populated = unsafe {
                 madvise(part.start.wrapping_sub(before).cast(), before + part.len, Advice::LinuxPopulateWrite)
             };
-            if !matches!(populated, Err(Errno::INTR | Errno::AGAIN)) {
-                return populated;
+            match populated {
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS) => return Err(Errno::INVAL),
+                populated => return populated,
             }
         }
         Ok(())

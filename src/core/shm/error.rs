@@ -1,12 +1,17 @@
 //! Why a piece of shared memory cannot be had.
 
 use std::io;
+use std::path::Path;
+
+use rustix::io::Errno;
+
+use super::stale::DIRECTORY;
 
 /// See the module's header.
 #[derive(Debug, thiserror::Error)]
 pub enum RegionError {
     /// Creating or opening failed.
-    #[error("failed to {action} the shared memory segment '{name}': {source}")]
+    #[error("failed to {action} the shared memory segment '{name}': {source}{}", advice(source))]
     Map {
         /// What was tried: `create` or `open`.
         action: &'static str,
@@ -27,5 +32,18 @@ impl RegionError {
     /// What was tried with the segment of this name failed.
     pub(crate) fn map(action: &'static str, name: &str, source: impl Into<io::Error>) -> RegionError {
         RegionError::Map { action, name: name.to_owned(), source: source.into() }
+    }
+}
+
+/// What to do about an error that says that /dev/shm is not what it should be.
+fn advice(source: &io::Error) -> &'static str {
+    match source.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::NOENT | Errno::NOTDIR) if !Path::new(DIRECTORY).is_dir() => {
+            " (there is no /dev/shm: mount a tmpfs there)"
+        }
+        Some(Errno::ROFS | Errno::ACCESS | Errno::PERM) => {
+            " (llib needs a /dev/shm, usually a tmpfs, in which this user may create files)"
+        }
+        _ => "",
     }
 }

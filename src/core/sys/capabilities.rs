@@ -9,11 +9,15 @@ use crate::wire::sandbox::Capabilities;
 /// Names what to leave out of [`capabilities`], see [`Capabilities::without`].
 pub const MASK: &str = "LLIB_SANDBOX_WITHOUT";
 
-/// Asks once: Landlock for its version, seccomp whether it knows the action that llib needs.
+/// Asks once: Landlock for its version, seccomp whether it knows the action that llib needs, /proc whose it is.
 pub fn capabilities() -> Capabilities {
     static FOUND: OnceLock<Capabilities> = OnceLock::new();
     *FOUND.get_or_init(|| {
-        let found = Capabilities { seccomp: has_seccomp(), landlock: landlock_version() };
+        let found = Capabilities {
+            seccomp: has_seccomp(),
+            landlock: landlock_version(),
+            proc: super::proc::is_own(),
+        };
         found.without(&std::env::var(MASK).unwrap_or_default())
     })
 }

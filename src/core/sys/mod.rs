@@ -5,12 +5,15 @@
 
 pub mod call_names;
 pub mod capabilities;
+pub mod channel;
 pub mod clock;
 pub mod cores;
 pub mod exit;
 pub mod fork;
 pub mod futex;
+pub mod handshake;
 pub mod module;
+pub mod proc;
 pub mod process;
 pub mod ring;
 pub mod signal;

@@ -1,4 +1,4 @@
-//! Where code was loaded from, dladdr(3), and what else was, dlsym(3).
+//! Where code was loaded from, dladdr(3), what else was, dlsym(3), and the program that runs.
 
 #![allow(unsafe_code)]
 
@@ -37,4 +37,16 @@ pub fn symbol(name: &CStr) -> Option<*mut c_void> {
     // SAFETY: the name ends with a zero byte.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
     (!found.is_null()).then_some(found)
+}
+
+/// The executable that runs. Without /proc it is what execve(2) was given, as getauxval(3) tells it.
+pub fn executable() -> Option<PathBuf> {
+    std::env::current_exe().ok().or_else(|| {
+        // SAFETY: the entry, if there is one, is a string that lives as long as the process.
+        let name = unsafe {
+            let name = libc::getauxval(libc::AT_EXECFN) as *const std::ffi::c_char;
+            (!name.is_null()).then(|| CStr::from_ptr(name))?
+        };
+        std::path::absolute(OsStr::from_bytes(name.to_bytes())).ok()
+    })
 }

@@ -3,6 +3,10 @@
 use std::fs;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
 /// CPU time and memory of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -91,8 +95,11 @@ pub fn command_line(pid: i32) -> Option<String> {
     Some(words.join(" "))
 }
 
-/// The usage of a process that runs; `None` if it does not.
+/// The usage of a process that runs; `None` if it does not. Without a /proc of this process's own: CPU time alone.
 pub fn usage(pid: i32) -> Option<Usage> {
+    if !super::proc::is_own() {
+        return cpu_time(pid);
+    }
     let process = process(pid)?;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let max_rss = status
@@ -120,12 +127,18 @@ pub fn cpu_time_of_runnable(pid: i32) -> Option<u64> {
     u64::try_from(Duration::from(clock.now().ok()?).as_nanos()).ok()
 }
 
-/// Whether a process runs no more: there is none of this id, or its exit status waits to be taken.
+/// Whether a process runs no more: there is none of this id, or its exit status waits to be taken. Needs no /proc, which
+/// may be missing, or another namespace's.
 pub fn has_ended(pid: i32) -> bool {
-    match fs::read_to_string(format!("/proc/{pid}/stat")) {
-        Ok(stat) => stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with(['Z', 'X'])),
-        // Nothing is known where this cannot be read for other reasons.
-        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    let Some(pid) = Pid::from_raw(pid).filter(|_| pid > 0) else { return true };
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        // Readable once it has ended.
+        Ok(file) => {
+            let mut files = [PollFd::new(&file, PollFlags::IN)];
+            poll(&mut files, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+        }
+        // Nothing is known where this fails for other reasons.
+        Err(error) => error == Errno::SRCH,
     }
 }
 

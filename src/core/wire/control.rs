@@ -3,14 +3,13 @@
 //! Jobs and replies do not travel here but through shared memory (`crate::shm`); neither does anything
 //! that a job's start needs, so that starting one costs no message.
 
-use ipc_channel::ipc::IpcSender;
 use serde::{Deserialize, Serialize};
 
 use super::cause::Cause;
 
 /// Changes with every change of a message, of the segment's layout or of the value format. A host and a
 /// worker program with different numbers refuse each other.
-pub const PROTOCOL: u32 = 7;
+pub const PROTOCOL: u32 = 8;
 
 /// The first message, from the supervisor to the host.
 #[derive(Debug, Serialize, Deserialize)]
@@ -24,16 +23,12 @@ pub enum Hello {
 /// What a host needs to know of its zygote.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Ready {
-    /// [`PROTOCOL`] of the worker program.
-    pub protocol: u32,
     /// Header of the worker's precompiled chunks: version, format and number sizes of its Lua.
     pub bytecode: Vec<u8>,
     /// Name of the session's shared memory segment.
     pub segment: String,
     /// Process id of the zygote.
     pub zygote: i32,
-    /// Where commands go.
-    pub commands: IpcSender<Command>,
 }
 
 /// One job: its slot, and the generation that tells it from earlier jobs of that slot.

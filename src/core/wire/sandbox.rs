@@ -107,6 +107,8 @@ pub struct Capabilities {
     pub seccomp: bool,
     /// Version of Landlock's interface; 0 without Landlock.
     pub landlock: u32,
+    /// Whether there is a /proc of this process's own PID namespace.
+    pub proc: bool,
 }
 
 /// A part of the sandbox that depends on the kernel.
@@ -129,6 +131,7 @@ macro_rules! features {
 }
 
 features! {
+    PROC = "proc", 0, "a /proc of this PID namespace, to find what a job leaves running and to measure its memory";
     SECCOMP = "seccomp", 0, "seccomp filters for system calls (Linux 4.14)";
     FILES = "files", 1, "Landlock for files (Linux 5.13)";
     TRUNCATE = "truncate", 3, "Landlock for truncation of files (Linux 6.2)";
@@ -140,7 +143,11 @@ features! {
 impl Capabilities {
     /// Whether a feature is there.
     pub fn has(&self, feature: Feature) -> bool {
-        if feature == SECCOMP { self.seccomp } else { self.landlock >= feature.landlock }
+        match feature {
+            PROC => self.proc,
+            SECCOMP => self.seccomp,
+            _ => self.landlock >= feature.landlock,
+        }
     }
 
     /// What is missing for a policy.
@@ -149,7 +156,7 @@ impl Capabilities {
     /// files, Landlock is the only one. A program that may be run needs nearly all system calls, so
     /// everything depends on Landlock then.
     pub fn missing(&self, policy: &SandboxPolicy) -> Vec<Feature> {
-        let mut needed = vec![SECCOMP, FILES];
+        let mut needed = vec![PROC, SECCOMP, FILES];
         if policy.files() || policy.net || policy.exec {
             needed.push(TRUNCATE);
         }
@@ -160,11 +167,12 @@ impl Capabilities {
         needed
     }
 
-    /// Takes away what `words` names, separated by commas: `seccomp`, `landlock`, or `landlock:N` for a kernel
+    /// Takes away what `words` names, separated by commas: `proc`, `seccomp`, `landlock`, or `landlock:N` for a kernel
     /// that has no more than version N. A testing aid: nothing can be added this way.
     pub fn without(mut self, words: &str) -> Capabilities {
         for word in words.split(',').map(str::trim) {
             match word.split_once(':').unwrap_or((word, "0")) {
+                ("proc", _) => self.proc = false,
                 ("seccomp", _) => self.seccomp = false,
                 ("landlock", version) => self.landlock = self.landlock.min(version.parse().unwrap_or(0)),
                 _ => {}
@@ -181,7 +189,7 @@ mod tests {
     #[test]
     fn what_is_missing_depends_on_what_is_granted() {
         let keys = |landlock, policy: &SandboxPolicy| {
-            let missing = Capabilities { seccomp: true, landlock }.missing(policy);
+            let missing = Capabilities { seccomp: true, landlock, proc: true }.missing(policy);
             missing.iter().map(|feature| feature.key).collect::<Vec<_>>()
         };
         let plain = SandboxPolicy::default();
@@ -193,7 +201,7 @@ mod tests {
         assert_eq!(keys(3, &files), [""; 0]);
         assert_eq!(keys(4, &exec), ["devices", "scopes"]);
         assert_eq!(keys(6, &exec), [""; 0]);
-        assert_eq!(Capabilities::default().missing(&plain), [SECCOMP, FILES]);
+        assert_eq!(Capabilities::default().missing(&plain), [PROC, SECCOMP, FILES]);
     }
 
     #[test]
@@ -238,11 +246,11 @@ mod tests {
 
     #[test]
     fn masking_takes_away_and_never_adds() {
-        let all = Capabilities { seccomp: true, landlock: 6 };
+        let all = Capabilities { seccomp: true, landlock: 6, proc: true };
         assert_eq!(all.without(""), all);
-        assert_eq!(all.without("landlock:3"), Capabilities { seccomp: true, landlock: 3 });
+        assert_eq!(all.without("landlock:3"), Capabilities { landlock: 3, ..all });
         assert_eq!(all.without("landlock:99"), all);
-        assert_eq!(all.without("landlock, seccomp"), Capabilities::default());
+        assert_eq!(all.without("landlock, seccomp,proc"), Capabilities::default());
         assert_eq!(Capabilities::default().without("landlock:6"), Capabilities::default());
     }
 }

@@ -10,6 +10,7 @@ mod deadlines;
 mod nests;
 mod pools;
 mod preload;
+mod processes;
 mod reaper;
 mod setup;
 mod spares;
@@ -71,11 +72,14 @@ struct Zygote {
     walls_failed: usize,
     pools: pools::Pools,
     nests: nests::Nests,
+    processes: processes::Processes,
+    /// Whether jobs wait for the processes of workers that are about to end.
+    short: bool,
     trials: preload::Trials,
 }
 
 /// Runs the zygote in the process that calls. Returns its exit code.
-pub(crate) fn run(session: Session<'_>, guard: OwnedFd) -> i32 {
+pub(crate) fn run(session: Session, guard: OwnedFd) -> i32 {
     log::act_as(log::Role::Zygote);
     sys::set_title("llib-zygote", "");
     if trace::on() {
@@ -209,7 +213,7 @@ impl Zygote {
         match action {
             Action::Signal { job, signal } => {
                 while self.pending.contains(&job.slot) {
-                    self.start_pending();
+                    self.start_pending(false);
                 }
                 if let Some(pid) = self.worker_of(job) {
                     self.signal(pid, signal, Cause::Killed);
@@ -245,7 +249,7 @@ impl Zygote {
         let now = clock::now();
         while let Some(due) = self.deadlines.due(now) {
             while self.pending.contains(&due.job.slot) {
-                self.start_pending();
+                self.start_pending(false);
             }
             if let Some(pid) = self.worker_of(due.job) {
                 llib_core::log!(Info, "worker {pid} is past its time: {}", timeline::cause_name(due.cause));
@@ -256,6 +260,7 @@ impl Zygote {
         self.deadlines
             .tidy(|job| segment.slot(job.slot).entry.generation.load(Ordering::SeqCst) == job.generation);
         self.spares.settle(now);
+        self.keep_reserve(now);
         self.keep_pool_deadlines(now);
     }
 
@@ -278,7 +283,8 @@ impl Zygote {
         /// How soon a worker is looked for that was let go and stays: one that was stopped, or that lied about
         /// its reply.
         const ROUND: Duration = Duration::from_secs(1);
-        let next = [self.deadlines.next(), self.spares.next(), self.pools.next()].into_iter().flatten().min();
+        let next = [self.deadlines.next(), self.spares.next(), self.pools.next(), self.next_look()];
+        let next = next.into_iter().flatten().min();
         let works =
             self.crew.len() > self.segment.header().ready.count() + self.segment.header().walled.count();
         let wait = [next.map(clock::until), works.then_some(ROUND)].into_iter().flatten().min();

@@ -33,7 +33,7 @@ impl Zygote {
     /// Starts a trial.
     pub(super) fn try_preload(&mut self, wanted: Preload) {
         let reason = self.segment.preload_name(wanted.number);
-        match sys::fork() {
+        match self.fork_for_job() {
             Ok(Forked::Child) => try_here(&*self.worker, &wanted, &reason),
             Ok(Forked::Parent(pid)) => {
                 let child = Pid::from_raw(pid);

@@ -42,13 +42,14 @@ impl Zygote {
     /// Takes the exit status of every worker that ended, kills what they left, and only then tells.
     pub(super) fn reap(&mut self) {
         let mut deaths = Vec::new();
-        while let Some((pid, status, usage)) = sys::reap() {
+        while let Some((pid, status, usage)) = strays::reap() {
             self.note_death(&mut deaths, pid, status, usage);
         }
         if deaths.is_empty() {
             return;
         }
         self.refill = true;
+        self.short = false;
         // Workers that are found dead on the way may have started others.
         let mut known = 0;
         while std::mem::replace(&mut known, deaths.len()) < deaths.len() {
@@ -79,7 +80,7 @@ impl Zygote {
     }
 
     /// Lets others have the worker's locks, and drops its handles.
-    fn bury(&self, index: u32) {
+    pub(super) fn bury(&self, index: u32) {
         let slot = self.segment.slot(index);
         if let Some(owner) = slot.entry.owner() {
             llib_core::shared::bury(&self.registrar, self.segment, slot, owner);
@@ -162,6 +163,9 @@ impl Zygote {
     pub(super) fn kill_everything(&mut self) {
         for pid in self.crew.pids() {
             let _ = sys::kill(pid, libc::SIGKILL);
+            if !strays::are_visible() {
+                let _ = sys::kill(-pid, libc::SIGKILL);
+            }
         }
         strays::kill_all();
     }

@@ -4,36 +4,36 @@ use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
-use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
+use ipc_channel::ipc::IpcReceiver;
 use llib_core::shm::{Registrar, Segment, registrar};
-use llib_core::wire::control::{Command, PROTOCOL, Ready};
+use llib_core::sys::{channel, handshake};
+use llib_core::wire::control::{Command, Hello, Ready};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
 use rustix::process::{Rlimit, getpid, set_child_subreaper};
 
-use super::{Zygote, crew, deadlines, nests, pools, preload, spares};
-use crate::{Prepare, Session, Worker, failed, handshake};
+use super::{Zygote, crew, deadlines, nests, pools, preload, processes, spares};
+use crate::{Prepare, Session, Worker, failed};
 use llib_worker_sys as sys;
 
 /// Prepares everything and greets the host. None on failure: the host has its reason.
-pub(super) fn zygote(session: Session<'_>, guard: OwnedFd) -> Option<Zygote> {
-    let Session { address, ring, host, segment, lock, prepare } = session;
-    let parts = match Parts::new(&segment, prepare) {
+pub(super) fn zygote(session: Session, guard: OwnedFd) -> Option<Zygote> {
+    let Session { ring, commands, host, segment, lock, prepare } = session;
+    let parts = match Parts::new(&segment, &commands, prepare) {
         Ok(parts) => parts,
         Err(reason) => {
-            handshake::refuse(address, &ring, reason);
+            handshake::greet(&ring, &Hello::Failed(reason));
             return None;
         }
     };
     let ready = Ready {
-        protocol: PROTOCOL,
         bytecode: parts.worker.bytecode(),
         segment: segment.name().to_owned(),
         zygote: std::process::id().cast_signed(),
-        commands: parts.sender,
     };
-    handshake::greet(address, &ring, ready).then(|| Zygote {
+    handshake::greet(&ring, &Hello::Ready(ready));
+    Some(Zygote {
         tree: segment.tree_name(),
         // Workers use it until they end, so it has no earlier end than the process.
         segment: Box::leak(Box::new(segment)),
@@ -60,6 +60,8 @@ pub(super) fn zygote(session: Session<'_>, guard: OwnedFd) -> Option<Zygote> {
         walls_failed: 0,
         pools: pools::Pools::default(),
         nests: nests::Nests::default(),
+        processes: processes::Processes::find(),
+        short: false,
         trials: preload::Trials::default(),
     })
 }
@@ -70,7 +72,6 @@ struct Parts {
     registrar: Registrar,
     worker: Box<dyn Worker>,
     file_limit: Rlimit,
-    sender: IpcSender<Command>,
     commands: IpcReceiver<Command>,
     rung_at: OwnedFd,
     doorbell: OwnedFd,
@@ -78,7 +79,7 @@ struct Parts {
 }
 
 impl Parts {
-    fn new(segment: &Segment, prepare: Prepare) -> Result<Parts, String> {
+    fn new(segment: &Segment, commands: &OwnedFd, prepare: Prepare) -> Result<Parts, String> {
         set_child_subreaper(Some(getpid())).map_err(failed("failed to become a subreaper"))?;
         let segment_file = segment.keep_from_children().map_err(failed("failed to set the segment apart"))?;
         sys::buffer_lines();
@@ -98,7 +99,7 @@ impl Parts {
         let signals = SignalFd::with_flags(&children, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             .map_err(failed("failed to watch for ended workers"))?;
         let (rung_at, doorbell) = doorbell().map_err(failed("failed to make a doorbell"))?;
-        let (sender, commands) = ipc::channel().map_err(failed("failed to make a channel"))?;
+        let commands = channel::receiver(commands).map_err(failed("failed to make a channel"))?;
         segment.header().processes[2].store(std::process::id(), Ordering::SeqCst);
         let registrar = registrar(&segment.tree_name())
             .and_then(|registrar| registrar.keep_from_children().map(|()| registrar))
@@ -107,17 +108,7 @@ impl Parts {
         llib_core::sys::cores::count();
         llib_core::sys::fork::watch();
         let worker = prepare()?;
-        Ok(Parts {
-            segment_file,
-            registrar,
-            worker,
-            file_limit,
-            sender,
-            commands,
-            rung_at,
-            doorbell,
-            signals,
-        })
+        Ok(Parts { segment_file, registrar, worker, file_limit, commands, rung_at, doorbell, signals })
     }
 }
 

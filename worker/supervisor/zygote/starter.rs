@@ -15,10 +15,11 @@ use rustix::process::{Pid, setpgid};
 
 use super::Zygote;
 use super::capture::Captured;
+use super::processes::is_shortage;
 use super::spares::FEWEST;
 use crate::seat::{Ends, Nested, Seat};
 use crate::timeline;
-use llib_worker_sys::{self as sys, Forked};
+use llib_worker_sys::Forked;
 
 /// Forks in a row before the loop looks at deaths and commands again.
 const BATCH: usize = 8;
@@ -28,6 +29,8 @@ const BATCH: usize = 8;
 pub(super) struct Start<'a> {
     /// What to capture of its output.
     pub(super) capture: Capture,
+    /// Whether it has no job yet.
+    pub(super) spare: bool,
     /// Whether it shall wait for its job behind walls.
     pub(super) walled: bool,
     /// Ends of pipes where it prints to.
@@ -41,7 +44,10 @@ impl Zygote {
     pub(super) fn start_some(&mut self) -> bool {
         if !self.pending.is_empty() {
             for _ in 0..BATCH {
-                self.start_pending();
+                if self.short {
+                    return false;
+                }
+                self.start_pending(true);
             }
             return true;
         }
@@ -84,8 +90,9 @@ impl Zygote {
             && capabilities().missing(&SandboxPolicy::default()).is_empty()
     }
 
-    /// Starts a worker for the job that has waited longest.
-    pub(super) fn start_pending(&mut self) {
+    /// Starts a worker for the job that has waited longest. Where no process can be made it may have to wait on, for that of
+    /// a worker that is about to end.
+    pub(super) fn start_pending(&mut self, may_wait: bool) {
         let Some(index) = self.pending.pop_front() else { return };
         let entry = self.segment.slot(index).entry;
         match entry.state() {
@@ -105,6 +112,10 @@ impl Zygote {
                     // Given up meanwhile; reaping it frees the slot.
                     self.send(pid, libc::SIGKILL, Cause::Itself);
                 }
+            }
+            Err(error) if may_wait && is_shortage(&error) && self.anybody_ends() => {
+                self.pending.push_front(index);
+                self.short = true;
             }
             Err(error) => {
                 llib_core::log!(Warn, "no worker could be forked for slot {index}: {error}");
@@ -139,7 +150,7 @@ impl Zygote {
         slot.entry.pool.store(0, Ordering::SeqCst);
         slot.entry.started.store(0, Ordering::Relaxed);
         slot.entry.room.store(if walled { walls::AHEAD } else { 0 }, Ordering::SeqCst);
-        match self.start(index, Start { walled, ..Start::default() }) {
+        match self.start(index, Start { spare: true, walled, ..Start::default() }) {
             Ok(_) => {
                 slot.entry.swap(State::Spare);
                 let spares = if walled { &header.walled } else { &header.ready };
@@ -147,7 +158,7 @@ impl Zygote {
                 true
             }
             Err(error) => {
-                llib_core::log!(Warn, "no spare could be forked: {error}");
+                llib_core::log!(Debug, "no spare is forked: {error}");
                 header.free.give(index);
                 false
             }
@@ -155,7 +166,7 @@ impl Zygote {
     }
 
     pub(super) fn start(&mut self, index: u32, start: Start<'_>) -> io::Result<i32> {
-        let Start { capture, walled, ends, nested } = start;
+        let Start { capture, spare, walled, ends, nested } = start;
         let segment = self.segment;
         let slot = segment.slot(index);
         let (captured, ends) = if capture.is_none() {
@@ -171,7 +182,8 @@ impl Zygote {
         slot.entry.set_owner(owner);
         // Made here, since it takes the child a page of code more.
         let signals = SigSet::empty();
-        let forked = sys::fork().inspect_err(|_| {
+        let forked = if spare { self.fork_spare() } else { self.fork_for_job() };
+        let forked = forked.inspect_err(|_| {
             slot.entry.set_owner(None);
             if let Some(owner) = owner {
                 self.registrar.bury(owner);

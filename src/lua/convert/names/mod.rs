@@ -289,7 +289,10 @@ impl Names {
                     push(lua, field);
                     lua_rawget(lua, -2);
                 }
-                if lua_iscfunction(lua, -1) != 0 && standard::belongs(identity(lua), index, (module, field)) {
+                let own = lua_iscfunction(lua, -1) != 0
+                    && (standard::belongs(identity(lua), index, (module, field))
+                        || (module, field) == ("_G", "type") && is_type_of_ffi(lua, loaded));
+                if own {
                     self.push_name(module, field);
                     lua_rotate(lua, -2, 1);
                     self.enter();
@@ -859,6 +862,22 @@ pub(super) unsafe fn push_original(lua: *mut lua_State) -> bool {
         }
         lua_settop(lua, name);
         false
+    }
+}
+
+/// Whether the C function on top is what luaffi, LuaTeX's `ffi`, puts in the place of `type`. Of all values but its own, which cannot
+/// travel, it says the same.
+unsafe fn is_type_of_ffi(lua: *mut lua_State, loaded: c_int) -> bool {
+    // SAFETY: as in `rebuild`; balanced.
+    unsafe {
+        let top = lua_gettop(lua);
+        push(lua, "ffi");
+        let same = lua_rawget(lua, loaded) == LUA_TTABLE && {
+            push(lua, "type");
+            lua_rawget(lua, -2) == LUA_TFUNCTION && lua_rawequal(lua, -1, top) != 0
+        };
+        lua_settop(lua, top);
+        same
     }
 }
 

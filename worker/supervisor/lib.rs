@@ -13,6 +13,8 @@
 
 mod end;
 mod guard;
+mod identity;
+mod monitor;
 mod seat;
 mod strays;
 mod timeline;

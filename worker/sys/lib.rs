@@ -3,6 +3,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod asked;
 pub mod environment;
 pub mod heap;
 pub mod seccomp;
@@ -12,7 +13,7 @@ use std::ffi::{CStr, c_int, c_void};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 
 pub use llib_core::sys::PAGE;
@@ -147,7 +148,7 @@ pub fn inherited(fd: RawFd) -> OwnedFd {
 }
 
 /// Makes `target`, another descriptor, refer to what `file` does.
-pub fn duplicate_to(file: &OwnedFd, target: RawFd, flags: DupFlags) -> io::Result<()> {
+pub fn duplicate_to(file: impl AsFd, target: RawFd, flags: DupFlags) -> io::Result<()> {
     // SAFETY: whatever `target` was is closed; callers name standard streams or numbers that they manage. It is not closed
     // here.
     let mut target = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(target) });

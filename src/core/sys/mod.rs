@@ -8,6 +8,7 @@ pub mod capabilities;
 pub mod channel;
 pub mod clock;
 pub mod cores;
+pub mod credentials;
 pub mod exit;
 pub mod fork;
 pub mod futex;

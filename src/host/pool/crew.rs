@@ -46,6 +46,7 @@ impl Pool {
             long_results: 0,
             polled: false,
             counts: Counts::default(),
+            successor: None,
         };
         pool.crew.workers.resize_with(seats, || None);
         for _ in 0..pool.plan.size {
@@ -160,7 +161,7 @@ impl Pool {
 
     /// Starts as many workers as are missing.
     fn refill(&mut self) {
-        if !self.open && self.unfinished().next().is_none() {
+        if self.session.is_retired() || (!self.open && self.unfinished().next().is_none()) {
             return;
         }
         let leaving = |index: &usize| {

@@ -12,6 +12,7 @@ mod placing;
 mod pooled;
 mod result;
 mod state;
+mod succession;
 mod wait;
 mod watch;
 

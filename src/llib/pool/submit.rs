@@ -23,7 +23,7 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
     // arguments, and last the task.
     unsafe {
         let handle = check(lua)?;
-        handle.check_serving(lua)?;
+        handle.serving(lua)?;
         function_at(lua, 2, handle.name.as_deref())?;
         lua_getiuservalue(lua, 1, 1);
         lua_insert(lua, 2);
@@ -69,6 +69,6 @@ pub(super) unsafe fn send(
     let values = unsafe { Outgoing::new(lua, first, count, &options) };
     let values = values.map_err(|error| Raise::Message(error.to_string()))?;
     let payload = Joined([&&head[..], &message, &values]);
-    let submitted = Pooled::submit(&handle.pool, &payload, &values.objects(), map);
+    let submitted = Pooled::submit(&handle.pool(), &payload, &values.objects(), map);
     submitted.map_err(|error| Raise::Message(error.to_string()))
 }

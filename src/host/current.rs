@@ -51,10 +51,9 @@ impl Session {
         Ok(session)
     }
 
-    /// The process's session, if it has one that takes jobs.
-    pub(super) fn existing() -> Option<Arc<Session>> {
-        let session = current().as_ref().map(Arc::clone)?;
-        (session.is_ours() && !session.is_lost()).then_some(session)
+    /// The process's session, if it has one and that serves.
+    pub fn running() -> Option<Arc<Session>> {
+        current().as_ref().filter(|session| session.is_ours() && !session.is_lost()).map(Arc::clone)
     }
 
     /// Ends the process's session once its last job is gone.

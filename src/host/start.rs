@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 
+use super::attributes::Told;
 use super::monitor::{Monitor, NoGuard};
 use super::program::NotFound;
 use super::reap::{Guard, reap_later};
@@ -137,17 +138,19 @@ impl Ends {
 /// starts; or they are forked by the monitor, where the program cannot be run. In another root directory that is tried first:
 /// what is found there by the program's name may be something else.
 pub(super) fn start(host: &Host) -> Result<Session, StartError> {
+    // A closed stream is as /dev/null to jobs, so what is plugged below is no change.
+    let told = Told::at_start();
     let _plugs = plug_standard_streams();
     let now = Credentials::own();
     let Some(monitor) = Monitor::of_before(&now).map_err(StartError::Channel)? else {
-        return by_program(host, None, now);
+        return by_program(host, None, told, now);
     };
     let other_root = monitor.has_other_root();
     let by = |fork: bool| {
         if fork {
-            by_monitor(host, &monitor, now.clone())
+            by_monitor(host, &monitor, told.clone(), now.clone())
         } else {
-            by_program(host, Some(&monitor), now.clone())
+            by_program(host, Some(&monitor), told.clone(), now.clone())
         }
     };
     by(other_root).or_else(|first| {
@@ -157,7 +160,12 @@ pub(super) fn start(host: &Host) -> Result<Session, StartError> {
 }
 
 /// Runs the worker program.
-fn by_program(host: &Host, monitor: Option<&Monitor>, now: Credentials) -> Result<Session, StartError> {
+fn by_program(
+    host: &Host,
+    monitor: Option<&Monitor>,
+    told: Told,
+    now: Credentials,
+) -> Result<Session, StartError> {
     let program = host.program.as_ref().map_err(|error| StartError::NotFound(error.clone()))?;
     let ends = Ends::new().map_err(StartError::Channel)?;
     let tree = Tree::current().map_err(StartError::Tree)?;
@@ -179,7 +187,7 @@ fn by_program(host: &Host, monitor: Option<&Monitor>, now: Credentials) -> Resul
     let args = [&own_pid, tree.name(), &sets];
     let guard = spawn::worker(program, &args, &ends.theirs, &llib_core::observe::variables())
         .map_err(|source| StartError::Spawn { program: program.clone(), source })?;
-    let session = greet(host, ends, program, guard, &now)?;
+    let session = greet(host, ends, program, guard, told, &now)?;
     if let Some(socket) = socket {
         Monitor::note(socket, now);
     }
@@ -187,7 +195,7 @@ fn by_program(host: &Host, monitor: Option<&Monitor>, now: Credentials) -> Resul
 }
 
 /// Has the monitor fork a guard.
-fn by_monitor(host: &Host, monitor: &Monitor, now: Credentials) -> Result<Session, StartError> {
+fn by_monitor(host: &Host, monitor: &Monitor, told: Told, now: Credentials) -> Result<Session, StartError> {
     let ends = Ends::new().map_err(StartError::Channel)?;
     let tree = Tree::current().map_err(StartError::Tree)?;
     let commands = channel::descriptor(&ends.receiver).map_err(StartError::Channel)?;
@@ -196,7 +204,10 @@ fn by_monitor(host: &Host, monitor: &Monitor, now: Credentials) -> Result<Sessio
         NoGuard::Unheard(error) => StartError::Unheard(error),
         NoGuard::Refused(reason) => StartError::Refused(reason),
     })?;
-    greet(host, ends, Path::new("llib-guard"), guard, &now)
+    let session = greet(host, ends, Path::new("llib-guard"), guard, told, &now)?;
+    // What it was forked from is as this process was then.
+    session.refresh().map_err(StartError::Channel)?;
+    Ok(session)
 }
 
 /// Waits until the supervisors are ready.
@@ -205,6 +216,7 @@ fn greet(
     ends: Ends,
     program: &Path,
     guard: Started,
+    told: Told,
     now: &Credentials,
 ) -> Result<Session, StartError> {
     let Ends { ours, theirs, commands, receiver, own } = ends;
@@ -223,7 +235,7 @@ fn greet(
         }
     };
     match outcome {
-        Ok((segment, zygote)) => Ok(Session::new(segment, ours, commands, guard, zygote, now.clone())),
+        Ok((segment, zygote)) => Ok(Session::new(segment, ours, commands, told, guard, zygote, now.clone())),
         Err(error) => {
             drop(ours);
             reap_later(guard);

@@ -18,9 +18,10 @@ use llib_core::sys::handshake::{self, Handed};
 use llib_core::sys::process::is_over;
 use llib_core::sys::ring::Ring;
 use llib_core::sys::spawn::RING_FD;
+use llib_core::wire::attributes::{Limit, RESOURCES};
 use llib_core::wire::control::Hello;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open, set_child_subreaper, setpgid};
+use rustix::process::{Pid, PidfdFlags, Resource, getpid, pidfd_open, set_child_subreaper, setpgid};
 
 use crate::end::{self, Ending};
 use crate::monitor::{Heard, Monitor};
@@ -35,6 +36,8 @@ pub(crate) struct Order {
     pub(crate) host: i32,
     /// Name of the memory that the host's processes share.
     pub(crate) tree: String,
+    /// The host's limits, as far as they are known.
+    pub(crate) limits: [Limit; RESOURCES],
 }
 
 /// What becomes of this process.
@@ -55,7 +58,9 @@ pub fn run(host: i32, tree: &str, sets: Sets, prepare: Prepare) -> i32 {
     sys::set_title("llib-guard", "");
     sys::fill_standard_streams();
     sys::close_from(RING_FD + 1);
-    sys::raise_file_size();
+    let limits = llib_core::sys::limits::all();
+    // A job that is a host itself may have a limit, and memory is files.
+    sys::raise_limit(Resource::Fsize);
     let ring = Ring::from_fd(sys::inherited(RING_FD));
     if trace::on() {
         trace::Track::own().name("guard");
@@ -74,7 +79,7 @@ pub fn run(host: i32, tree: &str, sets: Sets, prepare: Prepare) -> i32 {
         handshake::greet(&ring, &Hello::Failed(reason));
         return 1;
     }
-    let mut order = Order { ring, handed, host, tree: tree.to_owned() };
+    let mut order = Order { ring, handed, host, tree: tree.to_owned(), limits };
     loop {
         match serve(order, prepare) {
             Next::Exit(code) => return code,
@@ -84,7 +89,7 @@ pub fn run(host: i32, tree: &str, sets: Sets, prepare: Prepare) -> i32 {
 }
 
 fn serve(order: Order, prepare: Prepare) -> Next {
-    let Order { ring, handed, host: pid, tree } = order;
+    let Order { ring, handed, host: pid, tree, limits } = order;
     let Handed { commands, host, monitor, first } = handed;
     let listens = if first {
         Some(monitor)
@@ -93,12 +98,13 @@ fn serve(order: Order, prepare: Prepare) -> Next {
         None
     };
     let made = found(&ring, &host, pid, &tree).and_then(|(segment, lock)| {
-        let listens = listens.map(|socket| Monitor::new(socket, &tree, segment.name())).transpose()?;
+        let listens =
+            listens.map(|socket| Monitor::new(socket, &tree, segment.name(), limits)).transpose()?;
         Ok((segment, lock, listens))
     });
     match made {
         Ok((segment, lock, listens)) => {
-            guard(Session { ring, commands, host, segment, lock, prepare }, listens)
+            guard(Session { ring, commands, host, segment, lock, prepare, limits }, listens)
         }
         Err(reason) => {
             llib_core::log!(Error, "no session: {reason}");
@@ -151,6 +157,13 @@ fn guard(session: Session, monitor: Option<Monitor>) -> Next {
     let Session { ring, commands, host, segment, lock, .. } = session;
     let tree = segment.tree_name();
     drop((ring, commands));
+    // The host may turn its own elsewhere, and those who read what it has now want to see their end.
+    for stream in [libc::STDIN_FILENO, libc::STDOUT_FILENO] {
+        sys::silence(stream);
+    }
+    if log::path().is_some() || !log::on(log::Level::Error) {
+        sys::silence(libc::STDERR_FILENO);
+    }
     // What earlier sessions left whose supervisors were all killed at once.
     end::sweep(&tree);
     llib_core::log!(Info, "guards session {} with zygote {zygote}", segment.name());

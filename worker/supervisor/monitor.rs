@@ -9,6 +9,7 @@ use llib_core::shm::monitor::{Files, answer};
 use llib_core::sys::handshake::{self, Handed};
 use llib_core::sys::process::is_over;
 use llib_core::sys::ring::Ring;
+use llib_core::wire::attributes::{Limit, RESOURCES};
 use llib_core::wire::control::Hello;
 use llib_core::wire::monitor::{Answer, Request};
 use rustix::process::{Pid, PidfdFlags, pidfd_open, setpgid};
@@ -23,6 +24,8 @@ use llib_worker_sys::{self as sys, Forked};
 pub(crate) struct Monitor {
     socket: OwnedFd,
     files: Files,
+    /// What its host's limits were.
+    limits: [Limit; RESOURCES],
     /// The guards that it has forked: process ids, and pidfds.
     guards: Vec<(i32, OwnedFd)>,
 }
@@ -39,9 +42,14 @@ pub(crate) enum Heard {
 
 impl Monitor {
     /// Listens on a socket for questions about the files of a tree and a session, and of what it starts itself.
-    pub(crate) fn new(socket: OwnedFd, tree: &str, session: &str) -> Result<Monitor, String> {
+    pub(crate) fn new(
+        socket: OwnedFd,
+        tree: &str,
+        session: &str,
+        limits: [Limit; RESOURCES],
+    ) -> Result<Monitor, String> {
         asked::learn_senders(&socket).map_err(crate::failed("failed to learn who asks"))?;
-        Ok(Monitor { socket, files: Files::new(tree, session), guards: Vec::new() })
+        Ok(Monitor { socket, files: Files::new(tree, session), limits, guards: Vec::new() })
     }
 
     /// Polls readable when somebody asks.
@@ -145,7 +153,7 @@ impl Monitor {
                 }
                 strays::look_again();
                 let handed = Handed { commands, host: process, monitor, first: false };
-                Ok(Some(Order { ring, handed, host, tree }))
+                Ok(Some(Order { ring, handed, host, tree, limits: self.limits }))
             }
         }
     }

@@ -25,7 +25,7 @@ impl Pool {
         if !self.open && waiting.is_empty() {
             return;
         }
-        let succeeded = Session::existing().is_some_and(|session| self.succeed(session, &waiting).is_ok());
+        let succeeded = Session::running().is_some_and(|session| self.succeed(session, &waiting).is_ok());
         if !succeeded {
             for ticket in waiting {
                 if self.take_back(ticket) {
@@ -107,7 +107,8 @@ impl Pool {
     }
 
     /// Takes a job over that waits.
-    fn adopt(&mut self, record: Record) -> Ticket {
+    fn adopt(&mut self, mut record: Record) -> Ticket {
+        record.generation = self.generation;
         let ticket = self.records.len();
         self.records.push(record);
         self.backlog.push_back(ticket);

@@ -153,8 +153,7 @@ fn after_chroot_jobs_are_inside_and_nothing_is_opened_by_name() {
     }
 }
 
-const BOTH: &str =
-    r#"host.chroot(os.getenv "ROOT") == "yes" and host.setgid(NOBODY) == "yes" and host.setuid(NOBODY) == "yes""#;
+const BOTH: &str = r#"host.chroot(os.getenv "ROOT") == "yes" and host.setgid(NOBODY) == "yes" and host.setuid(NOBODY) == "yes""#;
 
 #[test]
 fn a_capability_a_group_or_the_effective_user_given_up_is_gone_from_jobs_too() {

@@ -324,7 +324,7 @@ pub fn fill_standard_streams() {
 /// Makes a standard stream lead nowhere.
 pub fn silence(target: RawFd) {
     if let Ok(null) = open_null() {
-        let _ = duplicate_to(&OwnedFd::from(null), target, DupFlags::empty());
+        let _ = duplicate_to(OwnedFd::from(null), target, DupFlags::empty());
     }
 }
 

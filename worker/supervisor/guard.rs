@@ -56,6 +56,7 @@ pub fn run(host: i32, tree: &str, sets: Sets, prepare: Prepare) -> i32 {
     llib_core::observe::serve();
     log::act_as(log::Role::Guard);
     sys::set_title("llib-guard", "");
+    sys::environment::note();
     sys::fill_standard_streams();
     sys::close_from(RING_FD + 1);
     let limits = llib_core::sys::limits::all();

@@ -8,6 +8,7 @@ pub mod environment;
 pub mod heap;
 pub mod limits;
 pub mod seccomp;
+pub mod signals;
 pub mod timer;
 
 use std::ffi::{CStr, c_int, c_void};

@@ -33,6 +33,7 @@ impl Session {
             if session.fits() {
                 return Ok(Arc::clone(session));
             }
+            Monitor::keep();
             session.retire();
             retired().push(Arc::clone(session));
         }

@@ -40,6 +40,15 @@ impl Monitor {
         *known() = Some(Monitor { socket: Arc::new(socket), then, root: credentials::root() });
     }
 
+    /// Has it stay when the session ends of which it is the guard: this process is not what it was.
+    pub(super) fn keep() {
+        let socket = known().as_ref().map(|monitor| Arc::clone(&monitor.socket));
+        if let Some(socket) = socket {
+            // One that is gone cannot stay, and is noticed when it is asked for something.
+            let _ = monitor::ask(socket.as_fd(), &Request::Stay, &[]);
+        }
+    }
+
     /// That of a process which is now something else than it was then. Any other one is let go: the next session is a first one.
     pub(super) fn of_before(now: &Credentials) -> io::Result<Option<Monitor>> {
         let mut known = known();

@@ -9,7 +9,7 @@ use super::cause::Cause;
 
 /// Changes with every change of a message, of the segment's layout or of the value format. A host and a
 /// worker program with different numbers refuse each other.
-pub const PROTOCOL: u32 = 10;
+pub const PROTOCOL: u32 = 11;
 
 /// The first message, from the supervisor to the host.
 #[derive(Debug, Serialize, Deserialize)]
@@ -132,6 +132,8 @@ pub enum Action {
     },
     /// Load a module for all workers to come.
     Preload(Preload),
+    /// Take no new jobs, and end with the last one: the host is not any more what it was when the supervisors were started.
+    Retire,
     /// Read whatever the captured output pipes hold.
     Drain,
 }

@@ -37,7 +37,7 @@ pub(crate) struct Order {
     /// Name of the memory that the host's processes share.
     pub(crate) tree: String,
     /// The host's limits, as far as they are known.
-    pub(crate) limits: [Limit; RESOURCES],
+    pub(crate) limits: Box<[Limit; RESOURCES]>,
 }
 
 /// What becomes of this process.
@@ -59,7 +59,7 @@ pub fn run(host: i32, tree: &str, sets: Sets, prepare: Prepare) -> i32 {
     sys::environment::note();
     sys::fill_standard_streams();
     sys::close_from(RING_FD + 1);
-    let limits = llib_core::sys::limits::all();
+    let limits = Box::new(llib_core::sys::limits::all());
     // A job that is a host itself may have a limit, and memory is files.
     sys::raise_limit(Resource::Fsize);
     let ring = Ring::from_fd(sys::inherited(RING_FD));
@@ -100,12 +100,12 @@ fn serve(order: Order, prepare: Prepare) -> Next {
     };
     let made = found(&ring, &host, pid, &tree).and_then(|(segment, lock)| {
         let listens =
-            listens.map(|socket| Monitor::new(socket, &tree, segment.name(), limits)).transpose()?;
+            listens.map(|socket| Monitor::new(socket, &tree, segment.name(), *limits)).transpose()?;
         Ok((segment, lock, listens))
     });
     match made {
         Ok((segment, lock, listens)) => {
-            guard(Session { ring, commands, host, segment, lock, prepare, limits }, listens)
+            guard(Session { ring, commands, host, segment, lock, prepare, limits: *limits }, listens)
         }
         Err(reason) => {
             llib_core::log!(Error, "no session: {reason}");

@@ -160,7 +160,7 @@ impl Monitor {
                 }
                 strays::look_again();
                 let handed = Handed { commands, host: process, monitor, first: false };
-                Ok(Some(Order { ring, handed, host, tree, limits: self.limits }))
+                Ok(Some(Order { ring, handed, host, tree, limits: Box::new(self.limits) }))
             }
         }
     }

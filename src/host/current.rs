@@ -8,24 +8,28 @@ use super::session::{Session, Stats};
 use super::start::{Host, StartError, start};
 use super::wait::Patience;
 use llib_core::observe::trace;
-use llib_core::shm::{Board, set_board};
+use llib_core::shared::bury_hosts;
+use llib_core::shm::{Board, Tree, set_board};
+use llib_core::sys::fork::PerProcess;
 
 fn current() -> MutexGuard<'static, Option<Arc<Session>>> {
-    static CURRENT: Mutex<Option<Arc<Session>>> = Mutex::new(None);
+    static CURRENT: PerProcess<Mutex<Option<Arc<Session>>>> = PerProcess::new();
     // Nothing in these sections can panic half way, so a poisoned lock holds sound data.
-    CURRENT.lock().unwrap_or_else(PoisonError::into_inner)
+    CURRENT.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Session {
     /// The process's session; starts one where there is none, or where the last one's supervisors died.
     pub fn current(host: impl FnOnce() -> Host) -> Result<Arc<Session>, StartError> {
         let mut current = current();
-        if let Some(session) = current.as_ref().filter(|session| session.is_ours() && !session.is_lost()) {
+        if let Some(session) = current.as_ref().filter(|session| !session.is_lost()) {
             return Ok(Arc::clone(session));
         }
-        // A session of before a fork belongs to the parent, and one whose supervisors died to nobody.
         *current = None;
         reap_ended();
+        if let Some(tree) = Tree::joined() {
+            bury_hosts(tree.name());
+        }
         let starting = trace::span("session", || "start of supervisors".to_owned());
         let session = Arc::new(start(&host())?);
         drop(starting);
@@ -47,7 +51,7 @@ impl Session {
     /// Ends the process's session now: what runs is killed. Returns once its supervisors are gone; the next job starts others.
     pub fn close_current(patience: Patience<'_>) {
         let session = current().take();
-        if let Some(session) = session.filter(|session| session.is_ours()) {
+        if let Some(session) = session {
             session.close(patience);
         }
         reap_ended();
@@ -55,7 +59,7 @@ impl Session {
 
     /// Numbers of the process's session, if it has one.
     pub fn current_stats() -> Option<Stats> {
-        let session = current().as_ref().filter(|session| session.is_ours()).map(Arc::clone)?;
+        let session = current().as_ref().map(Arc::clone)?;
         Some(session.stats())
     }
 }

@@ -12,18 +12,18 @@ use super::reap::{Guard, reap_later};
 use super::wait::{Patience, SLICE, reaches};
 use llib_core::shared::discard_undelivered;
 use llib_core::shm::{Board, SLOTS, Segment, Slot, State, Waiting};
+use llib_core::sys::fork::Owned;
 use llib_core::sys::ring::Ring;
 use llib_core::sys::signal::without_sigpipe;
 use llib_core::wire::control::{Action, Command, Watched};
 
 /// A zygote, its guard, and the memory shared with them.
 pub struct Session {
-    pub(super) segment: Segment,
-    pub(super) ring: Ring,
-    commands: Mutex<Commands>,
+    pub(super) segment: Owned<Segment>,
+    pub(super) ring: Owned<Ring>,
+    commands: Owned<Mutex<Commands>>,
     guard: Guard,
     zygote: i32,
-    host: u32,
     lost: AtomicBool,
 }
 
@@ -56,19 +56,18 @@ impl Session {
         zygote: i32,
     ) -> Session {
         Session {
-            segment,
-            ring,
-            commands: Mutex::new(Commands { sender: commands, sequence: 0 }),
+            segment: Owned::new(segment),
+            ring: Owned::new(ring),
+            commands: Owned::new(Mutex::new(Commands { sender: commands, sequence: 0 })),
             guard,
             zygote,
-            host: std::process::id(),
             lost: AtomicBool::new(false),
         }
     }
 
     /// Whether this process started the session; a process forked from it did not.
     pub(super) fn is_ours(&self) -> bool {
-        self.host == std::process::id()
+        self.ring.is_ours()
     }
 
     /// Whether nobody supervises the session any more, as far as is known.
@@ -184,7 +183,8 @@ impl Drop for Session {
     fn drop(&mut self) {
         // One that was seen to have ended is reaped, and its id may be another's by now.
         if self.is_ours() && !self.lost.load(Ordering::SeqCst) {
-            // The ring closes with this, which ends zygote and guard.
+            // Which ends zygote and guard; also if forked processes have the ring too.
+            self.ring.close();
             reap_later(self.guard.clone());
         }
     }

@@ -68,6 +68,10 @@ impl Pooled {
 }
 
 impl Dispatched for Pooled {
+    fn is_ours(&self) -> bool {
+        self.pool().is_ours()
+    }
+
     fn id(&self) -> u64 {
         self.pool().id(self.ticket)
     }
@@ -150,7 +154,7 @@ impl Dispatched for Pooled {
     }
 
     fn release(&mut self) {
-        if !std::mem::replace(&mut self.released, true) {
+        if !std::mem::replace(&mut self.released, true) && self.is_ours() {
             self.pool().forget(self.ticket);
         }
     }
@@ -158,7 +162,7 @@ impl Dispatched for Pooled {
 
 impl Drop for Pooled {
     fn drop(&mut self) {
-        if !self.released {
+        if !self.released && self.is_ours() {
             self.pool().detach(self.ticket);
         }
     }

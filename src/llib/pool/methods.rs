@@ -46,6 +46,7 @@ unsafe fn close_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     unsafe {
         let (handle, time) = (check(lua)?, milliseconds(lua, 2)?);
+        handle.check_ours()?;
         let by_themselves = close_pool(lua, handle, time)?;
         lua_pushboolean(lua, by_themselves.into());
     }
@@ -68,7 +69,9 @@ unsafe fn close_pool(lua: *mut lua_State, handle: &Handle, time: Option<Duration
 unsafe fn stats_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     unsafe {
-        let mut pool = check(lua)?.pool.borrow_mut();
+        let handle = check(lua)?;
+        handle.check_ours()?;
+        let mut pool = handle.pool.borrow_mut();
         pool.attend();
         let (counts, standing, size) = (pool.counts(), pool.standing(), pool.size());
         drop(pool);
@@ -95,7 +98,9 @@ unsafe fn to_string_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     unsafe {
         let pool = check(lua)?.pool.borrow();
-        let state = if pool.is_lost() {
+        let state = if !pool.is_ours() {
+            "of another process"
+        } else if pool.is_lost() {
             "lost"
         } else if pool.stopper().is_some() {
             "stopped"

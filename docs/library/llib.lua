@@ -294,6 +294,9 @@ function thread.unlock(id) end
 ---@param ... string names as for `require`
 function thread.preload(...) end
 
+--- Reads again what jobs inherit from this program: environment, umask, limits, streams. The next job has it.
+function thread.refresh() end
+
 --- Starts workers that run one job after the other, each as if its worker were new.
 ---@param opts? llib.pool_options
 ---@return llib.pool

@@ -41,6 +41,11 @@ impl Session {
         Ok(session)
     }
 
+    /// The process's session, if it has one and that serves.
+    pub fn running() -> Option<Arc<Session>> {
+        current().as_ref().filter(|session| session.is_ours() && !session.is_lost()).map(Arc::clone)
+    }
+
     /// Ends the process's session once its last job is gone.
     pub fn end_current() {
         let session = current().take();

@@ -3,6 +3,7 @@
 //! Takes and gives bytes and wire types; knows no Lua. The page that explains it is
 //! `docs/architecture.md`.
 
+mod attributes;
 mod broker;
 mod current;
 mod dispatched;

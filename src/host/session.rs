@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use ipc_channel::ipc::IpcSender;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
+use super::attributes::Told;
 use super::reap::{Guard, reap_later};
 use super::wait::{Patience, SLICE, reaches};
 use llib_core::shared::discard_undelivered;
@@ -22,6 +23,8 @@ pub struct Session {
     pub(super) segment: Owned<Segment>,
     pub(super) ring: Owned<Ring>,
     commands: Owned<Mutex<Commands>>,
+    pub(super) told: Mutex<Told>,
+    pub(super) refreshes: AtomicU32,
     guard: Guard,
     zygote: i32,
     lost: AtomicBool,
@@ -52,6 +55,7 @@ impl Session {
         segment: Segment,
         ring: Ring,
         commands: IpcSender<Command>,
+        told: Told,
         guard: Guard,
         zygote: i32,
     ) -> Session {
@@ -59,6 +63,8 @@ impl Session {
             segment: Owned::new(segment),
             ring: Owned::new(ring),
             commands: Owned::new(Mutex::new(Commands { sender: commands, sequence: 0 })),
+            told: Mutex::new(told),
+            refreshes: AtomicU32::new(0),
             guard,
             zygote,
             lost: AtomicBool::new(false),

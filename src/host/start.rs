@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ipc_channel::ipc;
 
+use super::attributes::Told;
 use super::program::NotFound;
 use super::reap::{Guard, reap_later};
 use super::session::Session;
@@ -97,6 +98,8 @@ pub enum StartError {
 
 pub(super) fn start(host: &Host) -> Result<Session, StartError> {
     let program = host.program.as_ref().map_err(|error| StartError::NotFound(error.clone()))?;
+    // A closed stream is as /dev/null to jobs, so what is plugged below is no change.
+    let told = Told::at_start();
     let _plugs = plug_standard_streams();
     let (ours, theirs) = Ring::pair().map_err(StartError::Channel)?;
     ours.check_room(DESCRIPTORS).map_err(StartError::Channel)?;
@@ -127,7 +130,7 @@ pub(super) fn start(host: &Host) -> Result<Session, StartError> {
         }
     };
     match outcome {
-        Ok((segment, zygote)) => Ok(Session::new(segment, ours, commands, guard, zygote)),
+        Ok((segment, zygote)) => Ok(Session::new(segment, ours, commands, told, guard, zygote)),
         Err(error) => {
             drop(ours);
             reap_later(guard);

@@ -10,8 +10,7 @@ use llib_core::shm::{Go, Mailbox, Stream, Tree};
 use llib_core::sys::futex;
 use rustix::io::DupFlags;
 use rustix::process::{
-    Pid, Resource, Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal, setpgid,
-    setrlimit,
+    Pid, Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal, setpgid,
 };
 
 use crate::job::{self, Desk, Errand, Job};
@@ -106,8 +105,7 @@ fn settle_in(seat: &Seat<'_>) {
     }
     sys::close_from(DOORBELL + 1);
     llib_core::observe::after_fork();
-    let _ = setrlimit(Resource::Nofile, seat.file_limit);
-    sys::restore_file_size();
+    seat.worn.put_on();
 }
 
 fn wait_for_job(mailbox: Mailbox<'_>) {

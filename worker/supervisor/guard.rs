@@ -17,7 +17,7 @@ use llib_core::sys::ring::Ring;
 use llib_core::sys::spawn::RING_FD;
 use llib_core::wire::control::Hello;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open, set_child_subreaper, setpgid};
+use rustix::process::{Pid, PidfdFlags, Resource, getpid, pidfd_open, set_child_subreaper, setpgid};
 
 use crate::end::{self, Ending};
 use crate::{Prepare, Session, failed, strays, zygote};
@@ -32,7 +32,9 @@ pub fn run(host: i32, tree: &str, prepare: Prepare) -> i32 {
     sys::set_title("llib-guard", "");
     sys::fill_standard_streams();
     sys::close_from(RING_FD + 1);
-    sys::raise_file_size();
+    let limits = llib_core::sys::limits::all();
+    // A job that is a host itself may have a limit, and memory is files.
+    sys::raise_limit(Resource::Fsize);
     let ring = Ring::from_fd(sys::inherited(RING_FD));
     if trace::on() {
         trace::Track::own().name("guard");
@@ -48,7 +50,9 @@ pub fn run(host: i32, tree: &str, prepare: Prepare) -> i32 {
     };
     let Handed { commands, host: process } = handed;
     match found(&ring, &process, host, tree) {
-        Ok((segment, lock)) => guard(Session { ring, commands, host: process, segment, lock, prepare }),
+        Ok((segment, lock)) => {
+            guard(Session { ring, commands, host: process, segment, lock, prepare, limits })
+        }
         Err(reason) => {
             llib_core::log!(Error, "no session: {reason}");
             handshake::greet(&ring, &Hello::Failed(reason));
@@ -99,6 +103,13 @@ fn guard(session: Session) -> i32 {
     let Session { ring, commands, host, segment, lock, .. } = session;
     let tree = segment.tree_name();
     drop((ring, commands));
+    // The host may turn its own elsewhere, and those who read what it has now want to see their end.
+    for stream in [libc::STDIN_FILENO, libc::STDOUT_FILENO] {
+        sys::silence(stream);
+    }
+    if log::path().is_some() || !log::on(log::Level::Error) {
+        sys::silence(libc::STDERR_FILENO);
+    }
     // What earlier sessions left whose supervisors were all killed at once.
     end::sweep(&tree);
     llib_core::log!(Info, "guards session {} with zygote {zygote}", segment.name());

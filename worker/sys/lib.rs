@@ -5,6 +5,7 @@
 
 pub mod environment;
 pub mod heap;
+pub mod limits;
 pub mod seccomp;
 pub mod timer;
 
@@ -330,30 +331,11 @@ fn open_null() -> io::Result<std::fs::File> {
     std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")
 }
 
-/// The limit of file sizes that this program was started with.
-static FILE_SIZE: OnceLock<Rlimit> = OnceLock::new();
-
-/// Lets this process write files as large as it may: a job that is a host itself may have a limit.
-pub fn raise_file_size() {
-    let old = FILE_SIZE.get_or_init(|| getrlimit(Resource::Fsize));
-    // As large as before, if they may not be larger.
-    let _ = setrlimit(Resource::Fsize, Rlimit { current: old.maximum, maximum: old.maximum });
-}
-
-/// Undoes [`raise_file_size`], for a worker.
-pub fn restore_file_size() {
-    if let Some(limit) = FILE_SIZE.get().filter(|limit| limit.current != limit.maximum) {
-        let _ = setrlimit(Resource::Fsize, *limit);
-    }
-}
-
-/// Lets this process have as many descriptors as it may, for the pipes of captured output; returns the limit
-/// that it had.
-pub fn raise_file_limit() -> Rlimit {
-    let old = getrlimit(Resource::Nofile);
-    // As many as it has, if it may not have more.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: old.maximum, maximum: old.maximum });
-    old
+/// Lets this process have as much of something as it may.
+pub fn raise_limit(resource: Resource) {
+    let Rlimit { maximum, .. } = getrlimit(resource);
+    // As much as it has, if it may not have more.
+    let _ = setrlimit(resource, Rlimit { current: maximum, maximum });
 }
 
 /// Names this process as process lists show it: what both parts give in 15 bytes.

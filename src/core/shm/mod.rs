@@ -51,7 +51,7 @@ pub use owners::{Owners, Registrar};
 pub use payload::{Joined, Payload};
 pub use pool::{
     ANY, LARGE_SLOTS, OVER, POLLED, PoolMemory, PoolSeat, PoolSlot, SEATS, SMALL_SLOTS, Seat, WHEN_EMPTY,
-    Word, carries, is_large, pool_name, seat, slot_capacity, stage,
+    Word, carries, is_large, is_later, pool_name, seat, slot_capacity, stage,
 };
 pub use region::Region;
 pub use room::{Room, RoomFile, charter_of};

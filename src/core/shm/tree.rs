@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::confined;
 use super::error::RegionError;
-use super::file::{SharedFile, unlink};
+use super::file::SharedFile;
 use super::lock_table::{self, LockTable};
 use super::mailbox::Mailbox;
 use super::owners::{self, Owners, Registrar};

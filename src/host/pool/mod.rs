@@ -10,6 +10,7 @@ mod crew;
 mod ending;
 mod placing;
 mod pooled;
+mod renewal;
 mod result;
 mod state;
 mod wait;

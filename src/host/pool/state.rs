@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::renewal::Host;
 use crate::dispatched::{Dispatched, Settled, Stopper};
 use crate::job::Job;
 use crate::reply::ReplyBytes;
@@ -56,6 +57,8 @@ pub(super) struct Record {
     pub(super) stage: Stage,
     /// Objects whose handles are in the job's payload.
     pub(super) ids: Vec<u64>,
+    /// The pool's when it was submitted.
+    pub(super) generation: u32,
     pub(super) submitted: u64,
     pub(super) ended: u64,
     pub(super) took: u64,
@@ -71,6 +74,8 @@ pub(super) struct Record {
 pub(super) struct Crew {
     /// By seat.
     pub(super) workers: Vec<Option<Job>>,
+    /// By seat: the generation of its worker.
+    pub(super) generations: Vec<u32>,
     pub(super) deaths_seen: u32,
     pub(super) bad_starts: u32,
     /// Whether workers are missing that could not be started.
@@ -99,6 +104,9 @@ pub struct Pool {
     pub(super) memory: Rc<PoolMemory>,
     pub(super) number: u32,
     pub(super) plan: Plan,
+    /// Number of the session's attributes that workers shall have, see [`Session::keep_in_step`].
+    pub(super) generation: u32,
+    pub(super) host: Host,
     pub(super) crew: Crew,
     pub(super) free: [Vec<u32>; 2],
     pub(super) reserved: Vec<bool>,

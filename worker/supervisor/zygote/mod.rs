@@ -7,6 +7,7 @@ mod account;
 mod capture;
 mod crew;
 mod deadlines;
+mod follow;
 mod nests;
 mod pools;
 mod preload;
@@ -32,7 +33,6 @@ use llib_core::wire::cause::Cause;
 use llib_core::wire::control::{Action, Command, JobRef, Watched};
 use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::Rlimit;
 
 use crate::end::{self, Ending};
 use crate::{Session, Worker, timeline};
@@ -47,8 +47,7 @@ struct Zygote {
     registrar: Registrar,
     _lock: SessionLock,
     worker: Box<dyn Worker>,
-    /// The host's limit of descriptors, which workers get back.
-    file_limit: Rlimit,
+    follow: follow::Follow,
     ring: Ring,
     commands: IpcReceiver<Command>,
     /// Whether the ring has rung since the commands were last looked at: it does after each of them.
@@ -138,6 +137,11 @@ impl Zygote {
                 State::Released => self.release(index),
                 // It died while a host had its bit, which is back now.
                 State::Dead if self.take_spare(index) => self.finish(index),
+                // A host had its bit while others of its kind were let go.
+                State::Spare if self.is_outdated(index) && self.take_spare(index) => {
+                    entry.swap(State::Released);
+                    self.release(index);
+                }
                 _ => {}
             }
         });
@@ -344,6 +348,7 @@ impl Zygote {
                     self.tell_watchers();
                 }
                 Rung::Watch(Watched::Pooled(job, deaths), file) => self.watch_pooled(job, deaths, file),
+                Rung::Part(part) => self.hear_attributes(part),
                 Rung::Closed => return Some(Ending::Over),
                 Rung::Empty => return None,
             }

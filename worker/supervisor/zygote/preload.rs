@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
-use llib_core::shm::{Region, State};
+use llib_core::shm::Region;
 use llib_core::sys::futex;
 use llib_core::wire::cause::Cause;
 use llib_core::wire::control::Preload;
@@ -76,18 +76,6 @@ impl Zygote {
         let done = &self.segment.header().preloaded;
         done.store(number, Ordering::SeqCst);
         futex::wake_all(done);
-    }
-
-    /// Lets the spares go that do not have the module.
-    fn replace_spares(&mut self) {
-        let segment = self.segment;
-        let header = segment.header();
-        while let Some(index) =
-            header.ready.take_first(|_| true).or_else(|| header.walled.take_first(|_| true))
-        {
-            segment.slot(index).entry.swap(State::Released);
-            self.release(index);
-        }
     }
 }
 

@@ -47,6 +47,11 @@ impl Processes {
         Processes { user: Some(limit).filter(|limit| limit.current.is_some()), groups, look_at: 0 }
     }
 
+    /// The host's limit is this from now on.
+    pub(super) fn limit_user(&mut self, limit: Rlimit) {
+        self.user = Some(limit).filter(|limit| limit.current.is_some());
+    }
+
     /// Forks, if the reserve is left.
     fn fork_in_reserve(&self) -> io::Result<Forked> {
         if !self.groups.iter().all(Group::has_room) {

@@ -16,7 +16,6 @@ use rustix::process::{Pid, setpgid};
 use super::Zygote;
 use super::capture::Captured;
 use super::processes::is_shortage;
-use super::spares::FEWEST;
 use crate::seat::{Ends, Nested, Seat};
 use crate::timeline;
 use llib_worker_sys::Forked;
@@ -64,7 +63,7 @@ impl Zygote {
         }
         let walled = header.walled.count();
         let lacks_walled = self.lacks_walled();
-        self.refill |= ready <= wanted / 2 || (lacks_walled && walled <= FEWEST / 2);
+        self.refill |= ready <= wanted / 2 || (lacks_walled && walled <= self.spares.walled() / 2);
         if !self.refill {
             return false;
         }
@@ -85,7 +84,7 @@ impl Zygote {
         const ATTEMPTS: usize = 3;
         let header = self.segment.header();
         header.walled_wanted.load(Ordering::SeqCst) != 0
-            && header.walled.count() < FEWEST
+            && header.walled.count() < self.spares.walled()
             && self.walls_failed < ATTEMPTS
             && capabilities().missing(&SandboxPolicy::default()).is_empty()
     }
@@ -102,6 +101,8 @@ impl Zygote {
             // Marked twice while it waited, and started the first time.
             _ => return,
         }
+        self.look_at_host();
+        self.spares.used();
         let capture = Capture::from_word(entry.capture.load(Ordering::SeqCst));
         if capture.is_none() {
             self.spares.missed();
@@ -135,6 +136,7 @@ impl Zygote {
 
     /// Starts a spare, if there is room for one. A failure is none: jobs are started when they come.
     fn start_spare(&mut self, walled: bool) -> bool {
+        self.look_at_host();
         let header = self.segment.header();
         let Some(index) = header.free.take_first(|_| true) else { return false };
         let slot = self.segment.slot(index);
@@ -163,6 +165,19 @@ impl Zygote {
                 false
             }
         }
+    }
+
+    /// Lets all spares go: they are not as those that are forked from now on.
+    pub(super) fn replace_spares(&mut self) {
+        let segment = self.segment;
+        let header = segment.header();
+        while let Some(index) =
+            header.ready.take_first(|_| true).or_else(|| header.walled.take_first(|_| true))
+        {
+            segment.slot(index).entry.swap(State::Released);
+            self.release(index);
+        }
+        self.refill = true;
     }
 
     pub(super) fn start(&mut self, index: u32, start: Start<'_>) -> io::Result<i32> {
@@ -202,7 +217,7 @@ impl Zygote {
                 nested,
                 ends,
                 signals: &signals,
-                file_limit: self.file_limit,
+                worn: &self.follow.worn,
             }),
             Forked::Parent(pid) => {
                 // The worker does the same; whoever comes first. One that was stopped before it could would stay
@@ -219,7 +234,7 @@ impl Zygote {
                     timeline::forked(slot, pid, before, job);
                 }
                 let _ = setpgid(child, child);
-                self.crew.add(pid, index, walled);
+                self.crew.add(pid, index, walled, self.follow.generation);
                 if let Some(owner) = owner {
                     self.registrar.introduce(owner, pid);
                 }

@@ -6,9 +6,11 @@
 //! directory, open files, children; environments before Lua 5.2, and what LuaJIT has. All of it is compared with how it was
 //! before the first job. What differs is put back; what cannot be put back makes the worker go.
 
-use std::ffi::{CString, c_int};
+use std::ffi::{CString, OsString, c_int};
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+use llib_core::shm::SharedBytes;
 use llib_core::sync::holds_any;
 use llib_lua::ffi::*;
 use llib_lua::version::collector::{self, Pace};
@@ -32,6 +34,10 @@ pub(super) struct Fresh {
     descriptor: c_int,
     locale: CString,
     directory: Option<PathBuf>,
+    /// The directory of jobs that name none.
+    base: Option<PathBuf>,
+    /// Whether a job has named another.
+    moved: bool,
     /// Reference of `math.randomseed`.
     seed: c_int,
     /// Reference of `debug.sethook`.
@@ -73,6 +79,7 @@ impl Fresh {
             lua_settop(lua, 0);
             let mut bytes = [0; 8];
             let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+            let directory = std::env::current_dir().ok();
             let mut fresh = Fresh {
                 anchor,
                 tables: Vec::new(),
@@ -80,7 +87,9 @@ impl Fresh {
                 foreign: false,
                 descriptor: sys::free_descriptor(),
                 locale: sys::locale().to_owned(),
-                directory: std::env::current_dir().ok(),
+                base: directory.clone(),
+                moved: false,
+                directory,
                 seed,
                 sethook,
                 random: u64::from_ne_bytes(bytes),
@@ -236,6 +245,24 @@ impl Fresh {
                 return sys::free_descriptor() == self.descriptor;
             }
             true
+        }
+    }
+
+    /// Goes to a job's directory; an empty name is the one where the worker began to serve. One that is gone is gone for the
+    /// host as well: relative names fail there and here.
+    pub(super) fn enter(&mut self, name: SharedBytes<'_>) {
+        let wanted = if !name.is_empty() {
+            Some(PathBuf::from(OsString::from_vec(name.copy())))
+        } else if std::mem::take(&mut self.moved) {
+            self.base.clone()
+        } else {
+            return;
+        };
+        self.moved |= !name.is_empty();
+        if wanted != self.directory
+            && wanted.as_ref().is_some_and(|directory| std::env::set_current_dir(directory).is_ok())
+        {
+            self.directory = wanted;
         }
     }
 

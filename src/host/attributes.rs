@@ -23,6 +23,7 @@ use llib_core::wire::attributes::Attributes;
 const PATIENCE: u32 = 10_000 / SLICE.as_millis() as u32;
 
 /// What the zygote was told last.
+#[derive(Clone)]
 pub(super) struct Told {
     looks: Looks,
     /// Number of the message; 0 is what it was started with.

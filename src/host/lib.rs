@@ -10,6 +10,7 @@ mod dispatched;
 mod handover;
 mod job;
 mod launch;
+mod monitor;
 mod nested;
 mod output;
 pub mod pool;

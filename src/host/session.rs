@@ -13,6 +13,7 @@ use super::reap::{Guard, reap_later};
 use super::wait::{Patience, SLICE, reaches};
 use llib_core::shared::discard_undelivered;
 use llib_core::shm::{Board, SLOTS, Segment, Slot, State, Waiting};
+use llib_core::sys::credentials::Credentials;
 use llib_core::sys::fork::Owned;
 use llib_core::sys::ring::Ring;
 use llib_core::sys::signal::without_sigpipe;
@@ -28,6 +29,9 @@ pub struct Session {
     guard: Guard,
     zygote: i32,
     lost: AtomicBool,
+    /// What this process was when the supervisors were started, and what those are.
+    credentials: Credentials,
+    retired: AtomicBool,
 }
 
 /// The way to the zygote.
@@ -58,6 +62,7 @@ impl Session {
         told: Told,
         guard: Guard,
         zygote: i32,
+        credentials: Credentials,
     ) -> Session {
         Session {
             segment: Owned::new(segment),
@@ -68,6 +73,8 @@ impl Session {
             guard,
             zygote,
             lost: AtomicBool::new(false),
+            credentials,
+            retired: AtomicBool::new(false),
         }
     }
 
@@ -79,6 +86,29 @@ impl Session {
     /// Whether nobody supervises the session any more, as far as is known.
     pub(super) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::SeqCst) || self.segment.header().lost.load(Ordering::SeqCst) != 0
+    }
+
+    /// Whether this process is still what the supervisors are.
+    pub(super) fn fits(&self) -> bool {
+        self.credentials == Credentials::own()
+    }
+
+    /// Has it take no new jobs, and end with the last one.
+    pub(super) fn retire(&self) {
+        llib_core::log!(
+            Info,
+            "retires session {}: this process has other privileges now",
+            self.segment.name()
+        );
+        self.retired.store(true, Ordering::SeqCst);
+        if self.send(Action::Retire).is_ok() {
+            self.ring.ring();
+        }
+    }
+
+    /// Whether it takes no new jobs any more.
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::SeqCst)
     }
 
     /// Looks whether the supervisors live. A system call; for waits, once a slice.
@@ -187,8 +217,7 @@ impl Board for Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // One that was seen to have ended is reaped, and its id may be another's by now.
-        if self.is_ours() && !self.lost.load(Ordering::SeqCst) {
+        if self.is_ours() {
             // Which ends zygote and guard; also if forked processes have the ring too.
             self.ring.close();
             reap_later(self.guard.clone());

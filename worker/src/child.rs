@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use llib_core::shm::{Go, Mailbox, Stream, Tree};
+use llib_core::shm::{Go, Mailbox, Stream, Tree, monitor};
 use llib_core::sys::futex;
 use rustix::io::DupFlags;
 use rustix::process::{
@@ -19,8 +19,10 @@ use llib_sandbox::limits;
 use llib_supervisor::Seat;
 use llib_worker_sys as sys;
 
-/// Where a worker keeps the zygote's doorbell; every descriptor above is closed.
+/// Where a worker keeps the zygote's doorbell.
 const DOORBELL: RawFd = 3;
+/// Where it keeps an end of the monitor's socket, if its host has changed; every descriptor above is closed.
+const MONITOR: RawFd = 4;
 
 /// Lives as a worker; the process ends here.
 pub(crate) fn run(worker: &LuaWorker, seat: Seat<'_>) -> ! {
@@ -103,7 +105,15 @@ fn settle_in(seat: &Seat<'_>) {
         // Not for the programs that the job runs.
         let _ = sys::duplicate_to(seat.doorbell, DOORBELL, DupFlags::CLOEXEC);
     }
-    sys::close_from(DOORBELL + 1);
+    let kept = match monitor::end() {
+        Some(end) => {
+            let _ = sys::duplicate_to(end, MONITOR, DupFlags::CLOEXEC);
+            monitor::moved_to(MONITOR);
+            MONITOR
+        }
+        None => DOORBELL,
+    };
+    sys::close_from(kept + 1);
     llib_core::observe::after_fork();
     seat.worn.put_on();
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use llib_core::shared::{Object, open_parcel, release, retain};
 use llib_core::shm::{
-    POLLED, Payload, PoolMemory, PoolSlot, Region, RegionError, Seat, SharedBytes, Stored, Tree, WHEN_EMPTY,
-    Word, carries, is_later, seat, stage,
+    OVER, POLLED, Payload, PoolMemory, PoolSlot, Region, RegionError, Seat, SharedBytes, Stored, Tree,
+    WHEN_EMPTY, Word, carries, is_later, seat, stage,
 };
 use llib_core::sync::spin;
 use llib_core::sys::{clock, cores, futex};
@@ -132,6 +132,10 @@ impl Post {
         let me = usize::from(self.me);
         let mut calm = false;
         loop {
+            if self.memory.leave().load(Ordering::SeqCst) >= OVER {
+                self.leave();
+                return None;
+            }
             let mut started = 0;
             let note = |index: u32| {
                 if self.timeout != 0 {

@@ -14,6 +14,8 @@
 mod attributes;
 mod end;
 mod guard;
+mod identity;
+mod monitor;
 mod seat;
 mod strays;
 mod timeline;

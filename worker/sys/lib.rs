@@ -3,17 +3,19 @@
 
 #![allow(unsafe_code)]
 
+pub mod asked;
 pub mod environment;
 pub mod heap;
 pub mod limits;
 pub mod seccomp;
+pub mod signals;
 pub mod timer;
 
 use std::ffi::{CStr, c_int, c_void};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 
 pub use llib_core::sys::PAGE;
@@ -148,7 +150,7 @@ pub fn inherited(fd: RawFd) -> OwnedFd {
 }
 
 /// Makes `target`, another descriptor, refer to what `file` does.
-pub fn duplicate_to(file: &OwnedFd, target: RawFd, flags: DupFlags) -> io::Result<()> {
+pub fn duplicate_to(file: impl AsFd, target: RawFd, flags: DupFlags) -> io::Result<()> {
     // SAFETY: whatever `target` was is closed; callers name standard streams or numbers that they manage. It is not closed
     // here.
     let mut target = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(target) });
@@ -323,7 +325,7 @@ pub fn fill_standard_streams() {
 /// Makes a standard stream lead nowhere.
 pub fn silence(target: RawFd) {
     if let Ok(null) = open_null() {
-        let _ = duplicate_to(&OwnedFd::from(null), target, DupFlags::empty());
+        let _ = duplicate_to(OwnedFd::from(null), target, DupFlags::empty());
     }
 }
 

@@ -10,8 +10,8 @@ unsafe extern "C" {
     static environ: *const *const c_char;
 }
 
-/// Bytes of values that [`fingerprint`] reads.
-const READ: usize = 4 << 10;
+/// Bytes of values that [`fingerprint`] reads. glibc never gives a string's place to another one, so where they are is enough.
+const READ: usize = if cfg!(target_env = "gnu") { 0 } else { 4 << 10 };
 
 /// Its strings, in their order, also those that are no variables.
 pub fn strings() -> Vec<CString> {
@@ -37,9 +37,8 @@ fn pointers() -> impl Iterator<Item = *const c_char> {
     .fuse()
 }
 
-/// A number that another environment does not have. It is made of where the strings are, and of what stands in the first
-/// 4 KiB of them: setenv(3) puts a changed variable elsewhere, and a program that writes into a string that it gave to
-/// putenv(3) is noticed there alone.
+/// A number that another environment does not have: it is made of where the strings are, for setenv(3) puts a changed variable
+/// elsewhere. A program that writes into a string that it gave to putenv(3) is not noticed. Some 40 ns.
 pub fn fingerprint() -> u64 {
     let (mut hash, mut left) = (0, READ);
     for string in pointers() {

@@ -8,6 +8,7 @@ pub mod capabilities;
 pub mod channel;
 pub mod clock;
 pub mod cores;
+pub mod credentials;
 pub mod environ;
 pub mod exit;
 pub mod fork;

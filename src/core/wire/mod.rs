@@ -12,6 +12,7 @@ pub mod charter;
 pub mod control;
 pub mod kind;
 pub mod limits;
+pub mod monitor;
 pub mod pooled;
 pub mod sandbox;
 pub mod settings;

@@ -51,6 +51,7 @@ impl Pool {
             long_results: 0,
             polled: false,
             counts: Counts::default(),
+            successor: None,
         };
         pool.crew.workers.resize_with(seats, || None);
         pool.crew.generations.resize(seats, generation);
@@ -168,7 +169,7 @@ impl Pool {
 
     /// Starts as many workers as are missing.
     pub(super) fn refill(&mut self) {
-        if !self.open && self.unfinished().next().is_none() {
+        if self.session.is_retired() || (!self.open && self.unfinished().next().is_none()) {
             return;
         }
         let workers = self.crew.workers.iter().enumerate().filter(|(_, worker)| worker.is_some());

@@ -13,6 +13,7 @@ mod pooled;
 mod renewal;
 mod result;
 mod state;
+mod succession;
 mod wait;
 mod watch;
 

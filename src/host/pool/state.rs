@@ -1,6 +1,8 @@
 //! What a pool consists of.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::ops::AddAssign;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use llib_core::sys::fork::Owned;
 use llib_core::wire::settings::Settings;
 
 /// What a pool is to be.
+#[derive(Clone)]
 pub struct Plan {
     /// Workers.
     pub size: usize,
@@ -40,6 +43,7 @@ pub struct Plan {
 pub type Ticket = usize;
 
 /// Where a job stands.
+#[derive(Default)]
 pub(super) enum Stage {
     /// Waits here for a slot.
     Backlog(Vec<u8>),
@@ -47,11 +51,15 @@ pub(super) enum Stage {
     Slot(u32),
     /// Over; of a result its bytes.
     Over(Settled, Option<ReplyBytes<'static>>),
+    /// In the pool's successor.
+    Moved(Ticket),
     /// Nobody's record.
+    #[default]
     Vacant,
 }
 
 /// A job.
+#[derive(Default)]
 pub(super) struct Record {
     pub(super) number: u64,
     pub(super) stage: Stage,
@@ -124,6 +132,8 @@ pub struct Pool {
     /// Whether somebody polls, or did, for a job that had no slot.
     pub(super) polled: bool,
     pub(super) counts: Counts,
+    /// The pool that takes jobs in this one's place, since the host has other privileges now.
+    pub(super) successor: Option<Rc<RefCell<Pool>>>,
 }
 
 /// Numbers of a pool.
@@ -139,6 +149,15 @@ pub struct Counts {
     pub recycled: u64,
 }
 
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Counts) {
+        self.done += other.done;
+        self.failed += other.failed;
+        self.died += other.died;
+        self.recycled += other.recycled;
+    }
+}
+
 /// The same for the present.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Standing {
@@ -148,6 +167,14 @@ pub struct Standing {
     pub running: usize,
     /// Jobs that wait.
     pub queued: usize,
+}
+
+impl AddAssign for Standing {
+    fn add_assign(&mut self, other: Standing) {
+        self.workers += other.workers;
+        self.running += other.running;
+        self.queued += other.queued;
+    }
 }
 
 impl Pool {

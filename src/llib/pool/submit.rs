@@ -24,7 +24,7 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
     // arguments, and last the task.
     unsafe {
         let handle = check(lua)?;
-        handle.check_serving(lua)?;
+        handle.serving(lua)?;
         function_at(lua, 2, handle.name.as_deref())?;
         lua_getiuservalue(lua, 1, 1);
         lua_insert(lua, 2);
@@ -59,7 +59,8 @@ pub(super) unsafe fn send(
     map: bool,
 ) -> Result<Pooled, Raise> {
     let message = known.and_then(|known| known.bytes.as_deref()).unwrap_or_default();
-    let directory = handle.pool.borrow_mut().keep_in_step();
+    let pool = handle.pool();
+    let directory = pool.borrow_mut().keep_in_step();
     let directory =
         directory.map_err(|error| Raise::Message(DispatchError::Attributes(error).to_string()))?;
     let directory = directory.as_deref().unwrap_or_default();
@@ -76,6 +77,6 @@ pub(super) unsafe fn send(
     let values = unsafe { Outgoing::new(lua, first, count, &options) };
     let values = values.map_err(|error| Raise::Message(error.to_string()))?;
     let payload = Joined([&&head[..], &&directory[..length.into()], &message, &values]);
-    let submitted = Pooled::submit(&handle.pool, &payload, &values.objects(), map);
+    let submitted = Pooled::submit(&pool, &payload, &values.objects(), map);
     submitted.map_err(|error| Raise::Message(error.to_string()))
 }

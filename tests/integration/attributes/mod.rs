@@ -2,6 +2,7 @@
 
 mod changes;
 mod narrowed;
+mod pools;
 mod streams;
 
 use std::process::Command;

@@ -2,6 +2,7 @@
 
 mod children;
 mod forks;
+mod privileges;
 
 use std::process::Command;
 

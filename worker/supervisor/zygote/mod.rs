@@ -13,6 +13,7 @@ mod pools;
 mod preload;
 mod processes;
 mod reaper;
+mod retire;
 mod setup;
 mod spares;
 mod starter;
@@ -72,6 +73,9 @@ struct Zygote {
     pools: pools::Pools,
     nests: nests::Nests,
     processes: processes::Processes,
+    /// Whether it takes no new jobs, see `retire`.
+    retired: bool,
+    retired_at: u64,
     /// Whether jobs wait for the processes of workers that are about to end.
     short: bool,
     trials: preload::Trials,
@@ -110,6 +114,9 @@ impl Zygote {
             self.reap();
             self.keep_deadlines();
             self.hear_again();
+            if self.is_done() {
+                return Ending::Over;
+            }
             let busy = self.start_some();
             self.segment.header().zygote_asleep.store(1, Ordering::SeqCst);
             let idle = !busy && self.segment.header().attention.is_empty();
@@ -133,6 +140,7 @@ impl Zygote {
                 self.deadlines.add(deadlines::Deadline { at: deadline, job, cause: Cause::Deadline });
             }
             match state {
+                State::Pending if self.retired => self.refuse(index),
                 State::Pending => self.pending.push_back(index),
                 State::Released => self.release(index),
                 // It died while a host had its bit, which is back now.
@@ -228,6 +236,7 @@ impl Zygote {
             Action::KillPooledAt { job, at, cause } => self.pools.appoint(job, at, cause),
             Action::LimitPool { pool, timeout } => self.limit_pool(pool, timeout),
             Action::Preload(preload) => self.try_preload(preload),
+            Action::Retire => self.retire(),
             Action::Drain => self.captures.values_mut().for_each(capture::Captured::drain),
         }
     }
@@ -266,6 +275,7 @@ impl Zygote {
         self.spares.settle(now);
         self.keep_reserve(now);
         self.keep_pool_deadlines(now);
+        self.keep_retired(now);
     }
 
     /// Makes the descriptors readable whose jobs have settled.
@@ -291,7 +301,8 @@ impl Zygote {
         let next = next.into_iter().flatten().min();
         let works =
             self.crew.len() > self.segment.header().ready.count() + self.segment.header().walled.count();
-        let wait = [next.map(clock::until), works.then_some(ROUND)].into_iter().flatten().min();
+        let wait =
+            [next.map(clock::until), (works || self.retired).then_some(ROUND)].into_iter().flatten().min();
         let time = if idle {
             wait.and_then(|wait| Timespec::try_from(wait).ok())
         } else {

@@ -62,6 +62,8 @@ pub(super) fn zygote(session: Session, guard: OwnedFd) -> Option<Zygote> {
         pools: pools::Pools::default(),
         nests: nests::Nests::default(),
         processes: processes::Processes::find(),
+        retired: false,
+        retired_at: 0,
         short: false,
         trials: preload::Trials::default(),
     })

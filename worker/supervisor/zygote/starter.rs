@@ -51,6 +51,9 @@ impl Zygote {
             return true;
         }
         let header = self.segment.header();
+        if self.retired {
+            return false;
+        }
         let ready = header.ready.count();
         let wanted = self.spares.wanted();
         if ready > wanted {

@@ -8,7 +8,7 @@
 //!
 //! | word of the header | written by | meaning |
 //! |---|---|---|
-//! | `leave` | host | 1: workers shall go once the queue is empty; 2: the pool is over |
+//! | `leave` | host | 1: workers shall go once the queue is empty; 2: the pool is over; 3: at once |
 //! | `bell` | workers, zygote | a futex that counts; the host sleeps here |
 //! | `awaited` | host; cleared by the worker that rings | number of the job that the sleeping host wants; [`ANY`] is each, 0 none |
 //! | `hungry` | host; cleared by the worker that rings | the host has more jobs than slots: ring when the queue is empty; [`POLLED`]: the zygote too |
@@ -60,8 +60,10 @@ pub const POLLED: u32 = 2;
 
 /// In `leave`: once the queue is empty.
 pub const WHEN_EMPTY: u32 = 1;
-/// In `leave`: at once.
+/// In `leave`: the pool is over.
 pub const OVER: u32 = 2;
+/// In `leave`: at once, whatever is in the queue. What the host was when it started the workers it is not any more.
+pub const RETIRED: u32 = 3;
 
 const SEATS_AT: usize = size_of::<Header>();
 const SMALL_AT: usize = SEATS_AT + SEATS * size_of::<Seat>();

@@ -6,6 +6,7 @@
 
 mod fresh;
 mod functions;
+mod process;
 mod watched;
 
 use std::ffi::c_int;

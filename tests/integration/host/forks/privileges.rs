@@ -1,14 +1,12 @@
 //! Children that give up privileges before they use anything: workers of a server that was started as root.
 
-use support::process;
+use support::Interpreter;
 
 use super::{each, each_in};
-use support::Interpreter;
 
 /// Whether this user can become another one.
 fn is_root() -> bool {
-    let root =
-        process::status(std::process::id().cast_signed(), "Uid").is_some_and(|ids| ids.starts_with('0'));
+    let root = nix::unistd::geteuid().is_root();
     if !root {
         eprintln!("skipped: only root can become another user");
     }

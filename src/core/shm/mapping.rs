@@ -5,7 +5,10 @@ use std::ops::Range;
 use std::os::fd::AsFd;
 use std::ptr::{self, NonNull};
 
-use rustix::mm::{Advice, MapFlags, MremapFlags, ProtFlags, madvise, mmap, mmap_anonymous, mremap, munmap};
+use rustix::mm::{
+    Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, mremap,
+    munmap,
+};
 use shared_memory::Shmem;
 
 use super::bytes::SharedBytesMut;
@@ -93,6 +96,18 @@ impl Mapping {
     /// Keeps it from the children that this process forks from now on: they have nothing at its addresses.
     pub(super) fn keep_from_children(&self) -> io::Result<()> {
         Ok(self.advise(0..self.len, Advice::LinuxDontFork)?)
+    }
+
+    /// The same pages once more, to be written too. Needs no descriptor, but the file was opened for writing.
+    pub(super) fn writable(&self) -> io::Result<Mapping> {
+        // SAFETY: of a length of 0 mremap(2) makes a second mapping of shared pages and leaves the first one; it replaces
+        // nothing, for no address is asked for.
+        let start = unsafe { mremap(self.start.as_ptr().cast(), 0, self.len, MremapFlags::MAYMOVE)? };
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        let mapping = Mapping { start, len: self.len, session: None };
+        // SAFETY: the mapping is this one's alone, and shared bytes, of which nobody relies on not being writable.
+        unsafe { mprotect(start.as_ptr().cast(), self.len, MprotectFlags::READ | MprotectFlags::WRITE)? };
+        Ok(mapping)
     }
 
     /// Unmaps it; there is nothing to be seen from now on.

@@ -113,7 +113,7 @@ fn groups(text: &str) -> Vec<PathBuf> {
             controllers if controllers.split(',').any(|name| name == "pids") => "/sys/fs/cgroup/pids",
             _ => continue,
         };
-        let own = Path::new(root).join(path.trim_start_matches('/'));
+        let own: PathBuf = Path::new(root).join(path.trim_start_matches('/')).components().collect();
         folders.extend(own.ancestors().take_while(|folder| folder.starts_with(root)).map(Path::to_owned));
     }
     folders

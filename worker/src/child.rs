@@ -20,7 +20,7 @@ use llib_sandbox::limits;
 use llib_supervisor::Seat;
 use llib_worker_sys as sys;
 
-/// Where a worker keeps the zygote's doorbell; every descriptor above is closed.
+/// Where a worker keeps the zygote's doorbell; every descriptor above is closed that is not a preloaded module's.
 const DOORBELL: RawFd = 3;
 
 /// Lives as a worker; the process ends here.
@@ -47,7 +47,7 @@ pub(crate) fn run(worker: &LuaWorker, seat: Seat<'_>) -> ! {
     settle_in(&seat);
     Tree::join(seat.tree, seat.owner, journal);
     lua::state::reseed(worker.lua);
-    let mut desk = Desk { session, slot: seat.index, journal, doorbell: DOORBELL, walls: None, errand };
+    let mut desk = Desk { session, slot: seat.index, journal, doorbell: DOORBELL, kept: seat.kept.to_vec(), walls: None, errand };
     let is_there = || mailbox.go().load(Ordering::SeqCst) == Go::Job as u32;
     if desk.errand.is_some() && !is_there() {
         // Its starter has thought better of it.
@@ -104,7 +104,7 @@ fn settle_in(seat: &Seat<'_>) {
         // Not for the programs that the job runs.
         let _ = sys::duplicate_to(seat.doorbell, DOORBELL, DupFlags::CLOEXEC);
     }
-    sys::close_from(DOORBELL + 1);
+    sys::descriptors::close_all_but(DOORBELL + 1, seat.kept);
     llib_core::observe::after_fork();
     let _ = setrlimit(Resource::Nofile, seat.file_limit);
     sys::restore_file_size();

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::os::fd::AsFd;
 use std::ptr::{self, NonNull};
 
-use rustix::mm::{Advice, MapFlags, MremapFlags, ProtFlags, madvise, mmap, mremap, munmap};
+use rustix::mm::{Advice, MapFlags, MremapFlags, ProtFlags, madvise, mmap, mmap_anonymous, mremap, munmap};
 use shared_memory::Shmem;
 
 use super::bytes::SharedBytesMut;
@@ -92,6 +92,16 @@ impl Mapping {
         // SAFETY: the part is mapped. Both advices that are given here leave every address what it is to this process:
         // shared bytes, which may change.
         unsafe { madvise(part.as_ptr().cast_mut().cast(), part.len(), advice) }
+    }
+
+    /// Puts something in its place that nobody can use; for a child that has nothing there, and that may map other things
+    /// before it or its children call [`map_again`](Mapping::map_again).
+    pub(super) fn hold_place(&self) -> io::Result<()> {
+        let place = self.start.as_ptr().cast();
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
+        // SAFETY: the addresses are this mapping's, where nothing is mapped in this process.
+        unsafe { mmap_anonymous(place, self.len, ProtFlags::empty(), flags)? };
+        Ok(())
     }
 
     /// Maps a range of the file once more, at the same addresses; for a child that has nothing there.

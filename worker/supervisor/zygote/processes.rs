@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use llib_core::shm::State;
 use llib_core::sys::clock;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit};
 
 use super::Zygote;
+use super::templates::Newborn;
+use crate::birth::with_limit;
 use crate::timeline;
 use llib_worker_sys::{self as sys, Forked};
 
@@ -47,23 +49,19 @@ impl Processes {
         Processes { user: Some(limit).filter(|limit| limit.current.is_some()), groups, look_at: 0 }
     }
 
-    /// Forks, if the reserve is left.
-    fn fork_in_reserve(&self) -> io::Result<Forked> {
+    /// The limit of processes with which a fork leaves the reserve, if there is one; an error where nothing would be left.
+    fn limit_in_reserve(&self) -> io::Result<Option<u64>> {
         if !self.groups.iter().all(Group::has_room) {
             return Err(io::Error::from_raw_os_error(libc::EAGAIN));
         }
-        let Some(limit) = self.user else { return sys::fork() };
         // How many processes the user has nobody tells; the kernel compares it with the limit of the process that forks.
-        let current = limit.current.map(|current| current.saturating_sub(RESERVE));
-        let _ = setrlimit(Resource::Nproc, Rlimit { current, maximum: limit.maximum });
-        let forked = sys::fork();
-        let _ = setrlimit(Resource::Nproc, limit);
-        forked
+        Ok(self.user.and_then(|limit| limit.current).map(|current| current.saturating_sub(RESERVE)))
     }
 
     /// Whether the reserve is there.
     fn have_room(&self) -> bool {
-        match self.fork_in_reserve() {
+        let forked = self.limit_in_reserve().and_then(|limit| with_limit(limit, sys::fork));
+        match forked {
             Ok(Forked::Child) => sys::exit_now(0),
             Ok(Forked::Parent(pid)) => {
                 sys::reap_child(pid);
@@ -116,14 +114,15 @@ fn groups(text: &str) -> Vec<PathBuf> {
 
 impl Zygote {
     /// Forks a spare, if that leaves room for others.
-    pub(super) fn fork_spare(&self) -> io::Result<Forked> {
-        self.processes.fork_in_reserve()
+    pub(super) fn fork_spare(&mut self, newborn: &mut Newborn<'_>) -> io::Result<i32> {
+        newborn.birth.processes = self.processes.limit_in_reserve()?;
+        self.bear(newborn)
     }
 
     /// Forks for a job; if need be in place of spares.
-    pub(super) fn fork_for_job(&mut self) -> io::Result<Forked> {
+    pub(super) fn fork_for_job(&mut self, newborn: &mut Newborn<'_>) -> io::Result<i32> {
         loop {
-            match sys::fork() {
+            match self.bear(newborn) {
                 Err(error) if is_shortage(&error) && self.end_spare() => {}
                 forked => return forked,
             }

@@ -48,10 +48,10 @@ local words = {
 --- The verdict on one program, from its jobs, and what there is to say about it.
 local function judge(jobs)
   for i, test in ipairs(tests) do
-    local answer, problem = jobs[i]:await()
-    -- An answer may be nil or false, and a stranger's object can pretend nothing: it comes without its metatable.
-    if problem and answer == nil then
-      return words[problem.kind] or problem.kind, ("test %d: %s"):format(i, problem.message)
+    -- A stranger may answer with anything, also with nil and what looks like a failure.
+    local ok, answer = jobs[i]:result()
+    if not ok then
+      return words[answer.kind] or answer.kind, ("test %d: %s"):format(i, answer.message)
     elseif answer ~= test.answer then
       return "wrong", ("test %d: n = %d"):format(i, test.n)
     end

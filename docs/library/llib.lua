@@ -8,6 +8,11 @@
 ---@field _VERSION string
 local llib = {}
 
+--- Whether a value is a failure that llib made in this state; nothing that a job returns is.
+---@param x any
+---@return boolean
+function llib.failure(x) end
+
 --- Jobs, and what they share. Times are milliseconds; nil is for ever. Sizes are bytes or texts such as `"64M"`.
 ---@class llib.thread
 local thread = {}
@@ -182,6 +187,13 @@ local task = {}
 ---@param keep? boolean true keeps the task also with a result, false ends it also without
 ---@return any ... the values; or nil and an `llib.failure`
 function task:await(ms, keep) end
+
+--- As `await`, but says first whether there are values: true and the values, or false and an `llib.failure`.
+---@param ms? number how long to wait; past it false and a failure of kind `timeout`
+---@param keep? boolean true keeps the task also with a result, false ends it also without
+---@return boolean ok
+---@return any ... the values; or an `llib.failure`
+function task:result(ms, keep) end
 
 --- Ends the job and frees everything; `await` raises from then on.
 function task:clean() end

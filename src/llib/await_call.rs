@@ -1,4 +1,6 @@
-//! `task:await([ms [, keep]])`: waiting.
+//! `task:await([ms [, keep]])` and `task:result([ms [, keep]])`: waiting.
+
+use std::ffi::c_int;
 
 use llib_lua::ffi::*;
 
@@ -8,13 +10,45 @@ use llib_core::observe::trace;
 use llib_core::sys::clock;
 use llib_core::wire::kind::Kind;
 use llib_host::NotYet;
-use llib_lua::call::{Outcome, milliseconds, wrong_type};
+use llib_lua::call::{Outcome, Raise, milliseconds, wrong_type};
 use llib_lua::hooks;
 use llib_lua::types::failure;
 
+/// The values, or nil and a failure.
+///
 /// # Safety
 /// Called by Lua.
-pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
+pub(super) unsafe fn values(lua: *mut lua_State) -> Outcome {
+    // SAFETY: as demanded.
+    Ok(unsafe { wait(lua) }?.unwrap_or(2))
+}
+
+/// True and the values, or false and a failure.
+///
+/// # Safety
+/// Called by Lua.
+pub(super) unsafe fn result(lua: *mut lua_State) -> Outcome {
+    // SAFETY: as demanded; so many values are on top.
+    unsafe {
+        let count = wait(lua)?;
+        let values = count.unwrap_or_else(|| {
+            lua_remove(lua, -2);
+            1
+        });
+        if lua_checkstack(lua, 1) == 0 {
+            return Err(Raise::Message("too many results".to_owned()));
+        }
+        lua_pushboolean(lua, c_int::from(count.is_some()));
+        lua_insert(lua, -1 - values);
+        Ok(1 + values)
+    }
+}
+
+/// Pushes the values and returns how many, or pushes nil and a failure and returns `None`.
+///
+/// # Safety
+/// Called by Lua.
+unsafe fn wait(lua: *mut lua_State) -> Result<Option<c_int>, Raise> {
     // SAFETY: Lua's state; index 1 is checked to be a task and stays on the stack.
     unsafe {
         let task = task::check(lua)?;
@@ -42,7 +76,7 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
                     lua_pushnil(lua);
                     failure::push(lua, Kind::Timeout, &format!("no result within {waited} ms"));
                     add_identity(lua, &task.facts.name, pid);
-                    return Ok(2);
+                    return Ok(None);
                 }
                 Err(NotYet::Pause) => {
                     drop(job);
@@ -51,11 +85,11 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
             }
         };
         drop(waiting);
-        let results = deliver(lua, &task.facts, &*job, settled)?;
+        let values = deliver(lua, &task.facts, &*job, settled)?;
         drop(job);
         if keep != Some(true) {
             task.clean();
         }
-        Ok(results)
+        Ok(values)
     }
 }

@@ -10,7 +10,7 @@ use llib_core::wire::cause::Cause;
 use llib_core::wire::kind::Kind;
 use llib_core::wire::limits::Limits;
 use llib_host::{Dispatched, Settled};
-use llib_lua::call::{Outcome, Raise, bytes, push_text};
+use llib_lua::call::{Raise, bytes, push_text};
 use llib_lua::convert::{DecodeOptions, Source, decode};
 use llib_lua::hooks;
 use llib_lua::types::{Objects, failure};
@@ -18,7 +18,7 @@ use llib_lua::types::{Objects, failure};
 /// What is said of a pool before how one of its workers has stopped it.
 pub(super) const STOPPED: &str = "the pool has stopped, since its workers die at their start: ";
 
-/// Pushes the values or `nil, err`.
+/// Pushes the values and returns how many, or pushes nil and the failure and returns `None`.
 ///
 /// # Safety
 /// `lua` is a valid state with free slots, in a protected call.
@@ -27,7 +27,7 @@ pub(super) unsafe fn deliver(
     facts: &Facts,
     job: &dyn Dispatched,
     settled: Settled,
-) -> Outcome {
+) -> Result<Option<c_int>, Raise> {
     // SAFETY: as demanded; the caller's values stay below `top`.
     unsafe {
         let top = lua_gettop(lua);
@@ -39,7 +39,7 @@ pub(super) unsafe fn deliver(
                 job.note_outcome(kind);
                 let decoded = decode_reply(lua, facts, job);
                 let outcome = match decoded {
-                    Ok(count) if values => return Ok(count),
+                    Ok(count) if values => return Ok(Some(count)),
                     Err(problem) if values => Err(problem),
                     decoded => report(lua, top + 1, &job.limits(facts.limits), code, decoded),
                 };
@@ -59,7 +59,7 @@ pub(super) unsafe fn deliver(
                 failure::push(lua, kind, &format!("{how} before a worker had it"));
                 kind.name()
             }
-            Settled::Stopped => return stopped(lua, facts, job),
+            Settled::Stopped => return stopped(lua, facts, job).map(|()| None),
             Settled::Lost => {
                 lost(lua);
                 Kind::Lost.name()
@@ -68,16 +68,16 @@ pub(super) unsafe fn deliver(
         job.note_outcome(kind);
         add_facts(lua, facts, job)?;
     }
-    Ok(2)
+    Ok(None)
 }
 
 /// The failure of the worker that has stopped a pool, as that of one of the pool's jobs.
-unsafe fn stopped(lua: *mut lua_State, facts: &Facts, job: &dyn Dispatched) -> Outcome {
+unsafe fn stopped(lua: *mut lua_State, facts: &Facts, job: &dyn Dispatched) -> Result<(), Raise> {
     // SAFETY: the caller's state with free slots.
     unsafe {
         let Some((worker, settled)) = job.stopper() else {
             lost(lua);
-            return Ok(2);
+            return Ok(());
         };
         deliver(lua, facts, &*worker, settled)?;
         lua_getfield(lua, -1, c"message".as_ptr());
@@ -86,7 +86,7 @@ unsafe fn stopped(lua: *mut lua_State, facts: &Facts, job: &dyn Dispatched) -> O
         lua_concat(lua, 2);
         lua_setfield(lua, -2, c"message".as_ptr());
     }
-    Ok(2)
+    Ok(())
 }
 
 /// Decodes the reply of a job and pushes its values. On error the stack is as it was.

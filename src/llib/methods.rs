@@ -22,7 +22,7 @@ use llib_lua::userdata;
 /// # Safety
 /// `lua` is a valid state with five free stack slots, in a protected call.
 pub(super) unsafe fn register(lua: *mut lua_State) {
-    let methods: [(&CStr, lua_CFunction); 14] = [
+    let methods: [(&CStr, lua_CFunction); 15] = [
         (c"await", await_entry),
         (c"clean", clean),
         (c"close", close),
@@ -33,6 +33,7 @@ pub(super) unsafe fn register(lua: *mut lua_State) {
         (c"output", output),
         (c"pause", pause),
         (c"pid", pid),
+        (c"result", result),
         (c"resume", resume),
         (c"sandbox", sandbox_entry),
         (c"status", status),
@@ -44,7 +45,8 @@ pub(super) unsafe fn register(lua: *mut lua_State) {
     unsafe { userdata::register::<Task>(lua, &metamethods, &methods) }
 }
 
-lua_function!(await_entry => await_call::body);
+lua_function!(await_entry => await_call::values);
+lua_function!(result => await_call::result);
 lua_function!(clean => clean_body);
 lua_function!(collect => userdata::collect::<Task>);
 lua_function!(close => close_body);

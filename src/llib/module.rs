@@ -46,18 +46,21 @@ pub unsafe fn open(lua: *mut lua_State) -> Outcome {
         types::taken::register(lua);
         // Before a script puts something else in place of a library's function.
         remember_names(lua).map_err(|error| Raise::Message(error.to_string()))?;
-        lua_createtable(lua, 0, 3);
+        lua_createtable(lua, 0, 4);
         lua_createtable(lua, 0, functions.len() as c_int);
         set_functions(lua, &functions);
         lua_setfield(lua, -2, c"thread".as_ptr());
         crypto::push(lua);
         lua_setfield(lua, -2, c"crypto".as_ptr());
+        lua_pushcfunction(lua, is_failure);
+        lua_setfield(lua, -2, c"failure".as_ptr());
         push_text(lua, env!("CARGO_PKG_VERSION"));
         lua_setfield(lua, -2, c"_VERSION".as_ptr());
     }
     Ok(1)
 }
 
+lua_function!(is_failure => failure::is_failure);
 lua_function!(buffer => types::buffer::new);
 lua_function!(channel => types::channel::new);
 lua_function!(lock => types::lock::lock);

@@ -50,6 +50,7 @@ impl Haproxy {
 }
 
 #[test]
+#[cfg_attr(not(feature = "lua53"), ignore = "Debian's HAProxy has Lua 5.3")]
 fn haproxy_runs_jobs() {
     let Some(program) = haproxy() else { return };
     let haproxy = Haproxy::start(&program, &["-db"], "");
@@ -59,6 +60,7 @@ fn haproxy_runs_jobs() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "lua53"), ignore = "Debian's HAProxy has Lua 5.3")]
 fn the_worker_of_a_haproxy_with_a_master_runs_jobs() {
     let Some(program) = haproxy() else { return };
     let haproxy = Haproxy::start(&program, &["-W"], "");
@@ -67,6 +69,7 @@ fn the_worker_of_a_haproxy_with_a_master_runs_jobs() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "lua53"), ignore = "Debian's HAProxy has Lua 5.3")]
 fn jobs_of_a_haproxy_that_became_another_user_run_as_that_user() {
     let Some(program) = haproxy() else { return };
     for flags in ["-db", "-W"] {

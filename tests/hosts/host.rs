@@ -10,18 +10,21 @@ use support::{Script, Session, binaries, version};
 /// How long a program may take for anything on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A program or library, if this machine has it; and with it the Lua that the programs under test are built for.
+/// A program or library, if this machine has it, with the Lua that the module under test is built for.
 pub(crate) fn find(file: &Path) -> Option<PathBuf> {
-    if !file.exists() {
-        missing(&format!("there is no {}", file.display()));
-        return None;
-    }
     let linked = Command::new("ldd").arg(file).output().map(|output| output.stdout).unwrap_or_default();
-    String::from_utf8_lossy(&linked).contains(library()).then(|| file.to_owned())
+    let there = file.exists() && String::from_utf8_lossy(&linked).contains(library(file));
+    if !there {
+        missing(&format!("there is no {} with {}", file.display(), library(file)));
+    }
+    there.then(|| file.to_owned())
 }
 
 /// The shared library of this Lua.
-fn library() -> &'static str {
+fn library(program: &Path) -> &'static str {
+    if program.ends_with("texlua") {
+        return "libtexlua53.so";
+    }
     match version::FEATURE {
         "luajit" => "libluajit-5.1.so",
         "lua55" => "liblua5.5.so",

@@ -35,11 +35,13 @@ fn serve(more: &str) {
 }
 
 #[test]
+#[cfg_attr(not(feature = "lua54"), ignore = "Debian's lighttpd has Lua 5.4")]
 fn scripts_of_lighttpd_run_jobs() {
     serve("");
 }
 
 #[test]
+#[cfg_attr(not(feature = "lua54"), ignore = "Debian's lighttpd has Lua 5.4")]
 fn workers_of_lighttpd_run_jobs() {
     serve("server.max-worker = 2");
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::host::{self, expect_nothing_left};
 
 #[test]
+#[cfg_attr(not(feature = "luajit"), ignore = "Debian's Neovim has LuaJIT")]
 fn neovim_runs_jobs_in_its_loop() {
     let Some(program) = host::find(Path::new("/usr/bin/nvim")) else { return };
     let script = host::file("neovim/loop.lua").display().to_string();

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::Signal;
 use support::process::{self, Process};
 use support::wait::until_true;
-use support::{Scratch, Session, binaries, version};
+use support::{Scratch, Session, binaries};
 
 use crate::host::{self, PATIENCE, expect_nothing_left};
 use crate::http::get;
 
 /// The folder into which `.ci/hosts` unpacks the packages.
 fn root() -> Option<PathBuf> {
-    if version::FEATURE != "luajit" || !host::is_root() {
+    if !host::is_root() {
         return None;
     }
     let target = binaries::directory().parent().expect("a profile's folder lies in another");
@@ -39,8 +39,8 @@ impl Nginx {
         let config = folder.write("nginx.conf", &host::configured("nginx/nginx.conf", &words));
         let script =
             host::program(&root.join("usr/sbin/nginx"), &["-p", &path, "-c", &config.display().to_string()]);
-        let libraries = root.join("usr/lib/x86_64-linux-gnu");
-        let session = script.env("LD_LIBRARY_PATH", libraries).start();
+        let libraries = format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+        let session = script.env("LD_LIBRARY_PATH", root.join(libraries)).start();
         Nginx { session, folder }
     }
 
@@ -82,6 +82,7 @@ impl Nginx {
 }
 
 #[test]
+#[cfg_attr(not(feature = "luajit"), ignore = "Debian's nginx has LuaJIT")]
 fn the_workers_of_nginx_run_jobs() {
     let Some(root) = root() else { return };
     let nginx = Nginx::start(&root);
@@ -90,6 +91,7 @@ fn the_workers_of_nginx_run_jobs() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "luajit"), ignore = "Debian's nginx has LuaJIT")]
 fn a_reload_of_nginx_ends_the_old_supervisors_and_new_workers_run_jobs() {
     let Some(root) = root() else { return };
     let nginx = Nginx::start(&root);
@@ -105,6 +107,7 @@ fn a_reload_of_nginx_ends_the_old_supervisors_and_new_workers_run_jobs() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "luajit"), ignore = "Debian's nginx has LuaJIT")]
 fn a_worker_of_nginx_that_is_killed_leaves_nothing_and_the_next_one_runs_jobs() {
     let Some(root) = root() else { return };
     let nginx = Nginx::start(&root);

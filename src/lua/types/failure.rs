@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use crate::ffi::*;
 
-use crate::call::{Outcome, bytes, push_bytes, push_text};
+use crate::call::{Outcome, Raise, bytes, push_bytes, push_text};
 use crate::lua_function;
 use llib_core::sys::process::Usage;
 use llib_core::wire::kind::Kind;
@@ -12,10 +12,13 @@ use llib_core::wire::kind::Kind;
 /// The metatable's name in the registry; errors travel between processes under it.
 pub const FAILURE: &std::ffi::CStr = c"llib.failure";
 
+/// Registry key of the failures that were made in this state, a table with weak keys.
+const MADE: &std::ffi::CStr = c"llib.failures";
+
 /// Registers the metatable.
 ///
 /// # Safety
-/// `lua` is a valid state with three free stack slots, in a protected call.
+/// `lua` is a valid state with four free stack slots, in a protected call.
 pub unsafe fn register(lua: *mut lua_State) {
     // SAFETY: as demanded; balanced.
     unsafe {
@@ -23,14 +26,20 @@ pub unsafe fn register(lua: *mut lua_State) {
             lua_pushcfunction(lua, to_string);
             lua_setfield(lua, -2, c"__tostring".as_ptr());
         }
-        lua_pop(lua, 1);
+        if luaL_getsubtable(lua, LUA_REGISTRYINDEX, MADE.as_ptr()) == 0 {
+            lua_createtable(lua, 0, 1);
+            push_text(lua, "k");
+            lua_setfield(lua, -2, c"__mode".as_ptr());
+            lua_setmetatable(lua, -2);
+        }
+        lua_pop(lua, 2);
     }
 }
 
 /// Pushes a failure that has just a kind and a message.
 ///
 /// # Safety
-/// `lua` is a valid state with three free stack slots.
+/// `lua` is a valid state with five free stack slots.
 pub unsafe fn push(lua: *mut lua_State, kind: Kind, message: &str) {
     // SAFETY: as demanded.
     unsafe {
@@ -39,7 +48,33 @@ pub unsafe fn push(lua: *mut lua_State, kind: Kind, message: &str) {
         set_text(lua, c"message", message);
         luaL_getmetatable(lua, FAILURE.as_ptr());
         lua_setmetatable(lua, -2);
+        lua_getfield(lua, LUA_REGISTRYINDEX, MADE.as_ptr());
+        lua_pushvalue(lua, -2);
+        lua_pushboolean(lua, 1);
+        lua_rawset(lua, -3);
+        lua_pop(lua, 1);
     }
+}
+
+/// `llib.failure(x)`: whether `x` is a failure that llib has made in this state. One that came as a value, from a job for
+/// instance, is none, whatever it looks like.
+///
+/// # Safety
+/// Called by Lua.
+pub unsafe fn is_failure(lua: *mut lua_State) -> Outcome {
+    // SAFETY: Lua's state, with the usual free slots; raw access runs no metamethod.
+    unsafe {
+        if lua_type(lua, 1) == LUA_TNONE {
+            return Err(Raise::Argument(1, "value expected".to_owned()));
+        }
+        lua_getfield(lua, LUA_REGISTRYINDEX, MADE.as_ptr());
+        let made = lua_type(lua, 1) == LUA_TTABLE && {
+            lua_pushvalue(lua, 1);
+            lua_rawget(lua, -2) == LUA_TBOOLEAN
+        };
+        lua_pushboolean(lua, c_int::from(made));
+    }
+    Ok(1)
 }
 
 /// Sets a text field of the failure on top.

@@ -36,12 +36,7 @@ pub fn prepare() {
 /// Raises the walls around this process, for good. What the job needs from outside has to be open by now, `grants` are its
 /// policy's files, `kept` the numbers of descriptors of preloaded modules, which stand for nothing from now on. On error some of the walls stand, and no job must run.
 #[inline(never)]
-pub fn raise(
-    policy: &SandboxPolicy,
-    grants: Grants,
-    doorbell: RawFd,
-    kept: &[RawFd],
-) -> Result<(), String> {
+pub fn raise(policy: &SandboxPolicy, grants: Grants, doorbell: RawFd, kept: &[RawFd]) -> Result<(), String> {
     let found = capabilities();
     let missing = found.missing(policy);
     if !missing.is_empty() && !policy.best_effort {

@@ -47,7 +47,15 @@ pub(crate) fn run(worker: &LuaWorker, seat: Seat<'_>) -> ! {
     settle_in(&seat);
     Tree::join(seat.tree, seat.owner, journal);
     lua::state::reseed(worker.lua);
-    let mut desk = Desk { session, slot: seat.index, journal, doorbell: DOORBELL, kept: seat.kept.to_vec(), walls: None, errand };
+    let mut desk = Desk {
+        session,
+        slot: seat.index,
+        journal,
+        doorbell: DOORBELL,
+        kept: seat.kept.to_vec(),
+        walls: None,
+        errand,
+    };
     let is_there = || mailbox.go().load(Ordering::SeqCst) == Go::Job as u32;
     if desk.errand.is_some() && !is_there() {
         // Its starter has thought better of it.

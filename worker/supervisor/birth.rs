@@ -10,8 +10,8 @@ use nix::sys::signal::SigSet;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
-use crate::seat::{Ends, Nested, Seat};
 use crate::Worker;
+use crate::seat::{Ends, Nested, Seat};
 
 /// What every worker of a session is forked with, in whichever process.
 #[derive(Clone, Copy)]

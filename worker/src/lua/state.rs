@@ -12,8 +12,8 @@ use llib_lua::lua_function;
 use llib_lua::version::{collector, function, state};
 
 use super::job::job_main;
-use super::res::{autoclose, close_if_asked, rej, testclose};
 use super::raw::{push_global, set_global};
+use super::res::{autoclose, close_if_asked, rej, testclose};
 use super::{loaders, memory, walls};
 
 /// Header of this program's precompiled chunks.

@@ -1,28 +1,27 @@
 //! Loading a module in a template, and what makes one unfit to be forked from.
 
 use std::ffi::OsStr;
-use std::os::fd::RawFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use llib_core::shm::Region;
 use llib_core::sys::clock;
 use llib_core::wire::control::Preload;
-use rustix::fs::{Mode, OFlags, open};
 use rustix::process::fchdir;
 
-use super::OWN;
+use super::{FIRST, OWN};
 use crate::birth::Common;
 use llib_worker_sys as sys;
 
 /// Exit code of a template that has told the reason itself. A module that ends the process with it has no reason told.
 pub(crate) const REFUSED: i32 = 103;
 
-/// Loads a module; returns the descriptors that modules have open. A module that fails, or that leaves what workers cannot
+/// Loads a module, and goes back to the directory `start`; returns the descriptors that modules have open. A module that fails, or that leaves what workers cannot
 /// have, ends the process.
-pub(super) fn load(common: &Common<'_>, wanted: &Preload) -> Vec<RawFd> {
+pub(super) fn load(common: &Common<'_>, start: &OwnedFd, wanted: &Preload) -> Vec<RawFd> {
     let reason = common.segment.preload_name(wanted.number);
-    match try_to_load(common, wanted) {
+    match try_to_load(common, start, wanted) {
         Ok(kept) => kept,
         Err(problem) => {
             tell(&reason, &problem);
@@ -32,12 +31,11 @@ pub(super) fn load(common: &Common<'_>, wanted: &Preload) -> Vec<RawFd> {
     }
 }
 
-fn try_to_load(common: &Common<'_>, wanted: &Preload) -> Result<Vec<RawFd>, String> {
+fn try_to_load(common: &Common<'_>, start: &OwnedFd, wanted: &Preload) -> Result<Vec<RawFd>, String> {
     // Before code that is not llib's may map something there.
     common.segment.hold_place().map_err(|error| format!("no place could be held for workers: {error}"))?;
     let own = std::process::id();
     let files = identities();
-    let here = open(".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok();
     if let Some(directory) = &wanted.directory {
         let _ = std::env::set_current_dir(OsStr::from_bytes(directory));
     }
@@ -50,23 +48,22 @@ fn try_to_load(common: &Common<'_>, wanted: &Preload) -> Result<Vec<RawFd>, Stri
     loaded?;
     // Each worker that ends would write it again.
     sys::flush_streams();
-    // Workers start where the zygote did, and go to the directory of their job from there.
-    if let Some(here) = here {
-        let _ = fchdir(&here);
-    }
     llib_core::observe::after_fork();
-    if let Some(number) = OWN.iter().zip(files.iter().zip(identities())).find(|(_, (old, new))| **old != *new) {
+    if let Some(number) = OWN.iter().zip(files.iter().zip(identities())).find(|(_, (old, new))| **old != *new)
+    {
         return Err(format!(
             "it closed the descriptor {}, which it had not opened: it is llib's, and workers need it",
             number.0
         ));
     }
+    // Workers start where the zygote did, and go to the directory of their job from there.
+    let _ = fchdir(start);
     if has_threads() {
         return Err("it left a thread running, which workers would not have; let it start that in a function that it hands \
              to thread.after_fork, which each worker calls before its job"
             .to_owned());
     }
-    Ok(sys::descriptors::open_from(OWN[2] + 1))
+    Ok(sys::descriptors::open_from(FIRST))
 }
 
 /// Which files llib's own descriptors stand for.

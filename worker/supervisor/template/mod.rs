@@ -12,6 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 use llib_core::shm::{RoomFile, Stream};
 use llib_core::wire::control::Preload;
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{DupFlags, fcntl_dupfd_cloexec};
 use rustix::process::{
     Pid, Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal, setpgid,
@@ -26,16 +27,21 @@ pub(crate) use load::REFUSED;
 pub(crate) use wire::{Captured, Line, Order};
 
 /// Numbers of a template's own descriptors: the doorbell where workers have it as well, the segment's file, the socket to the
-/// zygote. All above are the modules'.
-const OWN: [RawFd; 3] = [3, 4, 5];
+/// zygote, and the directory where workers start.
+const OWN: [RawFd; 4] = [3, 4, 5, 6];
+
+/// All from here on are the modules'.
+const FIRST: RawFd = OWN[OWN.len() - 1] + 1;
 
 /// Lives as a template that loads `wanted` first; the process ends here. `kept` are descriptors of modules that are loaded
 /// already.
 pub(crate) fn run(common: Common<'_>, line: Line, note: &Note, kept: &[RawFd], wanted: &Preload) -> ! {
-    let Some([doorbell, segment_file, socket]) = settle_in(&common, &line, kept) else { sys::exit_now(1) };
+    let Some([doorbell, segment_file, socket, start]) = settle_in(&common, &line, kept) else {
+        sys::exit_now(1)
+    };
     let common = Common { doorbell: &doorbell, segment_file: &segment_file, ..common };
     let line = Line { socket };
-    let kept = load::load(&common, wanted);
+    let kept = load::load(&common, &start, wanted);
     line.answer(0);
     while let Some((order, files)) = line.next() {
         line.answer(match order {
@@ -49,7 +55,7 @@ pub(crate) fn run(common: Common<'_>, line: Line, note: &Note, kept: &[RawFd], w
 }
 
 /// Everything between the zygote's process, or another template's, and this one's own.
-fn settle_in(common: &Common<'_>, line: &Line, kept: &[RawFd]) -> Option<[OwnedFd; 3]> {
+fn settle_in(common: &Common<'_>, line: &Line, kept: &[RawFd]) -> Option<[OwnedFd; 4]> {
     sys::set_title("llib-template", "");
     let _ = setpgid(None, None);
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
@@ -61,18 +67,20 @@ fn settle_in(common: &Common<'_>, line: &Line, kept: &[RawFd]) -> Option<[OwnedF
     let _ = set_child_subreaper(Some(getpid()));
     let _ = nix::sys::signal::SigSet::empty().thread_set_mask();
     // Out of the way first: each may have the number that another is to get.
-    let out_of_the_way = |file: BorrowedFd<'_>| fcntl_dupfd_cloexec(file, OWN[2] + 1).ok();
-    let files = [common.doorbell.as_fd(), common.segment_file.as_fd(), line.as_fd()].map(out_of_the_way);
-    let mut own = [None, None, None];
+    let out_of_the_way = |file: BorrowedFd<'_>| fcntl_dupfd_cloexec(file, FIRST).ok();
+    let start = open(".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let files = [common.doorbell.as_fd(), common.segment_file.as_fd(), line.as_fd(), start.as_fd()];
+    let files = files.map(out_of_the_way);
+    let mut own = [None, None, None, None];
     for ((file, number), own) in files.iter().zip(OWN).zip(&mut own) {
         sys::duplicate_to(file.as_ref()?, number, DupFlags::CLOEXEC).ok()?;
         *own = Some(sys::inherited(number));
     }
-    std::mem::forget(files);
-    sys::descriptors::close_all_but(OWN[2] + 1, kept);
+    std::mem::forget((files, start));
+    sys::descriptors::close_all_but(FIRST, kept);
     llib_core::observe::after_fork();
-    let [Some(doorbell), Some(segment_file), Some(socket)] = own else { return None };
-    Some([doorbell, segment_file, socket])
+    let [Some(doorbell), Some(segment_file), Some(socket), Some(start)] = own else { return None };
+    Some([doorbell, segment_file, socket, start])
 }
 
 /// Forks a worker; returns its id, or the number of an error, negative.

@@ -132,7 +132,8 @@ mod tests {
             granted: Limits::default(),
             outer: Limits { memory: Some(1 << 40), ..Limits::default() },
         };
-        let birth = Birth { index: 9, owner: Some((5, 7)), walled: true, nested: Some(nested), processes: Some(3) };
+        let birth =
+            Birth { index: 9, owner: Some((5, 7)), walled: true, nested: Some(nested), processes: Some(3) };
         let captured = Captured { output: true, error: true };
         let file = std::fs::File::open("/dev/null").unwrap();
         zygote.order(&Order::Worker(birth.clone(), captured), &[file.as_fd(), file.as_fd()]).unwrap();
@@ -145,7 +146,14 @@ mod tests {
         assert_eq!(zygote.hear(Duration::ZERO), None);
         template.answer(-11);
         assert_eq!(zygote.hear(Duration::from_secs(5)), Some(-11));
-        let module = |path: Vec<u8>| Preload { number: 1, name: b"m".to_vec(), path: Some(path), cpath: None, directory: None, time: 5 };
+        let module = |path: Vec<u8>| Preload {
+            number: 1,
+            name: b"m".to_vec(),
+            path: Some(path),
+            cpath: None,
+            directory: None,
+            time: 5,
+        };
         assert!(zygote.order(&Order::Template(module(vec![b'/'; LONGEST])), &[]).is_err());
         zygote.order(&Order::Template(module(vec![b'/'; LONGEST - 100])), &[]).unwrap();
         assert!(matches!(template.next(), Some((Order::Template(_), files)) if files.is_empty()));

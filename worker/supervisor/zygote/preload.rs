@@ -32,7 +32,8 @@ impl Zygote {
             match self.fork_template(&wanted.module) {
                 Ok(template) => {
                     let end = end_of(&wanted.module);
-                    self.templates.loading = Some(Loading { template, wanted, end, late: false, heard: true });
+                    self.templates.loading =
+                        Some(Loading { template, wanted, end, late: false, heard: true });
                 }
                 Err(error) => {
                     self.fail_to_load(&wanted, &format!("no process could be started to load it: {error}"));
@@ -50,7 +51,12 @@ impl Zygote {
             return;
         }
         let Some(Loading { template, wanted, .. }) = self.templates.loading.take() else { return };
-        llib_core::log!(Info, "template {} has loaded the module '{}'", template.pid, name_of(&wanted.module));
+        llib_core::log!(
+            Info,
+            "template {} has loaded the module '{}'",
+            template.pid,
+            name_of(&wanted.module)
+        );
         self.templates.take_over(template);
         let number = wanted.module.number;
         self.templates.loaded.push(wanted.module);
@@ -125,7 +131,10 @@ impl Zygote {
         }
         let before = std::mem::replace(&mut self.templates.restored, clock::after(SOON));
         if clock::now() < before {
-            return llib_core::log!(Error, "templates die again and again: no modules are preloaded any more");
+            return llib_core::log!(
+                Error,
+                "templates die again and again: no modules are preloaded any more"
+            );
         }
         for module in loaded.into_iter().rev() {
             self.templates.waiting.push_front(Wanted { module, again: true });

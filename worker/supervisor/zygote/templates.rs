@@ -20,8 +20,10 @@ use llib_core::shm::Stream;
 use llib_worker_sys::sibling::Note;
 use llib_worker_sys::{self as sys, Forked};
 
-/// How long a template may take to fork. It runs no code but llib's then, so a longer time means that it was stopped.
+/// How long a template may take to fork. It runs no code but llib's then.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked meanwhile whether it was stopped.
+const ROUND: Duration = Duration::from_millis(20);
 
 /// Templates, and what they are made from.
 #[derive(Default)]
@@ -178,11 +180,17 @@ impl Zygote {
         {
             return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
         }
-        let answer = given.ok().and_then(|()| template.line.hear(PATIENCE));
+        let (mut answer, end) = (None, clock::after(PATIENCE));
+        while given.is_ok()
+            && answer.is_none()
+            && !clock::until(end).is_zero()
+            && !sys::has_stopped(template.pid)
+        {
+            answer = template.line.hear(ROUND);
+        }
         // Both are a template's word.
-        let is_new = |pid: &i32| {
-            sys::is_child(*pid) && self.crew.slot_of(*pid).is_none() && !self.templates.has(*pid)
-        };
+        let is_new =
+            |pid: &i32| sys::is_child(*pid) && self.crew.slot_of(*pid).is_none() && !self.templates.has(*pid);
         if let Some(pid) = answer.filter(is_new) {
             return Ok(Some(pid));
         }

@@ -272,6 +272,9 @@ function thread.cores() end
 ---@return llib.res?
 function thread.self() end
 
+--- Ends the supervisors of this program's jobs, and with them the jobs that run, kind `lost`. The next job starts new ones.
+function thread.close() end
+
 --- What there is; an empty table before the first job.
 ---@return { jobs: integer?, spares: integer?, zygote: integer?, guard: integer? }
 function thread.stats() end

@@ -6,6 +6,7 @@ use super::preload;
 use super::reap::reap_ended;
 use super::session::{Session, Stats};
 use super::start::{Host, StartError, start};
+use super::wait::Patience;
 use llib_core::observe::trace;
 use llib_core::shm::{Board, set_board};
 
@@ -40,6 +41,15 @@ impl Session {
     pub fn end_current() {
         let session = current().take();
         drop(session);
+        reap_ended();
+    }
+
+    /// Ends the process's session now: what runs is killed. Returns once its supervisors are gone; the next job starts others.
+    pub fn close_current(patience: Patience<'_>) {
+        let session = current().take();
+        if let Some(session) = session.filter(|session| session.is_ours()) {
+            session.close(patience);
+        }
         reap_ended();
     }
 

@@ -8,13 +8,12 @@ use std::sync::{Mutex, PoisonError};
 use ipc_channel::ipc::IpcSender;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use super::reap::reap_later;
-use super::wait::{Patience, reaches};
+use super::reap::{Guard, reap_later};
+use super::wait::{Patience, SLICE, reaches};
 use llib_core::shared::discard_undelivered;
 use llib_core::shm::{Board, SLOTS, Segment, Slot, State, Waiting};
 use llib_core::sys::ring::Ring;
 use llib_core::sys::signal::without_sigpipe;
-use llib_core::sys::spawn::has_ended;
 use llib_core::wire::control::{Action, Command, Watched};
 
 /// A zygote, its guard, and the memory shared with them.
@@ -22,7 +21,7 @@ pub struct Session {
     pub(super) segment: Segment,
     pub(super) ring: Ring,
     commands: Mutex<Commands>,
-    guard: i32,
+    guard: Guard,
     zygote: i32,
     host: u32,
     lost: AtomicBool,
@@ -53,7 +52,7 @@ impl Session {
         segment: Segment,
         ring: Ring,
         commands: IpcSender<Command>,
-        guard: i32,
+        guard: Guard,
         zygote: i32,
     ) -> Session {
         Session {
@@ -79,15 +78,23 @@ impl Session {
 
     /// Looks whether the supervisors live. A system call; for waits, once a slice.
     pub(super) fn check(&self) {
-        if !self.is_lost() && self.is_ours() && has_ended(self.guard) {
+        if !self.is_lost() && self.is_ours() && self.guard.has_ended() {
             self.lost.store(true, Ordering::SeqCst);
             llib_core::log!(
                 Warn,
                 "session {} is lost: its guard {} has ended",
                 self.segment.name(),
-                self.guard
+                self.guard.pid
             );
         }
+    }
+
+    /// Has the supervisors kill what runs and end, and waits for that.
+    pub(super) fn close(&self, patience: Patience<'_>) {
+        llib_core::log!(Info, "closes session {}", self.segment.name());
+        self.ring.close();
+        while !self.guard.wait(SLICE) && patience() {}
+        self.check();
     }
 
     /// How it stands.
@@ -96,7 +103,7 @@ impl Session {
         let spares = header.ready.count() + header.walled.count();
         // The zygote holds no slot but those of its spares.
         let jobs = (SLOTS - header.free.count()).saturating_sub(spares);
-        Stats { guard: self.guard, zygote: self.zygote, spares, jobs }
+        Stats { guard: self.guard.pid, zygote: self.zygote, spares, jobs }
     }
 
     /// Leaves a slot for the zygote to see to.
@@ -178,7 +185,7 @@ impl Drop for Session {
         // One that was seen to have ended is reaped, and its id may be another's by now.
         if self.is_ours() && !self.lost.load(Ordering::SeqCst) {
             // The ring closes with this, which ends zygote and guard.
-            reap_later(self.guard);
+            reap_later(self.guard.clone());
         }
     }
 }

@@ -2,26 +2,26 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipc_channel::ipc;
 
 use super::program::NotFound;
-use super::reap::reap_later;
+use super::reap::{Guard, reap_later};
 use super::session::Session;
 use llib_core::shm::{RegionError, Segment, Tree, TreeError};
-use llib_core::sys::handshake::{self, Greeting};
+use llib_core::sys::handshake::{self, Greeting, Handed};
 use llib_core::sys::ring::Ring;
-use llib_core::sys::{channel, spawn};
+use llib_core::sys::{channel, process, spawn};
 use llib_core::wire::control::{Command, Hello, PROTOCOL, Ready};
 
 /// How long a worker program may take until it is ready. It takes some 5 ms on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Descriptors that have to be free for a start: it uses six at once, and keeps three.
-const DESCRIPTORS: usize = 8;
+/// Descriptors that have to be free for a start: it uses eight at once, and keeps four.
+const DESCRIPTORS: usize = 10;
 
 /// What a session needs to know of the process that starts it.
 pub struct Host {
@@ -102,14 +102,16 @@ pub(super) fn start(host: &Host) -> Result<Session, StartError> {
     ours.check_room(DESCRIPTORS).map_err(StartError::Channel)?;
     channel::prepare().map_err(StartError::Channel)?;
     let (commands, receiver) = ipc::channel::<Command>().map_err(StartError::Channel)?;
+    let own = process::own().map_err(StartError::Channel)?;
     channel::descriptor(&receiver)
-        .and_then(|receiver| handshake::hand_over(&ours, receiver))
+        .and_then(|commands| handshake::hand_over(&ours, Handed { commands, host: own.as_fd() }))
         .map_err(StartError::Channel)?;
-    drop(receiver);
+    drop((receiver, own));
     let own_pid = std::process::id().to_string();
     let tree = Tree::current().map_err(StartError::Tree)?;
     let args = [&own_pid, tree.name()];
     let guard = spawn::worker(program, &args, &theirs, &llib_core::observe::variables())
+        .map(Guard::from)
         .map_err(|source| StartError::Spawn { program: program.clone(), source })?;
     drop(theirs);
     let program = || program.clone();
@@ -120,7 +122,7 @@ pub(super) fn start(host: &Host) -> Result<Session, StartError> {
         Greeting::Ended => Err(StartError::Ended { program: program() }),
         Greeting::Late => {
             // It may not be a worker program at all, and then the ring's end tells it nothing.
-            spawn::kill(guard);
+            guard.kill();
             Err(StartError::Late { program: program() })
         }
     };

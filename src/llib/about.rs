@@ -5,6 +5,7 @@ use llib_lua::ffi::*;
 use llib_host::Session;
 use llib_lua::call::Outcome;
 use llib_lua::convert::push_own;
+use llib_lua::hooks;
 
 /// `thread.cores()`
 ///
@@ -25,6 +26,16 @@ pub(super) unsafe fn own(lua: *mut lua_State) -> Outcome {
     // SAFETY: Lua's state.
     unsafe { push_own(lua, 0) };
     Ok(1)
+}
+
+/// `thread.close()`: ends the supervisors. A sandboxed job has none of its own.
+///
+/// # Safety
+/// Called by Lua.
+pub(super) unsafe fn close(lua: *mut lua_State) -> Outcome {
+    // SAFETY: Lua's state.
+    unsafe { hooks::patiently(lua, |patience| Session::close_current(patience))? };
+    Ok(0)
 }
 
 /// `thread.stats()`: process ids of the supervisors and numbers of the slot table; an empty table before the first job.

@@ -13,7 +13,7 @@ use llib_host::{Dispatched, Settled};
 use llib_lua::call::{Raise, bytes, push_text};
 use llib_lua::convert::{DecodeOptions, Source, decode};
 use llib_lua::hooks;
-use llib_lua::types::{Objects, failure};
+use llib_lua::types::{Objects, failure, result_memory};
 
 /// What is said of a pool before how one of its workers has stopped it.
 pub(super) const STOPPED: &str = "the pool has stopped, since its workers die at their start: ";
@@ -109,8 +109,7 @@ pub(super) unsafe fn decode_reply(
                 requires: sandboxed.functions,
                 metatables: sandboxed.metatables,
                 max_len,
-                // The job held all of it in a heap of its limit; the decoder counts generously.
-                max_memory: limit(job.limits(facts.limits).memory).saturating_mul(3).saturating_add(1 << 20),
+                max_memory: result_memory(limit(job.limits(facts.limits).memory)),
                 ..DecodeOptions::INERT
             };
             (Some(max_len), options)

@@ -18,12 +18,13 @@ use llib_lua::version::state;
 /// # Safety
 /// Called by Lua, in a protected call, as a module's opener.
 pub unsafe fn open(lua: *mut lua_State) -> Outcome {
-    let functions: [(&CStr, lua_CFunction); 14] = [
+    let functions: [(&CStr, lua_CFunction); 15] = [
         (c"after_fork", after_fork_entry),
         (c"async", async_entry),
         (c"buffer", buffer),
         (c"channel", channel),
         (c"capabilities", capabilities),
+        (c"close", close),
         (c"cores", cores),
         (c"lock", lock),
         (c"mutex", mutex),
@@ -69,6 +70,7 @@ lua_function!(unlock => types::lock::unlock);
 lua_function!(after_fork_entry => after_fork::body);
 lua_function!(async_entry => async_call::body);
 lua_function!(capabilities => sandbox::capabilities_body);
+lua_function!(close => about::close);
 lua_function!(cores => about::cores);
 lua_function!(pool_entry => pool::new);
 lua_function!(preload_entry => preload::body);

@@ -113,8 +113,10 @@ fn a_worker_of_nginx_that_is_killed_leaves_nothing_and_the_next_one_runs_jobs() 
     let nginx = Nginx::start(&root);
     let old = nginx.expect_answers();
     let killed = Process::find(*old.first().expect("there are two")).expect("it runs");
-    let below = process::descendants(killed.pid);
+    let guard = process::guard_of(killed.pid).expect("it runs");
+    let mut below = process::descendants(guard.pid);
     assert!(!below.is_empty());
+    below.push(guard);
     killed.kill();
     let gone = || below.iter().all(|process| !process.lives());
     assert!(until_true(PATIENCE, gone), "left: {below:#?}");

@@ -46,7 +46,8 @@ fn a_first_job_without_descriptors_is_refused_and_later_ones_run() {
                 "nil\tfailed to make a channel to the worker program: Too many open files (os error 24)";
             assert!(line == "1\tnil" || free < 12 && line == refused, "{free} free: {line}");
             // Nothing of the attempt is there any more.
-            let calm = || support::process::children(session.host.pid).len() == 1;
+            let guards = |all: &[support::Process]| all.iter().filter(|it| it.name == "llib-guard").count();
+            let calm = || guards(&session.processes()) == 1;
             assert!(until_true(PATIENCE, calm), "{:#?}", session.processes());
             session.end().output();
         }

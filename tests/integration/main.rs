@@ -5,6 +5,7 @@ mod book;
 mod command;
 mod examples;
 mod exhaustion;
+mod host;
 mod interrupt;
 mod kill;
 mod leftovers;

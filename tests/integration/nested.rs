@@ -157,7 +157,7 @@ fn a_nested_supervisor_that_dies_costs_the_jobs_below_it_alone() {
     .start();
     let owner = session.number();
     wait_until_they_stand(&session, 1);
-    let guard = process::children(owner).into_iter().find(|it| it.name == "llib-guard").expect("it runs");
+    let guard = process::guard_of(owner).expect("it runs");
     guard.signal(Signal::SIGKILL);
     session.expect("lost\tagain");
     session.expect("running");

@@ -394,7 +394,8 @@ fn each_process_leads_a_process_group_of_its_own() {
                 assert_ne!(process.group, session.host.group);
             }
         }
-        assert_eq!(process::descendants(session.host.pid).len(), session.processes().len() - 1);
+        assert_eq!(process::descendants(session.host.pid), [], "the supervisors are nobody's children");
+        assert_eq!(process::descendants(session.guard().pid).len(), session.processes().len() - 2);
     }
 }
 

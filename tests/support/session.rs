@@ -173,18 +173,15 @@ impl Session {
 
     /// The guard that the host has now.
     pub fn guard(&self) -> Process {
-        self.child_named(self.host.pid, "llib-guard")
+        let find = || process::guard_of(self.host.pid);
+        until(PATIENCE, find).unwrap_or_else(|| panic!("the host has no guard: {:#?}", self.processes()))
     }
 
     /// The zygote that the host has now.
     pub fn zygote(&self) -> Process {
-        self.child_named(self.guard().pid, "llib-zygote")
-    }
-
-    fn child_named(&self, parent: i32, name: &str) -> Process {
-        let find = || process::children(parent).into_iter().find(|child| child.name == name);
-        let found = until(PATIENCE, find);
-        found.unwrap_or_else(|| panic!("process {parent} has no child {name}: {:#?}", self.processes()))
+        let guard = self.guard().pid;
+        let find = || process::children(guard).into_iter().find(|child| child.name == "llib-zygote");
+        until(PATIENCE, find).unwrap_or_else(|| panic!("there is no zygote: {:#?}", self.processes()))
     }
 
     /// Everything with its mark except host, guard, zygote, templates and spares: what jobs are, or left.

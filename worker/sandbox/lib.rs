@@ -11,7 +11,9 @@ mod landlock;
 pub mod language;
 pub mod limits;
 mod privileges;
+#[macro_use]
 mod rules;
+mod programs;
 mod seccomp;
 
 use std::os::fd::RawFd;

@@ -2,13 +2,12 @@
 //!
 //! What has no rule is denied. Groups are added to [`BASE`] as the policy grants something; a later group
 //! overrides an earlier one. Where a policy lets a job run programs, which need nearly everything, it is the
-//! other way round: [`PROGRAMS`] says what stays denied. Calls that newer architectures have done
-//! without stand behind a `cfg`.
+//! have rules of their own: [`super::programs`]. Calls that newer architectures have done without stand behind a `cfg`.
 
 use libc::*;
 
 use super::bpf::Action::{Allow, Deny, Fail, Kill};
-use super::bpf::{Action, Check, NO_CALLS, Rule};
+use super::bpf::{Action, Check, Rule};
 use llib_worker_sys::seccomp::LAST_CALL;
 
 /// A group of rules: what happens to which calls, and why.
@@ -18,24 +17,24 @@ macro_rules! rules {
     };
 }
 
-const ALLOW: Rule = Rule { calls: &[], when: &[], then: Allow, otherwise: Deny, why: "" };
-const DENY: Rule = Rule { then: Deny, ..ALLOW };
+pub(super) const ALLOW: Rule = Rule { calls: &[], when: &[], then: Allow, otherwise: Deny, why: "" };
+pub(super) const DENY: Rule = Rule { then: Deny, ..ALLOW };
 
-const fn fail(error: i32) -> Rule {
+pub(super) const fn fail(error: i32) -> Rule {
     Rule { then: Fail(error), ..ALLOW }
 }
 
-const fn when(when: &'static [Check]) -> Rule {
+pub(super) const fn when(when: &'static [Check]) -> Rule {
     Rule { when, ..ALLOW }
 }
 
-const fn when_or(when: &'static [Check], otherwise: Action) -> Rule {
+pub(super) const fn when_or(when: &'static [Check], otherwise: Action) -> Rule {
     Rule { when, otherwise, ..ALLOW }
 }
 
 /// What the handler of denied calls does last.
-const END: Rule = Rule { then: Kill, otherwise: Kill, ..ALLOW };
-const LAST: i64 = LAST_CALL as i64;
+pub(super) const END: Rule = Rule { then: Kill, otherwise: Kill, ..ALLOW };
+pub(super) const LAST: i64 = LAST_CALL as i64;
 
 const PRIVATE_MEMORY: u32 = (MAP_PRIVATE | MAP_ANONYMOUS).cast_unsigned();
 /// Flags that only say how the memory will be used.
@@ -143,7 +142,7 @@ pub(super) const WRITE: &[Rule] = rules! {
 };
 
 /// Sockets that programs ask for and can do without.
-const OTHER_SOCKETS: Action = Fail(EAFNOSUPPORT);
+pub(super) const OTHER_SOCKETS: Action = Fail(EAFNOSUPPORT);
 const INTERNET: &[u32] = &[AF_INET.cast_unsigned(), AF_INET6.cast_unsigned()];
 /// Streams and datagrams, with the flags that may go with them.
 const TYPES: &[u32] = &{
@@ -185,91 +184,3 @@ pub(super) const NET: &[Rule] = rules! {
     when_or(&[Check::In(1, &[1, 2, 3, 4]), Check::AtLeast(0, 4)], Fail(EPERM)), [SYS_fcntl],
         "F_SETFL too: sockets that do not block; not for what is shared with the host";
 };
-
-/// With `exec`, where all else is allowed: what reaches beyond files, which Landlock watches.
-pub(super) const PROGRAMS: &[Rule] = rules! {
-    END, [LAST], "the end of a denied call";
-    fail(ENOMEM), [SYS_mremap], "see the base rules";
-    Rule { when: &[Check::In(2, DESTRUCTIVE_ADVICE)], otherwise: Allow, ..DENY }, [SYS_madvise],
-        "MADV_REMOVE would punch holes into what the host has mapped";
-    DENY, [SYS_remap_file_pages],
-        "a mapping could show another part of its file: other jobs' mailboxes, the session's table, the job's charter";
-    DENY, [
-        SYS_ptrace SYS_process_vm_readv SYS_process_vm_writev SYS_process_madvise SYS_kcmp SYS_migrate_pages
-        SYS_move_pages
-    ], "other processes";
-    DENY, [SYS_pidfd_getfd], "other processes' descriptors";
-    DENY, [SYS_io_uring_setup SYS_io_uring_enter SYS_io_uring_register], "calls that no filter sees";
-    DENY, [SYS_unshare], "new namespaces give privileges in them";
-    DENY, [SYS_setns], "namespaces";
-    fail(ENOSYS), [SYS_clone3],
-        "its flags lie in memory, where no filter sees them; the C library falls back to clone";
-    when(&[Check::Masked(0, NAMESPACES, 0)]), [SYS_clone], "processes and threads, but no namespaces";
-    DENY, [
-        SYS_mount SYS_umount2 SYS_pivot_root SYS_chroot SYS_open_tree SYS_move_mount SYS_fsopen SYS_fsmount
-        SYS_fspick SYS_mount_setattr
-    ], "file systems";
-    DENY, [
-        SYS_bpf SYS_perf_event_open SYS_kexec_load SYS_kexec_file_load SYS_init_module SYS_finit_module
-        SYS_delete_module
-    ], "the kernel";
-    DENY, [SYS_userfaultfd], "a help for attacks on the kernel";
-    DENY, [SYS_reboot SYS_swapon SYS_swapoff SYS_acct SYS_sethostname SYS_setdomainname SYS_quotactl], "the machine";
-    DENY, [SYS_syslog], "the kernel's log";
-    DENY, [SYS_settimeofday SYS_clock_settime SYS_adjtimex SYS_clock_adjtime], "the machine's clock";
-    DENY, [SYS_add_key SYS_request_key SYS_keyctl], "keys of the user's other processes";
-    DENY, [SYS_shmget SYS_shmat SYS_shmctl], "shared memory that Landlock does not watch";
-    DENY, [SYS_msgget SYS_msgsnd SYS_msgrcv SYS_mq_open], "queues that Landlock does not watch";
-    DENY, [SYS_semget SYS_semop], "semaphores that Landlock does not watch";
-    DENY, [SYS_open_by_handle_at], "files past Landlock";
-    fail(EOPNOTSUPP), [SYS_name_to_handle_at], "files past Landlock";
-    DENY, [SYS_fanotify_init], "other processes' files";
-    DENY, [SYS_timer_delete], "the limit of CPU time";
-    when(&[Check::Key(1)]), [SYS_timer_settime], "the limit of CPU time";
-    when_or(&[Check::In(0, &[0])], Fail(EPERM)), [SYS_prlimit64], "limits of other processes";
-    fail(EPERM), [SYS_setpriority SYS_sched_setscheduler SYS_sched_setattr SYS_sched_setaffinity], "other processes";
-    fail(EACCES), [SYS_inotify_add_watch], "watching others' files, past Landlock";
-    fail(EPERM), [
-        SYS_fchmod SYS_fchmodat FCHMODAT2 SYS_fchown SYS_fchownat SYS_utimensat SYS_setxattr SYS_lsetxattr
-        SYS_fsetxattr SYS_removexattr SYS_lremovexattr SYS_fremovexattr
-    ], "attributes of files, which Landlock does not watch";
-    fail(EPERM), #[cfg(target_arch = "x86_64")] [SYS_chmod SYS_chown SYS_lchown SYS_utime SYS_utimes SYS_futimesat],
-        "attributes of files, which Landlock does not watch";
-    DENY, #[cfg(target_arch = "x86_64")] [SYS_iopl SYS_ioperm], "the machine";
-    DENY, #[cfg(target_arch = "x86_64")] [SYS_modify_ldt SYS_uselib], "a frequent place of kernel bugs";
-};
-
-/// Number on every architecture, as of all calls since Linux 5.1.
-const FCHMODAT2: i64 = 452;
-
-const DESTRUCTIVE_ADVICE: &[u32] = &[MADV_REMOVE.cast_unsigned(), MADV_HWPOISON.cast_unsigned()];
-
-/// With `exec`: calls that are newer than these rules, of which nobody here knows what they do. Programs fall
-/// back to older ones.
-pub(super) const NEWER: &[Rule] = &{
-    const FIRST: usize = 463;
-    const CALLS: [i64; NO_CALLS as usize - FIRST] = {
-        let mut calls = [0; NO_CALLS as usize - FIRST];
-        let mut place = 0;
-        while place < calls.len() {
-            calls[place] = (FIRST + place) as i64;
-            place += 1;
-        }
-        calls
-    };
-    [Rule { calls: &CALLS, why: "newer than these rules", ..fail(ENOSYS) }]
-};
-
-/// With `exec` but not `net`.
-pub(super) const NO_NET: &[Rule] = rules! {
-    fail(EACCES), [SYS_socket], "no network, and no services of the machine behind Unix sockets";
-};
-
-const NAMESPACES: u32 = (CLONE_NEWNS
-    | CLONE_NEWCGROUP
-    | CLONE_NEWUTS
-    | CLONE_NEWIPC
-    | CLONE_NEWUSER
-    | CLONE_NEWPID
-    | CLONE_NEWNET)
-    .cast_unsigned();

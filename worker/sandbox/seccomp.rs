@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use llib_core::wire::sandbox::SandboxPolicy;
 
 use super::bpf::{Action, Program};
-use super::rules;
+use super::{programs, rules};
 use llib_worker_sys::seccomp;
 
 /// What of a policy makes a difference here; each bit has a group of rules.
@@ -52,8 +52,8 @@ fn program(bits: usize) -> &'static Program {
 fn compile(bits: usize) -> Program {
     let has = |bit: usize| bits & bit != 0;
     if has(EXEC) {
-        let network = if has(NET) { rules::INTERNET_SOCKETS } else { rules::NO_NET };
-        return Program::new(&[rules::PROGRAMS, rules::NEWER, network], Action::Allow);
+        let network = if has(NET) { rules::INTERNET_SOCKETS } else { programs::NO_NET };
+        return Program::new(&[programs::FREE, programs::BOUND, network], Action::Fail(libc::ENOSYS));
     }
     let mut groups = vec![rules::BASE];
     for (bit, group) in
@@ -97,8 +97,9 @@ mod tests {
             rules::FILES,
             rules::WRITE,
             rules::NET,
-            rules::PROGRAMS,
-            rules::NO_NET,
+            programs::FREE,
+            programs::BOUND,
+            programs::NO_NET,
             rules::INTERNET_SOCKETS,
         ];
         for rule in groups.into_iter().flatten() {

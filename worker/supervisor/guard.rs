@@ -11,12 +11,13 @@ use std::sync::atomic::Ordering;
 use llib_core::observe::{log, trace};
 use llib_core::shared::bury_session;
 use llib_core::shm::{Segment, SessionLock, claim, new_name, tree_number};
-use llib_core::sys::handshake;
+use llib_core::sys::handshake::{self, Handed};
+use llib_core::sys::process::is_over;
 use llib_core::sys::ring::Ring;
 use llib_core::sys::spawn::RING_FD;
 use llib_core::wire::control::Hello;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, getpid, getppid, pidfd_open, set_child_subreaper, setpgid};
+use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open, set_child_subreaper, setpgid};
 
 use crate::end::{self, Ending};
 use crate::{Prepare, Session, failed, strays, zygote};
@@ -24,7 +25,7 @@ use llib_worker_sys::{self as sys, Forked};
 
 /// Serves a host as its guard, and in a child as its zygote. Returns the exit code.
 ///
-/// `host` is its process id, `tree` the name of the memory that its processes share.
+/// `host` is its process id, for those who look on; `tree` is the name of the memory that its processes share.
 pub fn run(host: i32, tree: &str, prepare: Prepare) -> i32 {
     llib_core::observe::serve();
     log::act_as(log::Role::Guard);
@@ -38,15 +39,16 @@ pub fn run(host: i32, tree: &str, prepare: Prepare) -> i32 {
     }
     // The Rust runtime of some executables ignores it; jobs expect the default, as a shell gives it.
     sys::set_signal(libc::SIGPIPE, false);
-    let commands = match handshake::take_over(&ring) {
-        Ok(commands) => commands,
+    let handed = match handshake::take_over(&ring) {
+        Ok(handed) => handed,
         Err(error) => {
             eprintln!("llib-worker: {error}: it is of another release, or none of llib's");
             return 2;
         }
     };
-    match found(&ring, host, tree) {
-        Ok((host, segment, lock)) => guard(Session { ring, commands, host, segment, lock, prepare }),
+    let Handed { commands, host: process } = handed;
+    match found(&ring, &process, host, tree) {
+        Ok((segment, lock)) => guard(Session { ring, commands, host: process, segment, lock, prepare }),
         Err(reason) => {
             llib_core::log!(Error, "no session: {reason}");
             handshake::greet(&ring, &Hello::Failed(reason));
@@ -55,14 +57,12 @@ pub fn run(host: i32, tree: &str, prepare: Prepare) -> i32 {
     }
 }
 
-/// Finds the host, and makes the session's memory.
-fn found(ring: &Ring, host: i32, tree: &str) -> Result<(OwnedFd, Segment, SessionLock), String> {
+/// Makes the session's memory.
+fn found(ring: &Ring, host: &OwnedFd, pid: i32, tree: &str) -> Result<(Segment, SessionLock), String> {
     /// What the zygote opens until it serves, and some for the first job.
     const DESCRIPTORS: usize = 20;
     ring.check_room(DESCRIPTORS).map_err(failed("too small a limit of descriptors"))?;
-    let pid = Pid::from_raw(host).ok_or("the host's process id is not one")?;
-    let host = pidfd_open(pid, PidfdFlags::empty()).map_err(failed("failed to watch the host"))?;
-    if getppid() != Some(pid) {
+    if is_over(host) {
         return Err("the host is gone".to_owned());
     }
     set_child_subreaper(Some(getpid())).map_err(failed("failed to become a subreaper"))?;
@@ -72,9 +72,9 @@ fn found(ring: &Ring, host: i32, tree: &str) -> Result<(OwnedFd, Segment, Sessio
         let segment = Segment::create(&name, tree).map_err(|error| error.to_string())?;
         if let Some(lock) = claim(&name).map_err(failed("failed to lock the session's memory"))? {
             let processes = &segment.header().processes;
-            processes[0].store(pid.as_raw_pid().cast_unsigned(), Ordering::SeqCst);
+            processes[0].store(pid.cast_unsigned(), Ordering::SeqCst);
             processes[1].store(std::process::id(), Ordering::SeqCst);
-            return Ok((host, segment, lock));
+            return Ok((segment, lock));
         }
     }
 }

@@ -10,6 +10,12 @@ pub fn now() -> u64 {
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
 
+/// Nanoseconds of CPU time that this thread has used, CLOCK_THREAD_CPUTIME_ID of clock_gettime(2).
+pub fn thread() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+}
+
 /// The point in time that lies `duration` ahead; the end of time if that is too far.
 pub fn after(duration: Duration) -> u64 {
     add(now(), duration)

@@ -1,8 +1,8 @@
 //! What host and supervisors say to each other before they serve, all of it over the ring: no file, no name, no folder for
 //! temporary files is needed for it.
 //!
-//! The host sends the end of the command channel that the zygote will hold; the supervisors answer with one [`Hello`],
-//! and behind that the ring rings as usual.
+//! The host sends the end of the command channel that the zygote will hold, and a pidfd of itself; the supervisors answer with one
+//! [`Hello`], and behind that the ring rings as usual.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -17,8 +17,16 @@ use rustix::net::{
 use super::ring::Ring;
 use crate::wire::control::{Hello, PROTOCOL};
 
-/// The message with which a descriptor is handed over.
-const HANDED: &[u8] = b"llib: commands";
+/// The message with which descriptors are handed over.
+const HANDED: &[u8] = b"llib: commands, host";
+
+/// What the host hands over.
+pub struct Handed<T> {
+    /// Where its commands arrive.
+    pub commands: T,
+    /// A pidfd of it, which needs neither its process id nor a permission, whatever it becomes.
+    pub host: T,
+}
 
 /// The longest greeting, which has a sentence in it at most.
 const LONGEST: usize = 16 << 10;
@@ -36,28 +44,31 @@ pub enum Greeting {
     Late,
 }
 
-/// Gives the other side a descriptor, before it has even been started.
-pub fn hand_over(ring: &Ring, file: BorrowedFd<'_>) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+/// Gives the other side its descriptors, before it has even been started.
+pub fn hand_over(ring: &Ring, handed: Handed<BorrowedFd<'_>>) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    let files = [file];
-    assert!(control.push(SendAncillaryMessage::ScmRights(&files)), "the space is made for one");
+    let files = [handed.commands, handed.host];
+    assert!(control.push(SendAncillaryMessage::ScmRights(&files)), "the space is made for these");
     sendmsg(ring, &[IoSlice::new(HANDED)], &mut control, SendFlags::NOSIGNAL)?;
     Ok(())
 }
 
 /// Takes what the other side handed over before it started this program; an error if it did not.
-pub fn take_over(ring: &Ring) -> io::Result<OwnedFd> {
+pub fn take_over(ring: &Ring) -> io::Result<Handed<OwnedFd>> {
     let mut bytes = [0; HANDED.len()];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
     let message = recvmsg(ring, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags)?;
-    let file = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut files) => files.next(),
+    let mut files = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(files) => Some(files),
         _ => None,
     });
-    file.filter(|_| bytes[..message.bytes] == *HANDED)
+    let mut file = || files.as_mut()?.next();
+    let handed = file().zip(file()).map(|(commands, host)| Handed { commands, host });
+    handed
+        .filter(|_| bytes[..message.bytes] == *HANDED)
         .ok_or_else(|| io::Error::other("the host has handed nothing over"))
 }
 
@@ -99,9 +110,10 @@ mod tests {
         let (ours, theirs) = Ring::pair().unwrap();
         assert!(take_over(&theirs).is_err(), "nothing was handed over");
         let file = std::fs::File::open("/dev/null").unwrap();
-        hand_over(&ours, std::os::fd::AsFd::as_fd(&file)).unwrap();
-        let taken = take_over(&theirs).unwrap();
-        assert_eq!(rustix::fs::fstat(taken).unwrap().st_rdev, rustix::fs::fstat(&file).unwrap().st_rdev);
+        let file = std::os::fd::AsFd::as_fd(&file);
+        hand_over(&ours, Handed { commands: file, host: file }).unwrap();
+        let taken = take_over(&theirs).unwrap().commands;
+        assert_eq!(rustix::fs::fstat(taken).unwrap().st_rdev, rustix::fs::fstat(file).unwrap().st_rdev);
         assert!(matches!(hear(&ours, Duration::ZERO), Greeting::Late));
         greet(&theirs, &Hello::Failed("for a reason".to_owned()));
         assert!(

@@ -1,11 +1,12 @@
 //! What the system knows of a process, proc(5).
 
 use std::fs;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
 
 /// CPU time and memory of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,14 +133,28 @@ pub fn cpu_time_of_runnable(pid: i32) -> Option<u64> {
 pub fn has_ended(pid: i32) -> bool {
     let Some(pid) = Pid::from_raw(pid).filter(|_| pid > 0) else { return true };
     match pidfd_open(pid, PidfdFlags::empty()) {
-        // Readable once it has ended.
-        Ok(file) => {
-            let mut files = [PollFd::new(&file, PollFlags::IN)];
-            poll(&mut files, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
-        }
+        Ok(file) => is_over(file),
         // Nothing is known where this fails for other reasons.
         Err(error) => error == Errno::SRCH,
     }
+}
+
+/// Whether the process of a pidfd runs no more, pidfd_open(2). Half a microsecond.
+pub fn is_over(process: impl AsFd) -> bool {
+    // Readable once it has ended.
+    let mut files = [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
+    poll(&mut files, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+}
+
+/// Takes the exit status of a process that has ended, if it is a child of this one.
+pub fn take_status(process: BorrowedFd<'_>) {
+    // Most often it is none, or somebody was faster.
+    let _ = waitid(WaitId::PidFd(process), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+}
+
+/// This process, for others to see its end.
+pub fn own() -> std::io::Result<std::os::fd::OwnedFd> {
+    Ok(pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?)
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+    SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType, recvmsg, sendmsg, shutdown,
+    socketpair,
 };
 
 use crate::wire::control::Watched;
@@ -64,6 +65,12 @@ impl Ring {
     /// one is found out by whoever waits.
     pub fn ring(&self) {
         let _ = rustix::net::send(&self.socket, &[BELL], SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+    }
+
+    /// Closes it for both sides, whoever else has this end.
+    pub fn close(&self) {
+        // One whose other side is gone is closed.
+        let _ = shutdown(&self.socket, Shutdown::Both);
     }
 
     /// Sends a descriptor that shall become readable once `job` is over.

@@ -68,6 +68,9 @@ pub enum DecodeError {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// Making its values takes longer than a message of its length can need.
+    #[error("its values take too long to make for their length: their keys or strings are chosen to collide")]
+    TooSlow,
     /// More values than the Lua stack takes.
     #[error("too many values ({0}) for the Lua stack")]
     TooMany(usize),

@@ -84,6 +84,8 @@ pub struct DecodeOptions {
     pub max_len: usize,
     /// Bytes of memory that its values may take, about.
     pub max_memory: usize,
+    /// Whether it may only take a time that grows with its length: some messages take one that grows with the square.
+    pub limited_time: bool,
 }
 
 impl DecodeOptions {
@@ -98,6 +100,7 @@ impl DecodeOptions {
         inert: false,
         max_len: usize::MAX,
         max_memory: usize::MAX,
+        limited_time: false,
     };
     /// Plain data and llib's own objects, for messages of hostile senders.
     pub const PLAIN: Self = Self {
@@ -110,6 +113,7 @@ impl DecodeOptions {
         inert: false,
         max_len: usize::MAX,
         max_memory: usize::MAX,
+        limited_time: true,
     };
     /// As [`PLAIN`](DecodeOptions::PLAIN), but what is not accepted arrives without effect.
     pub const INERT: Self = Self { inert: true, ..Self::PLAIN };

@@ -202,7 +202,7 @@ unsafe fn deliver(lua: *mut lua_State, object: &Object, received: Received) -> R
     let Received { bytes, held } = received;
     // SAFETY: see above; the bytes are private.
     let decoded = unsafe {
-        match decode_plain(lua, bytes[..].into()) {
+        match decode_plain(lua, object, bytes[..].into()) {
             Err(DecodeError::Refused(_)) if object.is_distrusted() => {
                 Err(Raise::Message(DISTRUSTED.to_owned()))
             }

@@ -17,6 +17,7 @@ mod value;
 
 pub use handle::{Objects, register_all};
 pub use outgoing::Outgoing;
+pub use value::result_memory;
 
 use super::convert::ByValue;
 

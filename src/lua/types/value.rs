@@ -8,7 +8,9 @@ use super::handle::Objects;
 use super::outgoing::Outgoing;
 use crate::call::Raise;
 use crate::convert::{DecodeError, DecodeOptions, EncodeOptions, GlobalMode, Source, decode};
+use llib_core::shared::Object;
 use llib_core::shm::SharedBytes;
+use llib_core::wire::limits::IN_SANDBOX;
 
 /// Why a value is refused that a sandboxed job may have written.
 pub(super) const DISTRUSTED: &str = "a sandboxed job can write here, and the value is more than plain data \
@@ -31,9 +33,29 @@ pub(super) unsafe fn encode_one(lua: *mut lua_State, index: c_int) -> Result<Out
 ///
 /// # Safety
 /// `lua` is a valid state, in a protected call.
-pub(super) unsafe fn decode_plain(lua: *mut lua_State, bytes: SharedBytes<'_>) -> Result<(), DecodeError> {
+pub(super) unsafe fn decode_plain(
+    lua: *mut lua_State,
+    object: &Object,
+    bytes: SharedBytes<'_>,
+) -> Result<(), DecodeError> {
+    let max_memory = if object.is_distrusted() { memory_for(bytes.len()) } else { usize::MAX };
     // SAFETY: as demanded.
-    unsafe { decode_one(lua, bytes, &DecodeOptions::PLAIN) }
+    unsafe { decode_one(lua, bytes, &DecodeOptions { max_memory, ..DecodeOptions::PLAIN }) }
+}
+
+/// Bytes of memory that a value of `len` bytes may take which a sandboxed job may have written: as many as the result of a sandboxed job with
+/// the usual limits, or what any value of some content takes.
+pub(super) fn memory_for(len: usize) -> usize {
+    /// Bytes in memory for a byte that travels, as in tables of numbers and short strings.
+    const FACTOR: usize = 8;
+    let usual = IN_SANDBOX.memory.and_then(|memory| usize::try_from(memory).ok()).unwrap_or(0);
+    result_memory(usual).max(len.saturating_mul(FACTOR))
+}
+
+/// Bytes of memory that the result of a job may take which had a heap of so many bytes: it held all of it, and the decoder counts
+/// generously.
+pub fn result_memory(heap: usize) -> usize {
+    heap.saturating_mul(3).saturating_add(1 << 20)
 }
 
 /// Decodes anything and pushes it.

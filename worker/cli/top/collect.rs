@@ -131,7 +131,8 @@ impl Look<'_> {
     /// A session that is real, and runs.
     fn session(&mut self, view: &SessionView) -> Option<Session> {
         let zygote = proc::process(view.zygote).filter(|it| it.parent == view.guard && it.state != 'Z')?;
-        let guard = proc::process(view.guard).filter(|it| it.parent == view.host)?;
+        // Nobody's child, so nothing else of it can be checked.
+        let guard = proc::process(view.guard).filter(|it| it.title == "llib-guard")?;
         let host = proc::process(view.host)?;
         if !proc::maps(zygote.pid, &view.name) {
             return None;

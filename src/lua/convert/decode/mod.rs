@@ -8,6 +8,7 @@
 //! plus a few kilobytes, unless it contains code, constructors or names of modules: those are for trusted
 //! senders. [`DecodeOptions::max_memory`] bounds it further.
 
+mod budget;
 mod class;
 mod environment;
 mod field;
@@ -37,6 +38,7 @@ use super::protect::{FIRST, Protected, protected};
 use super::source::{Cursor, Read, Source};
 use super::stack::{ROOM, Stack};
 use crate::version::collector::Pause;
+use budget::Budget;
 pub use field::{Field, decode_field};
 pub use fuzz::fuzz_decode;
 use scalar::Scalar;
@@ -55,6 +57,8 @@ const A_PAIR: usize = 24;
 const A_GROWING_PAIR: usize = 2 * A_PAIR;
 const A_STRING: usize = 40;
 const RECORDED: usize = 80;
+/// An object of llib: its userdata, and what is kept for it outside of Lua.
+const AN_OBJECT: usize = 256;
 
 /// Slots of the protected function: objects that references may name, moved stack slots, metatables to be
 /// set, globals that could not be sent, classes; then the values.
@@ -102,6 +106,8 @@ struct Decoder<'a> {
     budget: u64,
     /// Bytes of memory that may still be taken.
     memory: usize,
+    /// Time that may still be taken, if it is limited.
+    time: Option<Budget>,
     /// Entries in the table at `METAS`.
     metas: c_int,
     /// The identity of the table that is next, if it is a class.
@@ -218,6 +224,7 @@ impl<'a> Decoder<'a> {
             stack: Stack::new(lua, AWAY, 0),
             budget: total as u64,
             memory: options.max_memory,
+            time: options.limited_time.then(|| Budget::new(total)),
             metas: 0,
             class: None,
             classes: false,
@@ -333,6 +340,7 @@ impl Decoder<'_> {
                             return self.check_key();
                         }
                         self.spend(A_GROWING_PAIR)?;
+                        self.step()?;
                         lua_rawset(lua, -3);
                     }
                     Frame::Meta => {
@@ -391,6 +399,15 @@ impl Decoder<'_> {
         match self.memory.checked_sub(bytes) {
             Some(left) => self.memory = left,
             None => return self.fail(DecodeError::TooMuch { limit: self.options.max_memory }),
+        }
+        Ok(())
+    }
+
+    /// Notes a step that may take long.
+    #[inline]
+    fn step(&mut self) -> Step {
+        if self.time.as_mut().is_some_and(Budget::is_used_up) {
+            return self.fail(DecodeError::TooSlow);
         }
         Ok(())
     }

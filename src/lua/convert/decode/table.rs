@@ -87,6 +87,7 @@ impl Decoder<'_> {
                 }
                 if has_key {
                     self.spend(A_GROWING_PAIR)?;
+                    self.step()?;
                     lua_rawset(self.lua, -3);
                 } else {
                     self.check_key()?;

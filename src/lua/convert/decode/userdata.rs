@@ -12,6 +12,8 @@ impl Decoder<'_> {
         let read = self.cursor.byte();
         let kind = self.read(read)?;
         self.copy_counted()?;
+        self.spend(AN_OBJECT)?;
+        self.step()?;
         // SAFETY: below `lua_pcall` with room; the bytes are a private copy owned outside of it.
         unsafe {
             let top = lua_gettop(self.lua);

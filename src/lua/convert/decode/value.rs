@@ -38,6 +38,7 @@ impl Decoder<'_> {
             if let Some(scalar) = self.read(read)? {
                 if let Scalar::Text(text) = scalar {
                     self.spend(A_STRING.saturating_add(text.len()))?;
+                    self.step()?;
                 }
                 scalar.push_inside(self.lua);
                 if tag == STR | SHARED {

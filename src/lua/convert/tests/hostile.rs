@@ -385,3 +385,80 @@ fn what_is_not_accepted_arrives_without_effect_where_the_options_say_so() {
         }
     }
 }
+
+fn varint(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+/// A table of these pairs, as encoded bytes.
+fn table_of(hint: u8, pairs: impl Iterator<Item = (Vec<u8>, u8)>) -> Vec<u8> {
+    let mut bytes = vec![TABLE, 0, hint];
+    for (key, value) in pairs {
+        bytes.extend(key);
+        bytes.push(value);
+    }
+    bytes.push(END);
+    message(&bytes)
+}
+
+fn integer(key: u64) -> Vec<u8> {
+    let mut bytes = vec![INT];
+    varint(&mut bytes, key << 1);
+    bytes
+}
+
+/// Numbers that LuaJIT puts on one place of a table of 2^16 places (`hashrot` of lj_tab.c).
+fn alike_in_luajit() -> impl Iterator<Item = Vec<u8>> {
+    const HIGH: u32 = 0x4000_0000;
+    let high = HIGH << 1;
+    let turned = high.rotate_left(14);
+    let other = turned.rotate_left(5);
+    (0..1u32 << 16).map(move |number| {
+        // The low 16 bits of `other ^ word` are those of `word.rotate_left(13)`.
+        let (top, middle) = (number & 0x1fff, number >> 13);
+        let low = (other & 0x1fff) ^ top;
+        let word = top << 19 | middle << 16 | ((other >> 13 ^ low) & 7) << 13 | low;
+        let bits = u64::from(HIGH) << 32 | u64::from(word.wrapping_add(turned) ^ high);
+        [&[FLOAT][..], &bits.to_le_bytes()].concat()
+    })
+}
+
+/// With keys that all have one main position; or, where Lua makes a place for a key without a value, with such keys, for
+/// which it counts all others each time.
+fn slow_table() -> Vec<u8> {
+    if cfg!(any(feature = "lua54", feature = "lua55")) {
+        return table_of(18, (1..1 << 17).map(|key| (integer(key * ((1 << 17) - 1)), TRUE)));
+    }
+    if cfg!(feature = "luajit") {
+        return table_of(17, alike_in_luajit().map(|key| (key, TRUE)));
+    }
+    // One fewer than places, so that the next key takes the last one and leaves it as good as empty.
+    let live = (1..1 << 16).map(|key| (integer(key * 3), TRUE));
+    let dead = (1..=1 << 17).map(|key| (integer(key * 3 + 1), NIL));
+    table_of(17, live.chain(dead))
+}
+
+#[test]
+fn keys_chosen_to_collide_are_refused_in_a_time_that_grows_with_their_number() {
+    let state = State::new();
+    let slow = slow_table();
+    assert_eq!(state.decode(&slow, &DecodeOptions::PLAIN).map(drop), Err(DecodeError::TooSlow));
+}
+
+#[test]
+fn honest_values_are_never_taken_for_slow_ones() {
+    let state = State::new();
+    for code in [
+        "local t = {} for i = 1, 100000 do t[i * 7919] = i end return t",
+        "local t = {} for i = 1, 60000 do t['key number ' .. i] = {i, 'value'} end return t",
+        "local t = {} for i = 1, 300000 do t[i] = i end return t",
+        "local t = {} for i = 1, 50000 do t[i + 0.5] = 'x' .. i end return t",
+        "local t = {} for i = 1, 20000 do t[i] = string.rep('x', i % 300) .. i end return t",
+    ] {
+        assert!(state.decode(&encoded(code), &DecodeOptions::PLAIN).is_ok(), "{code}");
+    }
+}

@@ -8,7 +8,7 @@ use crate::call::Raise;
 use crate::convert::{DecodeError, DecodeOptions, Field, MEMORY_FACTOR, Source, decode_field};
 use crate::types::handle::{self, Objects};
 use crate::types::outgoing::Outgoing;
-use crate::types::value::{DISTRUSTED, decode_plain, decode_trusted, encode_one};
+use crate::types::value::{DISTRUSTED, decode_plain, decode_trusted, encode_one, memory_for};
 use crate::version::collector::Pause;
 use llib_core::shared::buffer;
 use llib_core::shared::{Change, Guard, Object, attach};
@@ -61,7 +61,7 @@ pub(super) unsafe fn push_copy(lua: *mut lua_State, object: &Object) -> Result<(
     // SAFETY: the state is valid.
     let decoded = unsafe {
         let pause = Pause::new(lua, view.bytes.len().saturating_mul(MEMORY_FACTOR));
-        let decoded = decode_plain(lua, view.bytes);
+        let decoded = decode_plain(lua, object, view.bytes);
         if decoded.is_ok() {
             // Finalizers may run from here on, and may want the buffer.
             drop(guard);
@@ -104,7 +104,9 @@ pub(super) unsafe fn push_field(lua: *mut lua_State, object: &Object, key: c_int
     unsafe {
         let pause = Pause::new(lua, view.bytes.len().saturating_mul(MEMORY_FACTOR));
         let source = Source::new(view.bytes.as_ptr(), view.bytes.len());
-        let found = decode_field(lua, source, key, &DecodeOptions::PLAIN, &mut Objects::default());
+        let max_memory = if object.is_distrusted() { memory_for(view.bytes.len()) } else { usize::MAX };
+        let options = DecodeOptions { max_memory, ..DecodeOptions::PLAIN };
+        let found = decode_field(lua, source, key, &options, &mut Objects::default());
         drop(guard);
         pause.end();
         match found {

@@ -3,7 +3,7 @@
 //!
 //! Modules are code of users, so the zygote expects nothing of a template: it may hang, die, or be ended at any time. Its
 //! workers are children of the zygote, clone(2) with CLONE_PARENT, and none of them needs it any more. Once a module is
-//! loaded only the code in this folder runs here. Decision 28 says why it is done so.
+//! loaded only the code in this folder runs here. The page that explains it is `docs/preloading.md`.
 
 mod load;
 mod wire;

@@ -10,6 +10,7 @@ use llib_core::wire::cause::Cause;
 use llib_core::wire::control::Preload;
 
 use super::Zygote;
+use super::processes::is_shortage;
 use super::templates::{Loading, Wanted, end_of};
 use crate::template::REFUSED;
 use crate::timeline;
@@ -30,6 +31,9 @@ impl Zygote {
             && let Some(wanted) = self.templates.waiting.pop_front()
         {
             match self.fork_template(&wanted.module) {
+                Err(error) if is_shortage(&error) && self.end_spare() => {
+                    self.templates.waiting.push_front(wanted);
+                }
                 Ok(template) => {
                     let end = end_of(&wanted.module);
                     self.templates.loading =

@@ -153,7 +153,7 @@ impl Zygote {
     }
 
     /// Ends a spare, for its process; false if there is none.
-    fn end_spare(&mut self) -> bool {
+    pub(super) fn end_spare(&mut self) -> bool {
         let header = self.segment.header();
         let taken = header.walled.take_first(|_| true).or_else(|| header.ready.take_first(|_| true));
         let Some(index) = taken else { return false };

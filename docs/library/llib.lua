@@ -303,6 +303,9 @@ function thread.preload(...) end
 ---@return boolean whether it will be called: false where nothing is preloaded
 function thread.after_fork(f) end
 
+--- Reads again what jobs inherit from this program: environment, umask, limits, streams. The next job has it.
+function thread.refresh() end
+
 --- Starts workers that run one job after the other, each as if its worker were new.
 ---@param opts? llib.pool_options
 ---@return llib.pool

@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use super::monitor::Monitor;
 use super::preload;
-use super::reap::reap_ended;
+use super::reap::{reap_ended, wait_for_ended};
 use super::session::{Session, Stats};
 use super::start::{Host, StartError, start};
 use super::wait::Patience;
@@ -16,15 +17,28 @@ fn current() -> MutexGuard<'static, Option<Arc<Session>>> {
     CURRENT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Sessions that take no new jobs any more, until their last job is gone.
+fn retired() -> MutexGuard<'static, Vec<Arc<Session>>> {
+    static RETIRED: Mutex<Vec<Arc<Session>>> = Mutex::new(Vec::new());
+    RETIRED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Session {
-    /// The process's session; starts one where there is none, or where the last one's supervisors died.
+    /// The process's session; starts one where there is none, where the last one's supervisors died, or where they have more, or
+    /// less, than this process has now.
     pub fn current(host: impl FnOnce() -> Host) -> Result<Arc<Session>, StartError> {
         let mut current = current();
-        if let Some(session) = current.as_ref().filter(|session| session.is_ours() && !session.is_lost()) {
-            return Ok(Arc::clone(session));
+        let usable = |session: &&Arc<Session>| session.is_ours() && !session.is_lost();
+        if let Some(session) = current.as_ref().filter(usable) {
+            if session.fits() {
+                return Ok(Arc::clone(session));
+            }
+            session.retire();
+            retired().push(Arc::clone(session));
         }
         // A session of before a fork belongs to the parent, and one whose supervisors died to nobody.
         *current = None;
+        retired().retain(|session| session.is_ours() && !session.is_lost());
         reap_ended();
         let starting = trace::span("session", || "start of supervisors".to_owned());
         let session = Arc::new(start(&host())?);
@@ -37,20 +51,30 @@ impl Session {
         Ok(session)
     }
 
+    /// The process's session, if it has one and that serves.
+    pub fn running() -> Option<Arc<Session>> {
+        current().as_ref().filter(|session| session.is_ours() && !session.is_lost()).map(Arc::clone)
+    }
+
     /// Ends the process's session once its last job is gone.
     pub fn end_current() {
         let session = current().take();
-        drop(session);
+        let retired = std::mem::take(&mut *retired());
+        Monitor::forget();
+        drop((session, retired));
         reap_ended();
     }
 
     /// Ends the process's session now: what runs is killed. Returns once its supervisors are gone; the next job starts others.
     pub fn close_current(patience: Patience<'_>) {
         let session = current().take();
-        if let Some(session) = session.filter(|session| session.is_ours()) {
+        let sessions = session.into_iter().chain(std::mem::take(&mut *retired()));
+        // Else it waits for questions.
+        Monitor::forget();
+        for session in sessions.filter(|session| session.is_ours()) {
             session.close(patience);
         }
-        reap_ended();
+        wait_for_ended(patience);
     }
 
     /// Numbers of the process's session, if it has one.

@@ -34,6 +34,7 @@ impl Session {
         launch: &Launch,
     ) -> Result<Job, DispatchError> {
         let order = Order { payload, launch, objects, started: clock::now() };
+        self.keep_in_step().map_err(DispatchError::Attributes)?;
         // Captured output needs pipes that a spare does not have.
         if launch.capture.is_none() {
             let header = self.segment.header();

@@ -1,5 +1,6 @@
 //! What a job is launched with.
 
+use std::io;
 use std::time::Duration;
 
 use llib_core::shm::{RegionError, SLOTS};
@@ -42,4 +43,7 @@ pub enum DispatchError {
     /// Its bytes do not fit into shared memory.
     #[error("{0}")]
     Memory(RegionError),
+    /// The supervisors could not be told what this process passes on to its children.
+    #[error("the job cannot be given the attributes of this process: {0}")]
+    Attributes(io::Error),
 }

@@ -3,12 +3,14 @@
 //! Takes and gives bytes and wire types; knows no Lua. The page that explains it is
 //! `docs/architecture.md`.
 
+mod attributes;
 mod broker;
 mod current;
 mod dispatched;
 mod handover;
 mod job;
 mod launch;
+mod monitor;
 mod nested;
 mod output;
 pub mod pool;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use std::time::Duration;
 
+use super::wait::{Patience, SLICE};
 use llib_core::sys::process;
 use llib_core::sys::spawn::Started;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -60,6 +61,17 @@ fn leaving() -> MutexGuard<'static, Vec<Guard>> {
 pub(super) fn reap_later(guard: Guard) {
     leaving().push(guard);
     reap_ended();
+}
+
+/// Waits until all of them have ended.
+pub(super) fn wait_for_ended(patience: Patience<'_>) {
+    loop {
+        reap_ended();
+        let Some(guard) = leaving().first().cloned() else { return };
+        if !guard.wait(SLICE) && !patience() {
+            return;
+        }
+    }
 }
 
 /// Takes the status of those that have ended.

@@ -8,10 +8,12 @@ use std::sync::{Mutex, PoisonError};
 use ipc_channel::ipc::IpcSender;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
+use super::attributes::Told;
 use super::reap::{Guard, reap_later};
 use super::wait::{Patience, SLICE, reaches};
 use llib_core::shared::discard_undelivered;
 use llib_core::shm::{Board, SLOTS, Segment, Slot, State, Waiting};
+use llib_core::sys::credentials::Credentials;
 use llib_core::sys::ring::Ring;
 use llib_core::sys::signal::without_sigpipe;
 use llib_core::wire::control::{Action, Command, Watched};
@@ -21,10 +23,15 @@ pub struct Session {
     pub(super) segment: Segment,
     pub(super) ring: Ring,
     commands: Mutex<Commands>,
+    pub(super) told: Mutex<Told>,
+    pub(super) refreshes: AtomicU32,
     guard: Guard,
     zygote: i32,
     host: u32,
     lost: AtomicBool,
+    /// What this process was when the supervisors were started, and what those are.
+    credentials: Credentials,
+    retired: AtomicBool,
 }
 
 /// The way to the zygote.
@@ -52,17 +59,23 @@ impl Session {
         segment: Segment,
         ring: Ring,
         commands: IpcSender<Command>,
+        told: Told,
         guard: Guard,
         zygote: i32,
+        credentials: Credentials,
     ) -> Session {
         Session {
             segment,
             ring,
             commands: Mutex::new(Commands { sender: commands, sequence: 0 }),
+            told: Mutex::new(told),
+            refreshes: AtomicU32::new(0),
             guard,
             zygote,
             host: std::process::id(),
             lost: AtomicBool::new(false),
+            credentials,
+            retired: AtomicBool::new(false),
         }
     }
 
@@ -74,6 +87,29 @@ impl Session {
     /// Whether nobody supervises the session any more, as far as is known.
     pub(super) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::SeqCst) || self.segment.header().lost.load(Ordering::SeqCst) != 0
+    }
+
+    /// Whether this process is still what the supervisors are.
+    pub(super) fn fits(&self) -> bool {
+        self.credentials == Credentials::own()
+    }
+
+    /// Has it take no new jobs, and end with the last one.
+    pub(super) fn retire(&self) {
+        llib_core::log!(
+            Info,
+            "retires session {}: this process has other privileges now",
+            self.segment.name()
+        );
+        self.retired.store(true, Ordering::SeqCst);
+        if self.send(Action::Retire).is_ok() {
+            self.ring.ring();
+        }
+    }
+
+    /// Whether it takes no new jobs any more.
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::SeqCst)
     }
 
     /// Looks whether the supervisors live. A system call; for waits, once a slice.
@@ -182,8 +218,7 @@ impl Board for Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // One that was seen to have ended is reaped, and its id may be another's by now.
-        if self.is_ours() && !self.lost.load(Ordering::SeqCst) {
+        if self.is_ours() {
             // The ring closes with this, which ends zygote and guard.
             reap_later(self.guard.clone());
         }

@@ -2,26 +2,30 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ipc_channel::ipc;
+use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 
+use super::attributes::Told;
+use super::monitor::{Monitor, NoGuard};
 use super::program::NotFound;
 use super::reap::{Guard, reap_later};
 use super::session::Session;
-use llib_core::shm::{RegionError, Segment, Tree, TreeError};
+use llib_core::shm::{RegionError, Segment, Tree, TreeError, monitor};
+use llib_core::sys::credentials::Credentials;
 use llib_core::sys::handshake::{self, Greeting, Handed};
 use llib_core::sys::ring::Ring;
-use llib_core::sys::{channel, process, spawn};
+use llib_core::sys::spawn::{self, Started};
+use llib_core::sys::{channel, process};
 use llib_core::wire::control::{Command, Hello, PROTOCOL, Ready};
 
 /// How long a worker program may take until it is ready. It takes some 5 ms on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Descriptors that have to be free for a start: it uses eight at once, and keeps four.
-const DESCRIPTORS: usize = 10;
+/// Descriptors that have to be free for a start: it uses ten at once, and keeps five.
+const DESCRIPTORS: usize = 12;
 
 /// What a session needs to know of the process that starts it.
 pub struct Host {
@@ -93,28 +97,132 @@ pub enum StartError {
     /// What it shares with others cannot be had.
     #[error("{0}")]
     Tree(TreeError),
+    /// The monitor does not answer.
+    #[error("the supervisors of before do not answer: {0}")]
+    Unheard(io::Error),
+    /// The process has changed, and there are no supervisors for what it is now.
+    #[error(
+        "this program has another user, other capabilities or another root directory than before, and no supervisors that have no \
+         more than it can be had: {first}; and {second}"
+    )]
+    Changed {
+        /// Why not in the first way.
+        first: Box<StartError>,
+        /// Why not in the second.
+        second: Box<StartError>,
+    },
 }
 
+/// What both sides of a session hold from its start on.
+struct Ends {
+    ours: Ring,
+    theirs: Ring,
+    commands: IpcSender<Command>,
+    receiver: IpcReceiver<Command>,
+    own: OwnedFd,
+}
+
+impl Ends {
+    fn new() -> io::Result<Ends> {
+        let (ours, theirs) = Ring::pair()?;
+        ours.check_room(DESCRIPTORS)?;
+        channel::prepare()?;
+        let (commands, receiver) = ipc::channel::<Command>()?;
+        Ok(Ends { ours, theirs, commands, receiver, own: process::own()? })
+    }
+}
+
+/// Starts the process's first session; or a later one of a process that is not what it was any more.
+///
+/// That one's supervisors are started by the program as well, which makes them what any program is that this process
+/// starts; or they are forked by the monitor, where the program cannot be run. In another root directory that is tried first:
+/// what is found there by the program's name may be something else.
 pub(super) fn start(host: &Host) -> Result<Session, StartError> {
-    let program = host.program.as_ref().map_err(|error| StartError::NotFound(error.clone()))?;
+    // A closed stream is as /dev/null to jobs, so what is plugged below is no change.
+    let told = Told::at_start();
     let _plugs = plug_standard_streams();
-    let (ours, theirs) = Ring::pair().map_err(StartError::Channel)?;
-    ours.check_room(DESCRIPTORS).map_err(StartError::Channel)?;
-    channel::prepare().map_err(StartError::Channel)?;
-    let (commands, receiver) = ipc::channel::<Command>().map_err(StartError::Channel)?;
-    let own = process::own().map_err(StartError::Channel)?;
-    channel::descriptor(&receiver)
-        .and_then(|commands| handshake::hand_over(&ours, Handed { commands, host: own.as_fd() }))
-        .map_err(StartError::Channel)?;
-    drop((receiver, own));
-    let own_pid = std::process::id().to_string();
+    let now = Credentials::own();
+    let Some(monitor) = Monitor::of_before(&now).map_err(StartError::Channel)? else {
+        return by_program(host, None, told, now);
+    };
+    let other_root = monitor.has_other_root();
+    let by = |fork: bool| {
+        if fork {
+            by_monitor(host, &monitor, told.clone(), now.clone())
+        } else {
+            by_program(host, Some(&monitor), told.clone(), now.clone())
+        }
+    };
+    by(other_root).or_else(|first| {
+        let second = by(!other_root);
+        second.map_err(|second| StartError::Changed { first: Box::new(first), second: Box::new(second) })
+    })
+}
+
+/// Runs the worker program.
+fn by_program(
+    host: &Host,
+    monitor: Option<&Monitor>,
+    told: Told,
+    now: Credentials,
+) -> Result<Session, StartError> {
+    let program = host.program.as_ref().map_err(|error| StartError::NotFound(error.clone()))?;
+    let ends = Ends::new().map_err(StartError::Channel)?;
     let tree = Tree::current().map_err(StartError::Tree)?;
-    let args = [&own_pid, tree.name()];
-    let guard = spawn::worker(program, &args, &theirs, &llib_core::observe::variables())
-        .map(Guard::from)
+    let hand_over = |monitor: BorrowedFd<'_>, first: bool| {
+        let commands = channel::descriptor(&ends.receiver)?;
+        handshake::hand_over(&ends.ours, Handed { commands, host: ends.own.as_fd(), monitor, first })
+    };
+    let mut socket = None;
+    let handed = match monitor {
+        Some(monitor) => hand_over(monitor.socket(), false),
+        None => monitor::pair().and_then(|(ours, theirs)| {
+            socket = Some(ours);
+            hand_over(theirs.as_fd(), true)
+        }),
+    };
+    handed.map_err(StartError::Channel)?;
+    let own_pid = std::process::id().to_string();
+    let sets = now.sets_as_word();
+    let args = [&own_pid, tree.name(), &sets];
+    let guard = spawn::worker(program, &args, &ends.theirs, &llib_core::observe::variables())
         .map_err(|source| StartError::Spawn { program: program.clone(), source })?;
-    drop(theirs);
-    let program = || program.clone();
+    let session = greet(host, ends, program, guard, told, &now)?;
+    if let Some(socket) = socket {
+        Monitor::note(socket, now);
+    }
+    Ok(session)
+}
+
+/// Has the monitor fork a guard.
+fn by_monitor(host: &Host, monitor: &Monitor, told: Told, now: Credentials) -> Result<Session, StartError> {
+    let ends = Ends::new().map_err(StartError::Channel)?;
+    let tree = Tree::current().map_err(StartError::Tree)?;
+    let commands = channel::descriptor(&ends.receiver).map_err(StartError::Channel)?;
+    let guard = monitor.fork_guard(tree.name(), ends.theirs.as_fd(), commands, ends.own.as_fd());
+    let guard = guard.map_err(|error| match error {
+        NoGuard::Unheard(error) => StartError::Unheard(error),
+        NoGuard::Refused(reason) => StartError::Refused(reason),
+    })?;
+    let session = greet(host, ends, Path::new("llib-guard"), guard, told, &now)?;
+    // What it was forked from is as this process was then.
+    session.refresh().map_err(StartError::Channel)?;
+    Ok(session)
+}
+
+/// Waits until the supervisors are ready.
+fn greet(
+    host: &Host,
+    ends: Ends,
+    program: &Path,
+    guard: Started,
+    told: Told,
+    now: &Credentials,
+) -> Result<Session, StartError> {
+    let Ends { ours, theirs, commands, receiver, own } = ends;
+    drop((theirs, receiver, own));
+    let guard = Guard::from(guard);
+    let program = || program.to_path_buf();
     let outcome = match handshake::hear(&ours, PATIENCE) {
         Greeting::Hello(Hello::Ready(ready)) => check(&program(), &host.bytecode, ready),
         Greeting::Hello(Hello::Failed(reason)) => Err(StartError::Refused(reason)),
@@ -127,7 +235,7 @@ pub(super) fn start(host: &Host) -> Result<Session, StartError> {
         }
     };
     match outcome {
-        Ok((segment, zygote)) => Ok(Session::new(segment, ours, commands, guard, zygote)),
+        Ok((segment, zygote)) => Ok(Session::new(segment, ours, commands, told, guard, zygote, now.clone())),
         Err(error) => {
             drop(ours);
             reap_later(guard);

@@ -24,6 +24,7 @@ mod option;
 mod options;
 mod pool;
 mod preload;
+mod refresh;
 mod sandbox;
 mod session;
 mod signature;

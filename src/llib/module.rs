@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_int};
 
 use llib_lua::ffi::*;
 
-use super::{about, after_fork, async_call, methods, pool, preload, sandbox, sleep, states};
+use super::{about, after_fork, async_call, methods, pool, preload, refresh, sandbox, sleep, states};
 use llib_core::sys::module::own_file;
 use llib_host::note_module;
 use llib_lua::call::{Outcome, Raise, push_text, set_functions};
@@ -18,7 +18,7 @@ use llib_lua::version::state;
 /// # Safety
 /// Called by Lua, in a protected call, as a module's opener.
 pub unsafe fn open(lua: *mut lua_State) -> Outcome {
-    let functions: [(&CStr, lua_CFunction); 15] = [
+    let functions: [(&CStr, lua_CFunction); 16] = [
         (c"after_fork", after_fork_entry),
         (c"async", async_entry),
         (c"buffer", buffer),
@@ -30,6 +30,7 @@ pub unsafe fn open(lua: *mut lua_State) -> Outcome {
         (c"mutex", mutex),
         (c"pool", pool_entry),
         (c"preload", preload_entry),
+        (c"refresh", refresh_entry),
         (c"self", self_entry),
         (c"sleep", sleep_entry),
         (c"stats", stats),
@@ -74,6 +75,7 @@ lua_function!(close => about::close);
 lua_function!(cores => about::cores);
 lua_function!(pool_entry => pool::new);
 lua_function!(preload_entry => preload::body);
+lua_function!(refresh_entry => refresh::body);
 lua_function!(self_entry => about::own);
 lua_function!(sleep_entry => sleep::body);
 lua_function!(stats => about::stats);

@@ -4,11 +4,13 @@ use std::ffi::CStr;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use llib_lua::ffi::*;
 
 use super::options::Options;
 use super::signature;
+use llib_core::sys::clock;
 use llib_core::wire::settings::Settings;
 use llib_host::{Broker, Host, Session, find_worker};
 use llib_lua::call::{Raise, bytes};
@@ -29,6 +31,19 @@ pub(super) unsafe fn session(lua: *mut lua_State) -> Result<Arc<Session>, Raise>
         bytecode: unsafe { signature::bytecode(lua) },
     };
     Session::current(host).map_err(|error| Raise::Message(error.to_string()))
+}
+
+/// Whether it is time to look again what this process is, for jobs that are too many to look for each: a millisecond has gone
+/// by. The answer is yes once then.
+pub(super) fn is_due() -> bool {
+    const ROUND: u64 = 1_000_000;
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let (now, last) = (clock::now(), LAST.load(Ordering::Relaxed));
+    let due = now.saturating_sub(last) >= ROUND;
+    if due {
+        LAST.store(now, Ordering::Relaxed);
+    }
+    due
 }
 
 /// What a worker needs to know of a job with these options.

@@ -1,6 +1,7 @@
 //! Tests of whole processes: what scripts see, and what the system shows of them meanwhile.
 
 mod attacks;
+mod attributes;
 mod book;
 mod command;
 mod examples;

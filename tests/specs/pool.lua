@@ -643,4 +643,42 @@ spec("names, ids and texts", function()
   equal(task:await(nil, true), task:name(), "res.name without a name")
 end)
 
+-- Jobs that leave objects of a library in C, to be found by the collector.
+local leaving = {
+  lpeg = function()
+    KEPT = require("lpeg").R("az") ^ 1
+    return KEPT:match("abc")
+  end,
+  ["luasql.sqlite3"] = function()
+    local connection = require("luasql.sqlite3").sqlite3():connect(":memory:")
+    connection:execute("create table t (x)")
+    connection:execute("insert into t values (4)")
+    KEPT = connection:execute("select x from t")
+    return tonumber((KEPT:fetch()))
+  end,
+  lxp = function()
+    KEPT = require("lxp").new({})
+    return KEPT:parse("<a>") and 4
+  end,
+}
+
+for name, job in pairs(leaving) do
+  spec("objects of " .. name .. " that a job leaves fail in no later one", function()
+    T.optional(name)
+    local pool = T.scoped(thread.pool { size = 1 })
+    local function innocent()
+      local kept = {}
+      for i = 1, 500 do kept[i] = { i } end
+      collectgarbage()
+      return #kept + (KEPT and 1 or 0)
+    end
+    for _ = 1, 30 do
+      equal(pool:submit(job):await(), 4, "what the library says")
+      equal(pool:submit(innocent):await(), 500, "the next job")
+    end
+    local stats = pool:stats()
+    equal(stats.died + stats.recycled, 0, "workers that were replaced")
+  end)
+end
+
 T.finish()

@@ -64,7 +64,7 @@ pub fn begin(limits: &Limits, spare: u64) -> io::Result<()> {
     if let Some(memory) = limits.memory {
         let bytes =
             BEFORE.get_or_init(private_memory).saturating_add(memory.saturating_mul(2)).saturating_add(spare);
-        set(Resource::Data, bytes, bytes);
+        lower(Resource::Data, bytes);
     }
     if let Some(micros) = limits.cpu {
         // No grace: what one job takes beyond its time another lacks.
@@ -74,7 +74,7 @@ pub fn begin(limits: &Limits, spare: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether llib itself may pass the limits of files later, see [`lift_file_limits`].
+/// Whether llib itself may pass the limits of files later, see [`beyond_file_limits`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lid {
     /// In a job without a sandbox.
@@ -85,18 +85,25 @@ pub enum Lid {
 
 /// Sets what a job may use, from now on and for good. The error names what cannot be limited.
 pub fn apply(limits: &Limits, lid: Lid) -> io::Result<()> {
-    let loosely = |loose: u64, tight: u64| if lid == Lid::Loose { loose } else { tight };
+    let set = |resource: Resource, value: u64, maximum: u64| match lid {
+        Lid::Loose => set_loosely(resource, value, maximum),
+        Lid::Tight => lower(resource, value),
+    };
     if let Some(bytes) = limits.private_memory() {
         let bytes = BEFORE.get_or_init(private_memory).saturating_add(bytes);
-        set(Resource::Data, bytes, bytes);
+        lower(Resource::Data, bytes);
     }
     if let Some(files) = limits.files {
-        set(Resource::Nofile, files, loosely(files + OWN_FILES, files));
+        set(Resource::Nofile, files, files + OWN_FILES);
+    }
+    if lid == Lid::Tight {
+        // The host's soft one.
+        lower(Resource::Fsize, u64::MAX);
     }
     if let Some(bytes) = limits.fsize {
         // Ignored, writing more is an error; by default it would kill.
         sys::set_signal(libc::SIGXFSZ, true);
-        set(Resource::Fsize, bytes, loosely(u64::MAX, bytes));
+        set(Resource::Fsize, bytes, u64::MAX);
     }
     if let Some(micros) = limits.cpu.filter(|_| BEGUN.get().is_none()) {
         limit_cpu(Duration::from_micros(micros), GRACE)?;
@@ -109,7 +116,7 @@ fn limit_cpu(time: Duration, grace: Duration) -> io::Result<()> {
     // In whole seconds, and for whatever the job starts: the timers are this process's alone. Some time was used
     // before the job began.
     let seconds = time.as_secs().saturating_add(2);
-    set(Resource::Cpu, seconds, seconds);
+    lower(Resource::Cpu, seconds);
     timers()
         .and_then(|timers| arm(timers, time, time.saturating_add(grace)))
         .map_err(|error| io::Error::other(format!("its CPU time cannot be limited: {error}")))
@@ -135,30 +142,43 @@ fn timers() -> io::Result<[CpuTimer; 2]> {
 /// Takes away what no sandboxed job needs.
 pub(super) fn deny_rest() {
     for resource in [Resource::Core, Resource::Memlock, Resource::Msgqueue] {
-        set(resource, 0, 0);
+        lower(resource, 0);
     }
     // A stack counts for no limit of memory, so its own must not be raised.
     let stack = getrlimit(Resource::Stack).current.unwrap_or(8 << 20);
-    set(Resource::Stack, stack, stack);
+    lower(Resource::Stack, stack);
 }
 
-/// Lets llib itself pass the limits of files where they are those of an ordinary job, to hand over its result.
-pub fn lift_file_limits() {
-    for resource in [Resource::Nofile, Resource::Fsize] {
-        let most = getrlimit(resource).maximum;
+/// Runs `make` with the limits of files as wide as this process may have them: for a file that is llib's own, and not the
+/// job's.
+pub fn beyond_file_limits<R>(make: impl FnOnce() -> R) -> R {
+    let limits = [Resource::Nofile, Resource::Fsize].map(|resource| (resource, getrlimit(resource)));
+    for (resource, Rlimit { maximum, .. }) in limits {
         // Raising up to the maximum is always allowed.
-        let _ = setrlimit(resource, Rlimit { current: most, maximum: most });
+        let _ = setrlimit(resource, Rlimit { current: maximum, maximum });
     }
+    let made = make();
+    for (resource, limit) in limits {
+        let _ = setrlimit(resource, limit);
+    }
+    made
 }
 
-/// Lowers a limit, or sets as much of it as the present maximum leaves.
-fn set(resource: Resource, current: u64, maximum: u64) {
+/// Makes a limit at most this, for good: what the host has it to stays if that is less.
+fn lower(resource: Resource, value: u64) {
+    let least = Some(getrlimit(resource).current.map_or(value, |current| current.min(value)));
+    let limit = least.filter(|limit| *limit != u64::MAX);
+    // Lowering a limit is always allowed.
+    let _ = setrlimit(resource, Rlimit { current: limit, maximum: limit });
+}
+
+/// Sets a limit, or as much of it as the present maximum leaves.
+fn set_loosely(resource: Resource, current: u64, maximum: u64) {
     let try_set = |most: u64| {
         let value = |wanted: u64| Some(wanted.min(most)).filter(|value| *value != u64::MAX);
         setrlimit(resource, Rlimit { current: value(current), maximum: value(maximum) })
     };
     if try_set(u64::MAX).is_err() {
-        // Lowering a limit is always allowed.
         let _ = try_set(getrlimit(resource).maximum.unwrap_or(u64::MAX));
     }
 }

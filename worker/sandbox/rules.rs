@@ -163,10 +163,13 @@ const TYPES: &[u32] = &{
     ]
 };
 
+/// What the type says, TCP and UDP.
+const PROTOCOLS: &[u32] = &[0, IPPROTO_TCP.cast_unsigned(), IPPROTO_UDP.cast_unsigned()];
+
 /// With `net`: which sockets there are.
 pub(super) const INTERNET_SOCKETS: &[Rule] = rules! {
-    when_or(&[Check::In(0, INTERNET), Check::In(1, TYPES)], OTHER_SOCKETS), [SYS_socket],
-        "the internet; not Unix sockets, behind which the machine's services are, and no packets";
+    when_or(&[Check::In(0, INTERNET), Check::In(1, TYPES), Check::In(2, PROTOCOLS)], OTHER_SOCKETS), [SYS_socket],
+        "TCP and UDP; not Unix sockets, behind which the machine's services are, no packets, and no other protocols";
 };
 
 /// Descriptors of the job's own: the streams and the zygote's bell, a socket, have lower numbers.

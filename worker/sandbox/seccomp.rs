@@ -169,6 +169,13 @@ mod tests {
         }
         let raw = [libc::AF_INET as u64, libc::SOCK_RAW as u64, 0, 0, 0, 0];
         assert_ne!(of(FILES | NET, libc::SYS_socket, raw), Action::Allow);
+        for protocol in [libc::IPPROTO_ICMP, libc::IPPROTO_SCTP, libc::IPPROTO_MPTCP] {
+            for kind in [libc::SOCK_STREAM, libc::SOCK_DGRAM] {
+                let other = [libc::AF_INET as u64, kind as u64, protocol as u64, 0, 0, 0];
+                assert_ne!(of(FILES | NET, libc::SYS_socket, other), Action::Allow, "{protocol}");
+                assert_ne!(of(FILES | NET | EXEC, libc::SYS_socket, other), Action::Allow, "{protocol}");
+            }
+        }
         assert_ne!(of(EXEC, libc::SYS_socket, [libc::AF_INET as u64, 1, 0, 0, 0, 0]), Action::Allow);
         assert_eq!(
             of(FILES | NET | EXEC, libc::SYS_socket, [libc::AF_INET as u64, 1, 0, 0, 0, 0]),

@@ -6,12 +6,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use llib_core::shm::{Go, Mailbox, Stream, Tree};
+use llib_core::shm::{Go, Mailbox, Stream, Tree, monitor};
 use llib_core::sys::futex;
 use rustix::io::DupFlags;
 use rustix::process::{
-    Pid, Resource, Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal, setpgid,
-    setrlimit,
+    Pid, Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal, setpgid,
 };
 
 use crate::job::{self, Desk, Errand, Job};
@@ -20,8 +19,10 @@ use llib_sandbox::limits;
 use llib_supervisor::Seat;
 use llib_worker_sys as sys;
 
-/// Where a worker keeps the zygote's doorbell; every descriptor above is closed that is not a preloaded module's.
+/// Where a worker keeps the zygote's doorbell.
 const DOORBELL: RawFd = 3;
+/// Where it keeps an end of the monitor's socket, if its host has changed; every descriptor above is closed that is not a preloaded module's.
+const MONITOR: RawFd = 4;
 
 /// Lives as a worker; the process ends here.
 pub(crate) fn run(worker: &LuaWorker, seat: Seat<'_>) -> ! {
@@ -112,10 +113,17 @@ fn settle_in(seat: &Seat<'_>) {
         // Not for the programs that the job runs.
         let _ = sys::duplicate_to(seat.doorbell, DOORBELL, DupFlags::CLOEXEC);
     }
-    sys::descriptors::close_all_but(DOORBELL + 1, seat.kept);
+    let kept = match monitor::end() {
+        Some(end) => {
+            let _ = sys::duplicate_to(end, MONITOR, DupFlags::CLOEXEC);
+            monitor::moved_to(MONITOR);
+            MONITOR
+        }
+        None => DOORBELL,
+    };
+    sys::descriptors::close_all_but(kept + 1, seat.kept);
     llib_core::observe::after_fork();
-    let _ = setrlimit(Resource::Nofile, seat.file_limit);
-    sys::restore_file_size();
+    seat.worn.put_on();
 }
 
 fn wait_for_job(mailbox: Mailbox<'_>) {

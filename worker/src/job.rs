@@ -11,6 +11,7 @@ use llib_core::wire::charter::{Charter, Module, Pinned};
 use llib_core::wire::limits::Limits;
 use llib_core::wire::settings::{PREFIX, Settings};
 
+use llib_sandbox::limits;
 use llib_supervisor::Nested;
 
 /// A job as it stands in shared memory.
@@ -73,7 +74,7 @@ impl Desk {
     /// Makes what a worker with this charter cannot make behind its walls.
     pub(crate) fn open_room(&self, charter: &Charter) -> Result<&'static Room, RegionError> {
         let name = format!("{}.{}.room", self.session, self.slot);
-        Ok(Box::leak(Box::new(Room::create(&name, charter)?)))
+        Ok(Box::leak(Box::new(limits::beyond_file_limits(|| Room::create(&name, charter))?)))
     }
 }
 

@@ -11,6 +11,7 @@ mod lua;
 mod pool;
 mod reply;
 
+use llib_core::sys::credentials;
 use llib_core::wire::control::Preload;
 use llib_supervisor::{Seat, Worker};
 
@@ -47,13 +48,14 @@ fn prepare() -> Result<Box<dyn Worker>, String> {
     Ok(Box::new(LuaWorker { lua, rehearsal }))
 }
 
-/// Serves as a worker program with the arguments after `--llib-worker`: the host's process id, and the name of the
-/// memory that its processes share. Returns an exit code where it cannot even start.
+/// Serves as a worker program with the arguments after `--llib-worker`: the host's process id, the name of the
+/// memory that its processes share, and the host's capabilities. Returns an exit code where it cannot even start.
 pub fn run_worker(args: &[String]) -> i32 {
     let host = args.first().and_then(|pid| pid.parse().ok());
-    let (Some(host), Some(tree)) = (host, args.get(1)) else {
+    let sets = args.get(2).and_then(|sets| credentials::parse_sets(sets));
+    let (Some(host), Some(tree), Some(sets)) = (host, args.get(1), sets) else {
         eprintln!("llib-worker: this program is started by llib itself, not by hand");
         return 2;
     };
-    llib_supervisor::run(host, tree, prepare)
+    llib_supervisor::run(host, tree, sets, prepare)
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use llib_core::shared::{Object, open_parcel, release, retain};
 use llib_core::shm::{
-    POLLED, Payload, PoolMemory, PoolSlot, Region, RegionError, Seat, SharedBytes, Stored, Tree, WHEN_EMPTY,
-    Word, carries, seat, stage,
+    OVER, POLLED, Payload, PoolMemory, PoolSlot, Region, RegionError, Seat, SharedBytes, Stored, Tree,
+    WHEN_EMPTY, Word, carries, is_later, seat, stage,
 };
 use llib_core::sync::spin;
 use llib_core::sys::{clock, cores, futex};
@@ -29,12 +29,12 @@ const MEMORY_STRIDE: u64 = 64;
 pub(crate) struct Post {
     memory: PoolMemory,
     me: u16,
+    generation: u32,
     timeout: u64,
     max_jobs: u64,
     max_memory: u64,
     doorbell: std::os::fd::RawFd,
     taken: Mutex<Option<Taken>>,
-    limited_files: bool,
 }
 
 /// A job that this worker has.
@@ -71,16 +71,15 @@ pub(crate) fn current() -> Option<&'static Post> {
 
 /// Makes this process a worker of a pool.
 pub(crate) fn enter(job: &Job, post: &PoolPost) -> Result<&'static Post, RegionError> {
-    let limits = &job.settings.limits;
     let post = Box::leak(Box::new(Post {
         memory: PoolMemory::open(&post.memory)?,
         me: post.seat,
+        generation: post.generation,
         timeout: post.timeout,
         max_jobs: post.max_jobs,
         max_memory: post.max_memory,
         doorbell: job.desk.doorbell,
         taken: Mutex::new(None),
-        limited_files: limits.files.is_some() || limits.fsize.is_some(),
     }));
     CURRENT.store(post, Ordering::SeqCst);
     if let Some(place) = post.seat() {
@@ -133,6 +132,10 @@ impl Post {
         let me = usize::from(self.me);
         let mut calm = false;
         loop {
+            if self.memory.leave().load(Ordering::SeqCst) >= OVER {
+                self.leave();
+                return None;
+            }
             let mut started = 0;
             let note = |index: u32| {
                 if self.timeout != 0 {
@@ -141,7 +144,9 @@ impl Post {
                 }
                 place.current.store(index + 1, Ordering::SeqCst);
             };
-            if let Some((slot, number)) = self.memory.take(self.me, note) {
+            // Looked at in this order, so that no job is left which this worker may take.
+            let outdated = self.is_outdated();
+            if let Some((slot, number)) = self.memory.take(self.me, self.generation, note) {
                 if self.timeout != 0 && self.memory.watched().load(Ordering::SeqCst) == 0 {
                     self.get_watched();
                 }
@@ -152,9 +157,11 @@ impl Post {
                 return Some(taken);
             }
             place.current.store(0, Ordering::SeqCst);
-            let leave = || self.memory.leave().load(Ordering::SeqCst) >= WHEN_EMPTY;
-            if leave() {
+            let leave = || self.memory.leave().load(Ordering::SeqCst) >= WHEN_EMPTY || self.is_outdated();
+            if outdated || self.memory.leave().load(Ordering::SeqCst) >= WHEN_EMPTY {
                 self.leave();
+                // It may have been woken in place of one that can take what waits.
+                self.memory.wake_for_work();
                 return None;
             }
             match self.memory.hungry().swap(0, Ordering::SeqCst) {
@@ -187,6 +194,11 @@ impl Post {
             }
             self.memory.set_asleep(me, false);
         }
+    }
+
+    /// Whether what workers inherit has changed since this one was started.
+    fn is_outdated(&self) -> bool {
+        is_later(self.memory.generation().load(Ordering::SeqCst), self.generation)
     }
 
     /// Has the zygote look after those who poll for jobs of this pool.
@@ -262,11 +274,7 @@ impl Post {
         if length <= slot.capacity() {
             slot.write(payload);
         } else {
-            if self.limited_files {
-                // The job is over, and this file is not one of its own.
-                limits::lift_file_limits();
-            }
-            Region::write_new(&self.memory.reply_name(taken.number), payload)?;
+            limits::beyond_file_limits(|| Region::write_new(&self.memory.reply_name(taken.number), payload))?;
         }
         if !objects.is_empty() {
             objects.iter().for_each(|object| retain(object));

@@ -46,13 +46,8 @@ pub(crate) fn publish(
             room.write(payload)?;
         }
         Spot::Apart => {
-            let limits = &job.settings.limits;
-            if limits.files.is_some() || limits.fsize.is_some() {
-                // The job is over, and this file is not one of its own.
-                limits::lift_file_limits();
-            }
             // From here on it is the host's.
-            Region::write_new(&job.reply_name(), payload)?;
+            limits::beyond_file_limits(|| Region::write_new(&job.reply_name(), payload))?;
         }
     }
     if !objects.is_empty() {

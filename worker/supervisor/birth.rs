@@ -11,6 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
 use crate::Worker;
+use crate::attributes::Worn;
 use crate::seat::{Ends, Nested, Seat};
 
 /// What every worker of a session is forked with, in whichever process.
@@ -22,7 +23,8 @@ pub(crate) struct Common<'a> {
     /// Process id of the zygote.
     pub(crate) zygote: i32,
     pub(crate) doorbell: &'a OwnedFd,
-    pub(crate) file_limit: Rlimit,
+    /// What workers have of the host that the process which forks them has not.
+    pub(crate) worn: &'a Worn,
     /// The signals that it blocks: none. Made ahead, since it takes the child a page of code more.
     pub(crate) signals: &'a SigSet,
     pub(crate) worker: &'a dyn Worker,
@@ -65,7 +67,7 @@ impl Common<'_> {
             doorbell: self.doorbell,
             ends,
             signals: self.signals,
-            file_limit: self.file_limit,
+            worn: self.worn,
             walled: birth.walled,
             nested,
             kept,

@@ -12,9 +12,12 @@
 //! What a worker is they do not know: it arrives as a [`Worker`]. The page that explains it is
 //! `docs/architecture.md`.
 
+mod attributes;
 mod birth;
 mod end;
 mod guard;
+mod identity;
+mod monitor;
 mod seat;
 mod strays;
 mod template;
@@ -26,8 +29,10 @@ use std::os::fd::OwnedFd;
 
 use llib_core::shm::{Segment, SessionLock};
 use llib_core::sys::ring::Ring;
+use llib_core::wire::attributes::{Limit, RESOURCES};
 use llib_core::wire::control::Preload;
 
+pub use attributes::Worn;
 pub use guard::run;
 pub use seat::{Ends, Nested, Seat};
 
@@ -55,6 +60,8 @@ struct Session {
     segment: Segment,
     lock: SessionLock,
     prepare: Prepare,
+    /// The host's limits, of which some are raised for the supervisors.
+    limits: [Limit; RESOURCES],
 }
 
 /// Makes a sentence of an error: what failed, and why.

@@ -6,7 +6,8 @@ use llib_core::shm::{RoomFile, Segment, Stream};
 use llib_core::sync::Owner;
 use llib_core::wire::limits::Limits;
 use nix::sys::signal::SigSet;
-use rustix::process::Rlimit;
+
+use crate::attributes::Worn;
 
 /// The writing ends of pipes for what it prints.
 pub type Ends = Vec<(Stream, OwnedFd)>;
@@ -31,8 +32,8 @@ pub struct Seat<'a> {
     pub ends: Ends,
     /// The signals that it blocks: none.
     pub signals: &'a SigSet,
-    /// The host's limit of descriptors.
-    pub file_limit: Rlimit,
+    /// What it has of the host that the zygote has not.
+    pub worn: &'a Worn,
     /// Whether it shall wait for its job behind the walls of a sandbox without grants.
     pub walled: bool,
     /// Descriptors of modules that were preloaded, ascending: they stay open, save in a sandbox.

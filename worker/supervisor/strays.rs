@@ -10,7 +10,8 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use llib_core::sys::clock;
@@ -27,7 +28,12 @@ const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Kills every child and all that comes up then.
 pub(crate) fn kill_all() {
-    kill(LAST_PATIENCE, &|_| false, &mut |_, _, _| {});
+    kill_all_but(&|_| false);
+}
+
+/// The same, but for some.
+pub(crate) fn kill_all_but(stays: &dyn Fn(i32) -> bool) {
+    kill(LAST_PATIENCE, stays, &mut |_, _, _| {});
 }
 
 /// Kills every child, and in turn its children, that `is_worker` does not know; returns whether there was any.
@@ -74,10 +80,24 @@ pub(crate) fn reap() -> Option<(i32, i32, Usage)> {
     sys::reap()
 }
 
-/// Whether this process can find its children. It stays in its PID namespace and keeps its root directory.
+/// Whether there is a /proc that shows this process's children: 1 if not, 2 if there is; 0 before that was looked at.
+static VISIBLE: AtomicU8 = AtomicU8::new(0);
+
+/// Whether this process can find its children. It stays in its PID namespace.
 pub(crate) fn are_visible() -> bool {
-    static VISIBLE: OnceLock<bool> = OnceLock::new();
-    *VISIBLE.get_or_init(llib_core::sys::proc::is_own)
+    match VISIBLE.load(Ordering::Relaxed) {
+        0 => {
+            let visible = llib_core::sys::proc::is_own();
+            VISIBLE.store(1 + u8::from(visible), Ordering::Relaxed);
+            visible
+        }
+        found => found == 2,
+    }
+}
+
+/// This process was forked to have another root directory.
+pub(crate) fn look_again() {
+    VISIBLE.store(0, Ordering::Relaxed);
 }
 
 /// The children of this process, as far as they can be found.
@@ -89,12 +109,13 @@ fn children() -> Vec<i32> {
 /// The kernel's own list, /proc/PID/task/TID/children of proc(5). Read after every death, so the file stays
 /// open.
 fn read_list(own: u32) -> Option<Vec<i32>> {
-    static LIST: OnceLock<Option<(u32, File)>> = OnceLock::new();
-    let open = || File::open(format!("/proc/self/task/{own}/children")).ok().map(|file| (own, file));
-    let (owner, file) = LIST.get_or_init(open).as_ref()?;
-    if *owner != own {
-        return None;
+    static LIST: Mutex<Option<(u32, File)>> = Mutex::new(None);
+    let mut list = LIST.lock().unwrap_or_else(PoisonError::into_inner);
+    // That of the process which forked this one is of no use.
+    if list.as_ref().is_none_or(|(owner, _)| *owner != own) {
+        *list = File::open(format!("/proc/self/task/{own}/children")).ok().map(|file| (own, file));
     }
+    let (_, file) = list.as_ref()?;
     /// More than one entry takes. A read gives whole entries alone, so all but the last stop a little short.
     const ENTRY: usize = 16;
     let mut text = Vec::new();

@@ -3,18 +3,21 @@
 
 #![allow(unsafe_code)]
 
+pub mod asked;
 pub mod descriptors;
 pub mod environment;
 pub mod heap;
+pub mod limits;
 pub mod seccomp;
 pub mod sibling;
+pub mod signals;
 pub mod timer;
 
 use std::ffi::{CStr, c_int, c_void};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 
 pub use llib_core::sys::PAGE;
@@ -155,7 +158,7 @@ pub fn inherited(fd: RawFd) -> OwnedFd {
 }
 
 /// Makes `target`, another descriptor, refer to what `file` does.
-pub fn duplicate_to(file: &OwnedFd, target: RawFd, flags: DupFlags) -> io::Result<()> {
+pub fn duplicate_to(file: impl AsFd, target: RawFd, flags: DupFlags) -> io::Result<()> {
     // SAFETY: whatever `target` was is closed; callers name standard streams or numbers that they manage. It is not closed
     // here.
     let mut target = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(target) });
@@ -354,7 +357,7 @@ pub fn fill_standard_streams() {
 /// Makes a standard stream lead nowhere.
 pub fn silence(target: RawFd) {
     if let Ok(null) = open_null() {
-        let _ = duplicate_to(&OwnedFd::from(null), target, DupFlags::empty());
+        let _ = duplicate_to(OwnedFd::from(null), target, DupFlags::empty());
     }
 }
 
@@ -362,30 +365,11 @@ fn open_null() -> io::Result<std::fs::File> {
     std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")
 }
 
-/// The limit of file sizes that this program was started with.
-static FILE_SIZE: OnceLock<Rlimit> = OnceLock::new();
-
-/// Lets this process write files as large as it may: a job that is a host itself may have a limit.
-pub fn raise_file_size() {
-    let old = FILE_SIZE.get_or_init(|| getrlimit(Resource::Fsize));
-    // As large as before, if they may not be larger.
-    let _ = setrlimit(Resource::Fsize, Rlimit { current: old.maximum, maximum: old.maximum });
-}
-
-/// Undoes [`raise_file_size`], for a worker.
-pub fn restore_file_size() {
-    if let Some(limit) = FILE_SIZE.get().filter(|limit| limit.current != limit.maximum) {
-        let _ = setrlimit(Resource::Fsize, *limit);
-    }
-}
-
-/// Lets this process have as many descriptors as it may, for the pipes of captured output; returns the limit
-/// that it had.
-pub fn raise_file_limit() -> Rlimit {
-    let old = getrlimit(Resource::Nofile);
-    // As many as it has, if it may not have more.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: old.maximum, maximum: old.maximum });
-    old
+/// Lets this process have as much of something as it may.
+pub fn raise_limit(resource: Resource) {
+    let Rlimit { maximum, .. } = getrlimit(resource);
+    // As much as it has, if it may not have more.
+    let _ = setrlimit(resource, Rlimit { current: maximum, maximum });
 }
 
 /// Names this process as process lists show it: what both parts give in 15 bytes.

@@ -8,6 +8,7 @@ static CONFINED: AtomicBool = AtomicBool::new(false);
 /// From now on this process opens no more segments: it cannot, or must not.
 pub(super) fn confine() {
     CONFINED.store(true, Ordering::SeqCst);
+    super::monitor::forget();
 }
 
 /// Whether it may open none, and give back no pages of those that it has.

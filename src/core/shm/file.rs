@@ -7,7 +7,7 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{FallocateFlags, Mode, fallocate, fstat, ftruncate};
+use rustix::fs::{FallocateFlags, Mode, fallocate, fchmod, fstat, ftruncate};
 use rustix::io::{Errno, pread, pwritev};
 use rustix::process::{Resource, getrlimit};
 use rustix::shm::OFlags;
@@ -15,7 +15,9 @@ use rustix::shm::OFlags;
 use super::confined::is_confined;
 use super::error::RegionError;
 use super::mapping::Mapping;
+use super::monitor;
 use super::payload::Payload;
+use crate::wire::monitor::Request;
 
 /// An open file, and its name.
 pub(crate) struct SharedFile {
@@ -44,6 +46,7 @@ impl SharedFile {
     ) -> Result<T, E> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR;
         let file = rustix::shm::open(name, flags, Mode::RUSR | Mode::WUSR)
+            .or_else(|error| monitor::instead(error, || Request::Create(name.to_owned())))
             .map_err(|error| RegionError::map("create", name, error))?;
         build(&SharedFile { file, name: name.to_owned() }).inspect_err(|_| unlink(name))
     }
@@ -53,7 +56,14 @@ impl SharedFile {
         if is_confined() {
             return Err(Errno::PERM);
         }
-        Ok(SharedFile { file: rustix::shm::open(name, OFlags::RDWR, Mode::empty())?, name: name.to_owned() })
+        let file = rustix::shm::open(name, OFlags::RDWR, Mode::empty())
+            .or_else(|error| monitor::instead(error, || Request::Open(name.to_owned())))?;
+        Ok(SharedFile { file, name: name.to_owned() })
+    }
+
+    /// Marks it for everybody and for good, see [`crate::shared::Object::distrust`].
+    pub(crate) fn mark(&self) -> Result<(), Errno> {
+        fchmod(self, Mode::RWXU).or_else(|_| monitor::order(Request::Mark(self.name.clone())))
     }
 
     /// Its length in bytes.
@@ -162,7 +172,9 @@ pub(super) fn read_at(file: impl AsFd, mut at: usize, mut to: &mut [u8]) -> bool
 pub fn unlink(name: &str) {
     if !is_confined() {
         // One that is gone already, or that is another user's, is as good.
-        let _ = rustix::shm::unlink(name);
+        if rustix::shm::unlink(name).is_err_and(monitor::is_out_of_reach) {
+            let _ = monitor::order(Request::Remove(name.to_owned()));
+        }
     }
 }
 

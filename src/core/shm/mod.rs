@@ -20,6 +20,7 @@ mod layout;
 mod lock_table;
 mod mailbox;
 mod mapping;
+pub mod monitor;
 mod nest;
 mod owners;
 mod payload;
@@ -50,8 +51,8 @@ pub use nest::{Nest, Orders, Shape, Wish};
 pub use owners::{Owners, Registrar};
 pub use payload::{Joined, Payload};
 pub use pool::{
-    ANY, LARGE_SLOTS, OVER, POLLED, PoolMemory, PoolSeat, PoolSlot, SEATS, SMALL_SLOTS, Seat, WHEN_EMPTY,
-    Word, carries, is_large, pool_name, seat, slot_capacity, stage,
+    ANY, LARGE_SLOTS, OVER, POLLED, PoolMemory, PoolSeat, PoolSlot, RETIRED, SEATS, SMALL_SLOTS, Seat,
+    WHEN_EMPTY, Word, carries, is_large, is_later, pool_name, seat, slot_capacity, stage,
 };
 pub use region::Region;
 pub use room::{Room, RoomFile, charter_of};

@@ -13,6 +13,7 @@ use super::file::{SharedFile, check_length, unlink};
 use super::layout::{self, Header, Slot};
 use super::mailbox::Mailbox;
 use super::mapping::Mapping;
+use super::monitor;
 use super::region::Region;
 use super::stale;
 
@@ -30,7 +31,13 @@ impl Segment {
     /// Creates the segment of a new session; all slots are free.
     pub fn create(name: &str, tree: u64) -> Result<Segment, RegionError> {
         check_length(layout::LEN).map_err(|error| RegionError::map("create", name, error))?;
-        let segment = Segment::of("create", name, ShmemConf::new().os_id(name).size(layout::LEN).create())?;
+        let memory = ShmemConf::new().os_id(name).size(layout::LEN).create();
+        let segment = Segment::of("create", name, memory, || {
+            SharedFile::create(name, |file| {
+                file.grow(layout::LEN)?;
+                file.map(0..layout::LEN).map_err(file.failed("create"))
+            })
+        })?;
         segment.region.reserve(0..layout::TRUSTED).inspect_err(|_| unlink(name))?;
         segment.header().tree.store(tree, Ordering::SeqCst);
         (0..SLOTS as u32).for_each(|slot| segment.header().free.give(slot));
@@ -39,18 +46,30 @@ impl Segment {
 
     /// Maps the segment of a session that another process created.
     pub fn open(name: &str) -> Result<Segment, RegionError> {
-        Segment::of("open", name, ShmemConf::new().os_id(name).open())
+        let memory = ShmemConf::new().os_id(name).open();
+        Segment::of("open", name, memory, || {
+            let file = SharedFile::open(name).map_err(|error| RegionError::map("open", name, error))?;
+            file.len().and_then(|len| file.map(0..len)).map_err(file.failed("open"))
+        })
     }
 
+    /// `otherwise` is tried where the crate's way fails and there is a monitor.
     fn of(
         action: &'static str,
         name: &str,
         memory: Result<Shmem, ShmemError>,
+        otherwise: impl FnOnce() -> Result<Mapping, RegionError>,
     ) -> Result<Segment, RegionError> {
         let failed = |source: io::Error| RegionError::map(action, name, source);
-        let mut memory = memory.map_err(|error| failed(as_io(error)))?;
-        memory.set_owner(false);
-        let mapping = Mapping::of_session(memory).filter(|mapping| mapping.bytes().len() == layout::LEN);
+        let mapping = match memory {
+            Ok(mut memory) => {
+                memory.set_owner(false);
+                Mapping::of_session(memory)
+            }
+            Err(_) if monitor::end().is_some() => Some(otherwise()?),
+            Err(error) => return Err(failed(as_io(error))),
+        };
+        let mapping = mapping.filter(|mapping| mapping.bytes().len() == layout::LEN);
         let mapping = mapping.ok_or_else(|| failed(io::Error::other("it has an unexpected length")))?;
         Ok(Segment { region: Region::of_session(name, mapping) })
     }

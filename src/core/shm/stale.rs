@@ -96,8 +96,13 @@ pub fn sweep(before: impl Fn(&str)) {
     }
 }
 
-/// Names of everything of llib in shared memory.
+/// Names of everything of llib in shared memory, with those that only a monitor sees.
 pub(crate) fn names() -> impl Iterator<Item = String> {
+    listed().chain(super::monitor::names())
+}
+
+/// Those in the folder, as this process sees it.
+pub(super) fn listed() -> impl Iterator<Item = String> {
     let entries = std::fs::read_dir(Path::new(DIRECTORY)).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| is_ours(name))
 }
@@ -109,7 +114,7 @@ pub(super) fn is_session(name: &str) -> bool {
 
 /// Whether a name is one that this module makes, alone or with something after a dot. Others may like names that
 /// begin with `llib-`, too.
-fn is_ours(name: &str) -> bool {
+pub(super) fn is_ours(name: &str) -> bool {
     let session = name.split('.').next().unwrap_or(name);
     let digits = session.strip_prefix(TREE).or_else(|| session.strip_prefix(PREFIX));
     digits.is_some_and(|digits| {

@@ -1,11 +1,23 @@
 //! How many processors this process may use.
 
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Their number, sched_getaffinity(2); asked once.
+/// 0 until it was asked for.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// Their number, sched_getaffinity(2); asked once, and when it is known to have changed.
 pub fn count() -> usize {
-    static COUNT: OnceLock<usize> = OnceLock::new();
-    *COUNT.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+    match COUNT.load(Ordering::Relaxed) {
+        0 => look_again(),
+        count => count,
+    }
+}
+
+/// Asks for their number: it has changed.
+pub fn look_again() -> usize {
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    COUNT.store(count, Ordering::Relaxed);
+    count
 }
 
 /// Whether waiting without sleeping can be of use.

@@ -17,8 +17,8 @@ use rustix::net::{
 use super::ring::Ring;
 use crate::wire::control::{Hello, PROTOCOL};
 
-/// The message with which descriptors are handed over.
-const HANDED: &[u8] = b"llib: commands, host";
+/// The message with which descriptors are handed over, of a session that will have the monitor; and of one that asks it.
+const HANDED: [&[u8; 12]; 2] = [b"llib: first:", b"llib: other:"];
 
 /// What the host hands over.
 pub struct Handed<T> {
@@ -26,6 +26,10 @@ pub struct Handed<T> {
     pub commands: T,
     /// A pidfd of it, which needs neither its process id nor a permission, whatever it becomes.
     pub host: T,
+    /// An end of the monitor's socket, see `crate::shm::monitor`.
+    pub monitor: T,
+    /// Whether that is the one where it listens.
+    pub first: bool,
 }
 
 /// The longest greeting, which has a sentence in it at most.
@@ -46,18 +50,18 @@ pub enum Greeting {
 
 /// Gives the other side its descriptors, before it has even been started.
 pub fn hand_over(ring: &Ring, handed: Handed<BorrowedFd<'_>>) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    let files = [handed.commands, handed.host];
+    let files = [handed.commands, handed.host, handed.monitor];
     assert!(control.push(SendAncillaryMessage::ScmRights(&files)), "the space is made for these");
-    sendmsg(ring, &[IoSlice::new(HANDED)], &mut control, SendFlags::NOSIGNAL)?;
+    sendmsg(ring, &[IoSlice::new(HANDED[usize::from(!handed.first)])], &mut control, SendFlags::NOSIGNAL)?;
     Ok(())
 }
 
 /// Takes what the other side handed over before it started this program; an error if it did not.
 pub fn take_over(ring: &Ring) -> io::Result<Handed<OwnedFd>> {
-    let mut bytes = [0; HANDED.len()];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut bytes = [0; HANDED[0].len()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
     let message = recvmsg(ring, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags)?;
@@ -66,10 +70,13 @@ pub fn take_over(ring: &Ring) -> io::Result<Handed<OwnedFd>> {
         _ => None,
     });
     let mut file = || files.as_mut()?.next();
-    let handed = file().zip(file()).map(|(commands, host)| Handed { commands, host });
-    handed
-        .filter(|_| bytes[..message.bytes] == *HANDED)
-        .ok_or_else(|| io::Error::other("the host has handed nothing over"))
+    let kind = HANDED.iter().position(|text| bytes[..message.bytes] == **text);
+    match (kind, file(), file(), file()) {
+        (Some(kind), Some(commands), Some(host), Some(monitor)) => {
+            Ok(Handed { commands, host, monitor, first: kind == 0 })
+        }
+        _ => Err(io::Error::other("the host has handed nothing over")),
+    }
 }
 
 /// Tells the host. One that is gone needs no answer, and one that hears none takes this side for gone.
@@ -111,7 +118,7 @@ mod tests {
         assert!(take_over(&theirs).is_err(), "nothing was handed over");
         let file = std::fs::File::open("/dev/null").unwrap();
         let file = std::os::fd::AsFd::as_fd(&file);
-        hand_over(&ours, Handed { commands: file, host: file }).unwrap();
+        hand_over(&ours, Handed { commands: file, host: file, monitor: file, first: true }).unwrap();
         let taken = take_over(&theirs).unwrap().commands;
         assert_eq!(rustix::fs::fstat(taken).unwrap().st_rdev, rustix::fs::fstat(file).unwrap().st_rdev);
         assert!(matches!(hear(&ours, Duration::ZERO), Greeting::Late));

@@ -1,5 +1,5 @@
-//! The wire between host and zygote that can be polled: it wakes the zygote, carries descriptors to it,
-//! and its closing tells either side that the other is gone.
+//! The wire between host and zygote that can be polled: it wakes the zygote, carries descriptors to it and what the host's
+//! attributes are, and its closing tells either side that the other is gone.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -28,16 +28,37 @@ pub enum Rung {
     Plain,
     /// Make this descriptor readable once the job is over.
     Watch(Watched, OwnedFd),
+    /// A part of a long message.
+    Part(Part),
     /// The other side is gone, or is none of ours.
     Closed,
     /// Nothing more for now.
     Empty,
 }
 
+/// A part of a long message. The parts of one come in their order, with none of another between them.
+#[derive(Debug)]
+pub struct Part {
+    /// Number of the message.
+    pub number: u32,
+    /// Bytes of the whole message.
+    pub total: usize,
+    /// The bytes of this part. What they say may be a secret.
+    pub bytes: Vec<u8>,
+    /// Descriptors; those of a message come with its first part.
+    pub files: Vec<OwnedFd>,
+}
+
 /// What a plain ring sends. Anything else comes from a program that is not ours.
 const BELL: u8 = 0xb3;
-/// More bytes than it takes to say what is watched.
-const LONGEST: usize = 32;
+/// How a part begins; its number and the total follow. What is watched begins otherwise.
+const PART: u8 = 0xb4;
+/// Bytes before those of a part.
+const HEAD: usize = 9;
+/// The longest packet: a part, for more bytes than it takes to say what is watched.
+const LONGEST: usize = 4 << 10;
+/// Most descriptors that come with a packet.
+const FILES: usize = 3;
 
 impl Ring {
     /// Two connected ends; both close on exec.
@@ -84,10 +105,32 @@ impl Ring {
         Ok(())
     }
 
+    /// Sends a message of any length with up to three descriptors, in parts. Waits where the other side is slow to take them.
+    pub fn send_long(&self, number: u32, bytes: &[u8], files: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let mut head = [PART; HEAD];
+        head[1..5].copy_from_slice(&number.to_le_bytes());
+        head[5..].copy_from_slice(&u32::try_from(bytes.len()).map_err(io::Error::other)?.to_le_bytes());
+        for (at, part) in bytes.chunks(LONGEST - HEAD).enumerate() {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            if at == 0 && !files.is_empty() {
+                let message = SendAncillaryMessage::ScmRights(files);
+                assert!(control.push(message), "callers have three descriptors at most");
+            }
+            let part = [IoSlice::new(&head), IoSlice::new(part)];
+            while let Err(error) = sendmsg(&self.socket, &part, &mut control, SendFlags::NOSIGNAL) {
+                if error != Errno::INTR {
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// What came, without waiting.
     pub fn receive(&self) -> Rung {
         let mut bytes = [0; LONGEST];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
         let len = match recvmsg(&self.socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags) {
@@ -98,12 +141,20 @@ impl Ring {
         if len == 1 && bytes[0] == BELL {
             return Rung::Plain;
         }
-        let Ok(job) = postcard::from_bytes(&bytes[..len]) else { return Rung::Closed };
-        let file = control.drain().find_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut files) => files.next(),
+        let files = control.drain().filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(files) => Some(files),
             _ => None,
         });
-        file.map_or(Rung::Plain, |file| Rung::Watch(job, file))
+        let mut files = files.flatten();
+        if len >= HEAD && bytes[0] == PART {
+            let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]));
+            let (number, total) = (word(1), word(5) as usize);
+            let part = Part { number, total, bytes: bytes[HEAD..len].to_vec(), files: files.collect() };
+            erase(&mut bytes);
+            return Rung::Part(part);
+        }
+        let Ok(job) = postcard::from_bytes(&bytes[..len]) else { return Rung::Closed };
+        files.next().map_or(Rung::Plain, |file| Rung::Watch(job, file))
     }
 
     /// Waits until the other side has rung or is gone; false when the time is over.
@@ -118,6 +169,13 @@ impl Ring {
             }
         }
     }
+}
+
+/// Overwrites bytes that may be a secret, for memory that is copied to processes which must not know it.
+pub fn erase(bytes: &mut [u8]) {
+    bytes.fill(0);
+    // So that the compiler does not find it useless.
+    std::hint::black_box(bytes);
 }
 
 impl AsFd for Ring {
@@ -149,5 +207,25 @@ mod tests {
         drop(ours);
         assert!(theirs.wait(Duration::from_secs(5)));
         assert!(matches!(theirs.receive(), Rung::Closed));
+    }
+
+    #[test]
+    fn a_long_message_arrives_in_parts_with_its_descriptors_in_the_first() {
+        let (ours, theirs) = Ring::pair().unwrap();
+        let message: Vec<u8> = (0..30_000u32).map(|at| at as u8).collect();
+        let files = [ours.as_fd(), ours.as_fd(), ours.as_fd()];
+        ours.send_long(7, &message, &files).unwrap();
+        ours.send_long(8, b"x", &[]).unwrap();
+        let (mut whole, mut counts) = (Vec::new(), Vec::new());
+        while whole.len() < message.len() {
+            let Rung::Part(part) = theirs.receive() else { panic!("parts of the message come first") };
+            assert_eq!((part.number, part.total), (7, message.len()));
+            whole.extend_from_slice(&part.bytes);
+            counts.push(part.files.len());
+        }
+        assert_eq!((whole, counts[0], counts[1..].iter().sum()), (message, 3, 0));
+        let last = theirs.receive();
+        assert!(matches!(last, Rung::Part(Part { number: 8, total: 1, files, .. }) if files.is_empty()));
+        assert!(matches!(theirs.receive(), Rung::Empty));
     }
 }

@@ -47,10 +47,7 @@ pub fn worker(
     for arg in args {
         argv.push(CString::new(*arg)?);
     }
-    let environment: Vec<CString> = std::env::vars_os()
-        .filter_map(|(key, value)| CString::new([key.as_bytes(), b"=", value.as_bytes()].concat()).ok())
-        .collect();
-    let environment = with_variables(environment, variables)?;
+    let environment = environment(variables)?;
 
     let mut actions = PosixSpawnFileActions::init()?;
     actions.add_dup2(ring.as_fd().as_raw_fd(), RING_FD)?;
@@ -79,8 +76,9 @@ pub fn worker(
     })
 }
 
-/// The environment with these variables in place of its own.
-fn with_variables(mut environment: Vec<CString>, variables: &[(&str, &Path)]) -> io::Result<Vec<CString>> {
+/// The environment of this process, with these variables in place of its own.
+pub fn environment(variables: &[(&str, &Path)]) -> io::Result<Vec<CString>> {
+    let mut environment = super::environ::strings();
     for (variable, path) in variables {
         let prefix = format!("{variable}=");
         environment.retain(|entry| !entry.as_bytes().starts_with(prefix.as_bytes()));

@@ -136,6 +136,8 @@ pub enum Action {
     },
     /// Load a module for all workers to come.
     Preload(Preload),
+    /// Take no new jobs, and end with the last one: the host is not any more what it was when the supervisors were started.
+    Retire,
     /// Read whatever the captured output pipes hold.
     Drain,
 }

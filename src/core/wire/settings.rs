@@ -55,6 +55,8 @@ pub struct PoolPost {
     pub max_jobs: u64,
     /// It goes too if it has taken up more bytes of memory after a job; 0 is never.
     pub max_memory: u64,
+    /// The pool's generation, see [`crate::shm::PoolMemory`].
+    pub generation: u32,
 }
 
 /// Bytes before the settings: their length.

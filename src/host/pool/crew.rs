@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::renewal::Host;
 use super::state::{Counts, Crew, Plan, Pool, Stage, Ticket, slots};
 use crate::dispatched::{Death, Dispatched, Settled};
 use crate::job::Job;
@@ -28,11 +29,15 @@ impl Pool {
         let memory = Rc::new(memory.map_err(DispatchError::Memory)?);
         let small = (0..SMALL_SLOTS as u32).rev().collect();
         let large = (0..LARGE_SLOTS as u32).rev().map(|index| index + SMALL_SLOTS as u32).collect();
+        let generation = session.keep_in_step().map_err(DispatchError::Attributes)?;
+        memory.generation().store(generation, Ordering::SeqCst);
         let mut pool = Pool {
             session,
             memory,
             number,
             plan,
+            generation,
+            host: Host::new(),
             crew: Crew::default(),
             free: [small, large],
             reserved: vec![false; slots()],
@@ -46,8 +51,10 @@ impl Pool {
             long_results: 0,
             polled: false,
             counts: Counts::default(),
+            successor: None,
         };
         pool.crew.workers.resize_with(seats, || None);
+        pool.crew.generations.resize(seats, generation);
         for _ in 0..pool.plan.size {
             pool.start_worker()?;
         }
@@ -64,6 +71,7 @@ impl Pool {
             timeout: plan.timeout.map_or(0, |timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)),
             max_jobs: plan.max_jobs,
             max_memory: plan.max_memory,
+            generation: self.generation,
         };
         let settings = Settings { pool: Some(post), ..plan.settings.clone() }.to_bytes();
         let objects: Vec<&Object> = plan.objects.iter().map(|object| &**object).collect();
@@ -72,6 +80,7 @@ impl Pool {
         let launch = Launch { pool, ..Launch::default() };
         let job = self.session.dispatch(&payload, &objects, &launch)?;
         self.crew.workers[seat] = Some(job);
+        self.crew.generations[seat] = self.generation;
         Ok(())
     }
 
@@ -159,15 +168,12 @@ impl Pool {
     }
 
     /// Starts as many workers as are missing.
-    fn refill(&mut self) {
-        if !self.open && self.unfinished().next().is_none() {
+    pub(super) fn refill(&mut self) {
+        if self.session.is_retired() || (!self.open && self.unfinished().next().is_none()) {
             return;
         }
-        let leaving = |index: &usize| {
-            self.memory.seat(*index).is_some_and(|seat| seat.state.load(Ordering::SeqCst) == seat::LEAVING)
-        };
         let workers = self.crew.workers.iter().enumerate().filter(|(_, worker)| worker.is_some());
-        let serving = workers.filter(|(index, _)| !leaving(index)).count();
+        let serving = workers.filter(|(index, _)| !self.is_leaving(*index)).count();
         self.crew.short = false;
         for _ in serving..self.plan.size {
             if self.crew.stopper.is_some() {

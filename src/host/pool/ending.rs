@@ -93,7 +93,7 @@ impl Pool {
                     return false;
                 }
             }
-            Stage::Over(..) | Stage::Vacant => return false,
+            Stage::Over(..) | Stage::Moved(_) | Stage::Vacant => return false,
         }
         self.settle(ticket, Settled::Cancelled(cause), 0);
         true

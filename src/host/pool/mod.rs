@@ -10,8 +10,10 @@ mod crew;
 mod ending;
 mod placing;
 mod pooled;
+mod renewal;
 mod result;
 mod state;
+mod succession;
 mod wait;
 mod watch;
 

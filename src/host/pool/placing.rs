@@ -51,6 +51,7 @@ impl Pool {
             number: self.next,
             stage: Stage::Vacant,
             ids: objects.iter().map(|object| object.id()).collect(),
+            generation: self.generation,
             submitted: clock::now(),
             ended: 0,
             took: 0,
@@ -117,7 +118,7 @@ impl Pool {
             // From here on the worker reads and removes it.
             Region::write_new(&self.memory.job_name(record.number), payload)?;
         }
-        slot.prepare(len, carried);
+        slot.prepare(len, carried, record.generation);
         Ok(())
     }
 

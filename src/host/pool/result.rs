@@ -23,7 +23,7 @@ impl Pool {
                 self.note_result(ticket, index);
                 Some(Settled::Reply(self.slot(index).code()))
             }
-            Stage::Backlog(_) | Stage::Vacant => None,
+            Stage::Backlog(_) | Stage::Moved(_) | Stage::Vacant => None,
         }
     }
 
@@ -122,7 +122,7 @@ impl Pool {
                 self.free_used(index);
             }
             Stage::Over(_, Some(bytes)) => self.release(bytes.ids()),
-            Stage::Over(..) | Stage::Backlog(_) | Stage::Vacant => {}
+            Stage::Over(..) | Stage::Backlog(_) | Stage::Moved(_) | Stage::Vacant => {}
         }
         self.vacant.push(ticket);
     }
@@ -165,7 +165,7 @@ impl Pool {
                 self.free_used(index);
             }
             Stage::Backlog(_) => self.release(ids),
-            Stage::Over(..) | Stage::Vacant => {}
+            Stage::Over(..) | Stage::Moved(_) | Stage::Vacant => {}
         }
         if self.records[ticket].detached {
             self.forget(ticket);

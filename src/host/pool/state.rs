@@ -1,11 +1,14 @@
 //! What a pool consists of.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::ops::AddAssign;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::renewal::Host;
 use crate::dispatched::{Dispatched, Settled, Stopper};
 use crate::job::Job;
 use crate::reply::ReplyBytes;
@@ -17,6 +20,7 @@ use llib_core::sys::clock;
 use llib_core::wire::settings::Settings;
 
 /// What a pool is to be.
+#[derive(Clone)]
 pub struct Plan {
     /// Workers.
     pub size: usize,
@@ -38,6 +42,7 @@ pub struct Plan {
 pub type Ticket = usize;
 
 /// Where a job stands.
+#[derive(Default)]
 pub(super) enum Stage {
     /// Waits here for a slot.
     Backlog(Vec<u8>),
@@ -45,16 +50,22 @@ pub(super) enum Stage {
     Slot(u32),
     /// Over; of a result its bytes.
     Over(Settled, Option<ReplyBytes<'static>>),
+    /// In the pool's successor.
+    Moved(Ticket),
     /// Nobody's record.
+    #[default]
     Vacant,
 }
 
 /// A job.
+#[derive(Default)]
 pub(super) struct Record {
     pub(super) number: u64,
     pub(super) stage: Stage,
     /// Objects whose handles are in the job's payload.
     pub(super) ids: Vec<u64>,
+    /// The pool's when it was submitted.
+    pub(super) generation: u32,
     pub(super) submitted: u64,
     pub(super) ended: u64,
     pub(super) took: u64,
@@ -70,6 +81,8 @@ pub(super) struct Record {
 pub(super) struct Crew {
     /// By seat.
     pub(super) workers: Vec<Option<Job>>,
+    /// By seat: the generation of its worker.
+    pub(super) generations: Vec<u32>,
     pub(super) deaths_seen: u32,
     pub(super) bad_starts: u32,
     /// Whether workers are missing that could not be started.
@@ -98,6 +111,9 @@ pub struct Pool {
     pub(super) memory: Rc<PoolMemory>,
     pub(super) number: u32,
     pub(super) plan: Plan,
+    /// Number of the session's attributes that workers shall have, see [`Session::keep_in_step`].
+    pub(super) generation: u32,
+    pub(super) host: Host,
     pub(super) crew: Crew,
     pub(super) free: [Vec<u32>; 2],
     pub(super) reserved: Vec<bool>,
@@ -115,6 +131,8 @@ pub struct Pool {
     /// Whether somebody polls, or did, for a job that had no slot.
     pub(super) polled: bool,
     pub(super) counts: Counts,
+    /// The pool that takes jobs in this one's place, since the host has other privileges now.
+    pub(super) successor: Option<Rc<RefCell<Pool>>>,
 }
 
 /// Numbers of a pool.
@@ -130,6 +148,15 @@ pub struct Counts {
     pub recycled: u64,
 }
 
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Counts) {
+        self.done += other.done;
+        self.failed += other.failed;
+        self.died += other.died;
+        self.recycled += other.recycled;
+    }
+}
+
 /// The same for the present.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Standing {
@@ -139,6 +166,14 @@ pub struct Standing {
     pub running: usize,
     /// Jobs that wait.
     pub queued: usize,
+}
+
+impl AddAssign for Standing {
+    fn add_assign(&mut self, other: Standing) {
+        self.workers += other.workers;
+        self.running += other.running;
+        self.queued += other.queued;
+    }
 }
 
 impl Pool {

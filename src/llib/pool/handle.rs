@@ -7,6 +7,7 @@ use std::rc::Rc;
 use llib_lua::ffi::*;
 
 use crate::deliver::{STOPPED, deliver};
+use crate::session;
 use crate::task::Facts;
 use llib_host::pool::Pool;
 use llib_lua::call::{Raise, bytes, push_description, push_text};
@@ -15,7 +16,8 @@ use llib_lua::userdata::{self, Userdata};
 
 /// The userdata's contents.
 pub(super) struct Handle {
-    pub(super) pool: Rc<RefCell<Pool>>,
+    /// The pool; after those that it has succeeded to, where the program had other privileges.
+    pub(super) pools: RefCell<Vec<Rc<RefCell<Pool>>>>,
     /// The name of each job, if they have one.
     pub(super) name: Option<Rc<str>>,
     /// What holds for each job.
@@ -29,6 +31,38 @@ impl Userdata for Handle {
 }
 
 impl Handle {
+    /// The pool that takes jobs.
+    pub(super) fn pool(&self) -> Rc<RefCell<Pool>> {
+        let mut pools = self.pools.borrow_mut();
+        loop {
+            let last =
+                pools.last().map(Rc::clone).unwrap_or_else(|| unreachable!("there is one from the start"));
+            let successor = last.borrow().successor();
+            match successor {
+                Some(next) => pools.push(next),
+                None => return last,
+            }
+        }
+    }
+
+    /// The same, for a job that comes now: after a look whether the program still has the privileges that the pool's workers
+    /// have, a millisecond ago at most. Raises an error unless it takes jobs.
+    ///
+    /// # Safety
+    /// As for [`Handle::check_serving`].
+    pub(super) unsafe fn serving(&self, lua: *mut lua_State) -> Result<(), Raise> {
+        // SAFETY: as demanded.
+        unsafe {
+            self.check_serving(lua)?;
+            if session::is_due() {
+                session::session(lua)?;
+                self.pool().borrow_mut().succeed_if_due();
+                self.check_serving(lua)?;
+            }
+        }
+        Ok(())
+    }
+
     /// How jobs are encoded.
     pub(super) fn encoding(&self) -> EncodeOptions<'_> {
         EncodeOptions {
@@ -49,9 +83,10 @@ impl Handle {
     /// # Safety
     /// `lua` is a valid state with ten free stack slots, in a protected call. Where this is an error nothing stays above
     /// index 1.
-    pub(super) unsafe fn check_serving(&self, lua: *mut lua_State) -> Result<(), Raise> {
+    unsafe fn check_serving(&self, lua: *mut lua_State) -> Result<(), Raise> {
         let stopper = {
-            let pool = self.pool.borrow();
+            let pool = self.pool();
+            let pool = pool.borrow();
             if pool.is_open() && !pool.is_lost() {
                 return Ok(());
             }

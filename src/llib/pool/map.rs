@@ -19,7 +19,7 @@ use crate::task::Facts;
 use llib_core::observe::trace;
 use llib_core::wire::cause::Cause;
 use llib_core::wire::kind::Kind;
-use llib_host::pool::{Pooled, Ticket};
+use llib_host::pool::Pooled;
 use llib_host::{Dispatched, Settled};
 use llib_lua::call::{Outcome, Raise, bytes, is_absent, wrong_type};
 use llib_lua::hooks;
@@ -166,7 +166,7 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
     // progress, 5 the results, 6 the functions that are known, 7 the failure.
     unsafe {
         let handle = check(lua)?;
-        handle.check_serving(lua)?;
+        handle.serving(lua)?;
         lua_settop(lua, 4);
         function_at(lua, 2, handle.name.as_deref())?;
         if lua_type(lua, 3) != LUA_TTABLE {
@@ -196,7 +196,7 @@ unsafe fn run(
     facts: &Facts,
 ) -> Outcome {
     let _span = trace::span("pool", || format!("map of {total} items, {}", facts.name));
-    let workers = handle.pool.borrow().size();
+    let workers = handle.pool().borrow().size();
     let mut way = UnderWay::default();
     let (mut next, mut done, mut failed_at) = (1, 0, None);
     let mut chunk = choice.chunk.unwrap_or_else(|| (total / (workers * 16)).clamp(1, 16));
@@ -214,8 +214,7 @@ unsafe fn run(
         if way.0.is_empty() {
             break;
         }
-        let tickets: Vec<Ticket> = way.0.iter().map(|chunk| chunk.job.ticket()).collect();
-        let waited = handle.pool.borrow_mut().wait_for_any(&tickets);
+        let waited = Pooled::wait_for_any(way.0.iter().map(|chunk| &chunk.job));
         if waited.is_err() {
             // SAFETY: the caller's state with free slots.
             unsafe { hooks::run(lua)? };
@@ -333,7 +332,7 @@ unsafe fn receive(
                 report_failure(lua, base, &facts.limits, code, decoded).err()
             }
             Settled::Stopped => {
-                handle.check_serving(lua)?;
+                handle.serving(lua)?;
                 None
             }
             _ => {

@@ -1,6 +1,7 @@
 //! What scripts call of a pool.
 
 use std::ffi::{CStr, c_int};
+use std::rc::Rc;
 use std::time::Duration;
 
 use llib_lua::ffi::*;
@@ -8,7 +9,7 @@ use llib_lua::ffi::*;
 use super::handle::{Handle, check};
 use super::{functions, map, submit};
 use llib_core::sys::clock;
-use llib_host::pool;
+use llib_host::pool::{self, Counts, Standing};
 use llib_lua::call::{Outcome, Raise, milliseconds, push_text};
 use llib_lua::hooks;
 use llib_lua::lua_function;
@@ -61,17 +62,29 @@ unsafe fn end_body(lua: *mut lua_State) -> Outcome {
 
 unsafe fn close_pool(lua: *mut lua_State, handle: &Handle, time: Option<Duration>) -> Result<bool, Raise> {
     let limit = time.map(clock::after);
-    // SAFETY: see above.
-    unsafe { hooks::patiently(lua, |patience| pool::close(&handle.pool, limit, patience)) }
+    let newest = handle.pool();
+    let pools = handle.pools.borrow().clone();
+    let mut by_themselves = true;
+    // The newest takes no jobs as soon as this begins.
+    for each in std::iter::once(&newest).chain(pools.iter().filter(|each| !Rc::ptr_eq(each, &newest))) {
+        // SAFETY: see above.
+        by_themselves &= unsafe { hooks::patiently(lua, |patience| pool::close(each, limit, patience))? };
+    }
+    Ok(by_themselves)
 }
 
 unsafe fn stats_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     unsafe {
-        let mut pool = check(lua)?.pool.borrow_mut();
-        pool.attend();
-        let (counts, standing, size) = (pool.counts(), pool.standing(), pool.size());
-        drop(pool);
+        let handle = check(lua)?;
+        let size = handle.pool().borrow().size();
+        let (mut counts, mut standing) = (Counts::default(), Standing::default());
+        for pool in handle.pools.borrow().iter() {
+            let mut pool = pool.borrow_mut();
+            pool.attend();
+            counts += pool.counts();
+            standing += pool.standing();
+        }
         let fields = [
             (c"size", size as u64),
             (c"workers", standing.workers as u64),
@@ -94,7 +107,8 @@ unsafe fn stats_body(lua: *mut lua_State) -> Outcome {
 unsafe fn to_string_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     unsafe {
-        let pool = check(lua)?.pool.borrow();
+        let pool = check(lua)?.pool();
+        let pool = pool.borrow();
         let state = if pool.is_lost() {
             "lost"
         } else if pool.stopper().is_some() {

@@ -49,7 +49,7 @@ pub(crate) unsafe fn new(lua: *mut lua_State) -> Outcome {
         let pool = Pool::start(session, plan).map_err(|error| Raise::Message(error.to_string()))?;
         let pool = Rc::new(RefCell::new(pool));
         let handle = Handle {
-            pool: Rc::clone(&pool),
+            pools: RefCell::new(vec![Rc::clone(&pool)]),
             name: jobs.name.as_deref().map(Rc::from),
             facts: Facts { name: Rc::from(""), timeout, limits, sandbox: None, captures: false },
             globals,

@@ -11,6 +11,7 @@ use crate::source::{function_at, source_of};
 use crate::task;
 use llib_core::shm::Joined;
 use llib_core::wire::pooled::Head;
+use llib_host::DispatchError;
 use llib_host::pool::Pooled;
 use llib_lua::call::{Outcome, Raise};
 use llib_lua::convert::{EncodeOptions, Roots};
@@ -23,7 +24,7 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
     // arguments, and last the task.
     unsafe {
         let handle = check(lua)?;
-        handle.check_serving(lua)?;
+        handle.serving(lua)?;
         function_at(lua, 2, handle.name.as_deref())?;
         lua_getiuservalue(lua, 1, 1);
         lua_insert(lua, 2);
@@ -58,7 +59,14 @@ pub(super) unsafe fn send(
     map: bool,
 ) -> Result<Pooled, Raise> {
     let message = known.and_then(|known| known.bytes.as_deref()).unwrap_or_default();
-    let head = Head { map, function: message.len() as u32 }.to_bytes();
+    let pool = handle.pool();
+    let directory = pool.borrow_mut().keep_in_step();
+    let directory =
+        directory.map_err(|error| Raise::Message(DispatchError::Attributes(error).to_string()))?;
+    let directory = directory.as_deref().unwrap_or_default();
+    // The kernel's paths are shorter than a page.
+    let length = u16::try_from(directory.len()).unwrap_or(0);
+    let head = Head { map, directory: length, function: message.len() as u32 }.to_bytes();
     let (first, count, roots) = if message.is_empty() {
         (function, count + 1, Roots::Job)
     } else {
@@ -68,7 +76,7 @@ pub(super) unsafe fn send(
     // SAFETY: as demanded.
     let values = unsafe { Outgoing::new(lua, first, count, &options) };
     let values = values.map_err(|error| Raise::Message(error.to_string()))?;
-    let payload = Joined([&&head[..], &message, &values]);
-    let submitted = Pooled::submit(&handle.pool, &payload, &values.objects(), map);
+    let payload = Joined([&&head[..], &&directory[..length.into()], &message, &values]);
+    let submitted = Pooled::submit(&pool, &payload, &values.objects(), map);
     submitted.map_err(|error| Raise::Message(error.to_string()))
 }

@@ -3,9 +3,13 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 typedef struct lua_State lua_State;
+const char *luaL_checklstring(lua_State *, int, size_t *);
 double luaL_checknumber(lua_State *, int);
 void lua_createtable(lua_State *, int, int);
 void lua_pushnumber(lua_State *, double);
@@ -34,6 +38,24 @@ static int fork_process(lua_State *lua)
 static int go_home(lua_State *lua)
 {
     lua_pushnumber(lua, chdir("/"));
+    return 1;
+}
+
+static int set_variable(lua_State *lua)
+{
+    setenv(luaL_checklstring(lua, 1, NULL), luaL_checklstring(lua, 2, NULL), 1);
+    return 0;
+}
+
+static int mask(lua_State *lua)
+{
+    lua_pushnumber(lua, umask((mode_t)luaL_checknumber(lua, 1)));
+    return 1;
+}
+
+static int print_to(lua_State *lua)
+{
+    lua_pushnumber(lua, freopen(luaL_checklstring(lua, 1, NULL), "a", stdout) == stdout);
     return 1;
 }
 
@@ -78,7 +100,7 @@ static int count_turns(lua_State *lua)
 
 int luaopen_careless(lua_State *lua)
 {
-    lua_createtable(lua, 0, 7);
+    lua_createtable(lua, 0, 10);
     lua_pushcclosure(lua, ignore_children, 0);
     lua_setfield(lua, -2, "ignore_children");
     lua_pushcclosure(lua, close_descriptor, 0);
@@ -87,6 +109,12 @@ int luaopen_careless(lua_State *lua)
     lua_setfield(lua, -2, "fork");
     lua_pushcclosure(lua, go_home, 0);
     lua_setfield(lua, -2, "go_home");
+    lua_pushcclosure(lua, set_variable, 0);
+    lua_setfield(lua, -2, "set_variable");
+    lua_pushcclosure(lua, mask, 0);
+    lua_setfield(lua, -2, "umask");
+    lua_pushcclosure(lua, print_to, 0);
+    lua_setfield(lua, -2, "print_to");
     lua_pushcclosure(lua, start_thread, 0);
     lua_setfield(lua, -2, "start_thread");
     lua_pushcclosure(lua, run_thread, 0);

@@ -79,7 +79,7 @@ fn deaths_are_told_although_a_module_ignores_sigchld() {
 fn a_module_that_closes_a_descriptor_of_llibs_is_refused_by_its_number() {
     let text = r#"
         local running = thread.async(function() require("llib").thread.sleep(1e9) end)
-        for number = 3, 6 do
+        for number = 3, 7 do
             module("closing" .. number, "require('careless').close(" .. number .. ") return {}")
             local ok, problem = pcall(thread.preload, "closing" .. number)
             assert(not ok and problem:find("it closed the descriptor " .. number .. ", which it had not opened", 1, true), problem)
@@ -109,6 +109,35 @@ fn a_module_that_changes_the_directory_leaves_jobs_in_theirs() {
     "#;
     let Some((script, _module)) = careless(text, Interpreter::Builtin) else { return };
     assert_eq!(script.run().output(), "true\ntrue\n");
+}
+
+#[test]
+fn workers_of_a_template_have_what_the_host_has_now() {
+    let text = r#"
+        local careless = require "careless"
+        module("masking", "require('careless').umask(0) return {}")
+        thread.preload("masking")
+        local function look()
+            local mask = require("careless").umask(18)
+            return package.loaded.masking ~= nil, os.getenv("FIRST") or "none", os.getenv("SECOND") or "none", mask
+        end
+        say(thread.async(look):await())
+        careless.set_variable("FIRST", "1")
+        careless.umask(63)
+        say(thread.async(look):await())
+        -- Meanwhile another template takes over.
+        module("changing", "local n = 0 for i = 1, 1e7 do n = n + i end return {}")
+        careless.set_variable("SECOND", "2")
+        thread.preload("changing")
+        say(thread.async(look):await())
+        careless.print_to(os.getenv("SCRATCH") .. "/printed")
+        thread.async(function() print("elsewhere") end):await()
+        assert(read("printed") == "elsewhere\n", read("printed"))
+    "#;
+    let Some((script, _module)) = careless(text, Interpreter::Builtin) else { return };
+    let first = format!("true\tnone\tnone\t{}.0\n", 0o22);
+    let expected = format!("{first}true\t1\tnone\t63.0\ntrue\t1\t2\t63.0\n");
+    assert_eq!(script.wrapped(&["sh", "-c", "umask 022 && exec \"$@\"", "sh"]).run().output(), expected);
 }
 
 #[test]

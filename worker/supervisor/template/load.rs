@@ -8,7 +8,8 @@ use std::time::Duration;
 use llib_core::shm::Region;
 use llib_core::sys::clock;
 use llib_core::wire::control::Preload;
-use rustix::process::fchdir;
+use rustix::fs::Mode;
+use rustix::process::{fchdir, umask};
 
 use super::{FIRST, OWN};
 use crate::birth::Common;
@@ -39,6 +40,8 @@ fn try_to_load(common: &Common<'_>, start: &OwnedFd, wanted: &Preload) -> Result
     if let Some(directory) = &wanted.directory {
         let _ = std::env::set_current_dir(OsStr::from_bytes(directory));
     }
+    let mask = umask(Mode::empty());
+    umask(mask);
     let loaded = common.worker.preload(wanted);
     if std::process::id() != own {
         // The module has forked, and this is the child.
@@ -56,8 +59,9 @@ fn try_to_load(common: &Common<'_>, start: &OwnedFd, wanted: &Preload) -> Result
             number.0
         ));
     }
-    // Workers start where the zygote did, and go to the directory of their job from there.
+    // Workers have the host's mask, start where the zygote did, and go to the directory of their job from there.
     let _ = fchdir(start);
+    umask(mask);
     if has_threads() {
         return Err("it left a thread running, which workers would not have; let it start that in a function that it hands \
              to thread.after_fork, which each worker calls before its job"

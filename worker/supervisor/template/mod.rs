@@ -8,9 +8,12 @@
 mod load;
 mod wire;
 
+use std::fs::File;
+use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
-use llib_core::shm::{RoomFile, Stream};
+use llib_core::shm::{RoomFile, Stream, monitor};
+use llib_core::wire::attributes::Attributes;
 use llib_core::wire::control::Preload;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{DupFlags, fcntl_dupfd_cloexec};
@@ -18,6 +21,7 @@ use rustix::process::{
     Pid, Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal, setpgid,
 };
 
+use crate::attributes::take_on;
 use crate::birth::{Birth, Common, with_limit};
 use crate::seat::{Ends, Nested};
 use llib_worker_sys::sibling::{Note, fork_sibling};
@@ -27,8 +31,8 @@ pub(crate) use load::REFUSED;
 pub(crate) use wire::{Captured, Line, Order};
 
 /// Numbers of a template's own descriptors: the doorbell where workers have it as well, the segment's file, the socket to the
-/// zygote, and the directory where workers start.
-const OWN: [RawFd; 4] = [3, 4, 5, 6];
+/// zygote, the directory where workers start, and the end of the monitor's socket, or the directory again.
+const OWN: [RawFd; 5] = [3, 4, 5, 6, 7];
 
 /// All from here on are the modules'.
 const FIRST: RawFd = OWN[OWN.len() - 1] + 1;
@@ -36,7 +40,7 @@ const FIRST: RawFd = OWN[OWN.len() - 1] + 1;
 /// Lives as a template that loads `wanted` first; the process ends here. `kept` are descriptors of modules that are loaded
 /// already.
 pub(crate) fn run(common: Common<'_>, line: Line, note: &Note, kept: &[RawFd], wanted: &Preload) -> ! {
-    let Some([doorbell, segment_file, socket, start]) = settle_in(&common, &line, kept) else {
+    let Some([doorbell, segment_file, socket, start, _]) = settle_in(&common, &line, kept) else {
         sys::exit_now(1)
     };
     let common = Common { doorbell: &doorbell, segment_file: &segment_file, ..common };
@@ -45,7 +49,10 @@ pub(crate) fn run(common: Common<'_>, line: Line, note: &Note, kept: &[RawFd], w
     line.answer(0);
     while let Some((order, files)) = line.next() {
         line.answer(match order {
-            Order::Worker(birth, captured) => fork_worker(&common, note, &birth, captured, files, &kept),
+            Order::Worker(birth, captured, worn) => {
+                fork_worker(&Common { worn: &worn, ..common }, note, &birth, captured, files, &kept)
+            }
+            Order::Inherit(attributes) => inherit(attributes, files),
             Order::Template(wanted) => fork_template(common, note, &wanted, files, &kept),
         });
     }
@@ -55,7 +62,7 @@ pub(crate) fn run(common: Common<'_>, line: Line, note: &Note, kept: &[RawFd], w
 }
 
 /// Everything between the zygote's process, or another template's, and this one's own.
-fn settle_in(common: &Common<'_>, line: &Line, kept: &[RawFd]) -> Option<[OwnedFd; 4]> {
+fn settle_in(common: &Common<'_>, line: &Line, kept: &[RawFd]) -> Option<[OwnedFd; 5]> {
     sys::set_title("llib-template", "");
     let _ = setpgid(None, None);
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
@@ -68,10 +75,13 @@ fn settle_in(common: &Common<'_>, line: &Line, kept: &[RawFd]) -> Option<[OwnedF
     let _ = nix::sys::signal::SigSet::empty().thread_set_mask();
     // Out of the way first: each may have the number that another is to get.
     let out_of_the_way = |file: BorrowedFd<'_>| fcntl_dupfd_cloexec(file, FIRST).ok();
-    let start = open(".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    let files = [common.doorbell.as_fd(), common.segment_file.as_fd(), line.as_fd(), start.as_fd()];
+    let here = |name| open(name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let start = here(".").or_else(|_| here("/")).ok()?;
+    let own = [common.doorbell.as_fd(), common.segment_file.as_fd(), line.as_fd(), start.as_fd()];
+    let [doorbell, segment_file, socket, directory] = own;
+    let files = [doorbell, segment_file, socket, directory, monitor::end().unwrap_or(directory)];
     let files = files.map(out_of_the_way);
-    let mut own = [None, None, None, None];
+    let mut own = [const { None }; OWN.len()];
     for ((file, number), own) in files.iter().zip(OWN).zip(&mut own) {
         sys::duplicate_to(file.as_ref()?, number, DupFlags::CLOEXEC).ok()?;
         *own = Some(sys::inherited(number));
@@ -79,8 +89,13 @@ fn settle_in(common: &Common<'_>, line: &Line, kept: &[RawFd]) -> Option<[OwnedF
     std::mem::forget((files, start));
     sys::descriptors::close_all_but(FIRST, kept);
     llib_core::observe::after_fork();
-    let [Some(doorbell), Some(segment_file), Some(socket), Some(start)] = own else { return None };
-    Some([doorbell, segment_file, socket, start])
+    if monitor::end().is_some() {
+        monitor::moved_to(OWN[4]);
+    }
+    let [Some(doorbell), Some(segment_file), Some(socket), Some(start), Some(monitor)] = own else {
+        return None;
+    };
+    Some([doorbell, segment_file, socket, start, monitor])
 }
 
 /// Forks a worker; returns its id, or the number of an error, negative.
@@ -109,6 +124,17 @@ fn fork_worker(
             common.live(birth, ends, Some(nested), kept)
         }
     }
+}
+
+/// Takes attributes of the host on, as the zygote has them; returns 0, or the number of an error, negative.
+fn inherit(mut attributes: Attributes, files: Vec<OwnedFd>) -> i32 {
+    let mut files = files.into_iter();
+    let Some(mut environment) = files.next().map(File::from) else { return -libc::EBADF };
+    if let Err(error) = environment.read_to_end(&mut attributes.environment) {
+        return -error.raw_os_error().unwrap_or(libc::EIO);
+    }
+    take_on(&mut attributes, files.collect());
+    0
 }
 
 /// Forks the next template, likewise.

@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use llib_core::wire::attributes::Attributes;
 use llib_core::wire::control::Preload;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -15,13 +16,17 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::attributes::Worn;
 use crate::birth::Birth;
 
 /// What a template is to do.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Order {
-    /// Fork a worker. The descriptors are the ends of standard output and standard error, as far as they are captured.
-    Worker(Birth, Captured),
+    /// Fork a worker, which puts this on. The descriptors are the ends of standard output and standard error, as far as they are
+    /// captured.
+    Worker(Birth, Captured, Worn),
+    /// Take these attributes of the host on. The descriptors are a file with the environment, and the standard streams.
+    Inherit(Attributes),
     /// Fork the next template, which loads this module. The descriptor is its socket.
     Template(Preload),
 }
@@ -34,7 +39,7 @@ pub(crate) struct Captured {
 }
 
 /// The most descriptors of one order.
-const FILES: usize = 2;
+const FILES: usize = 4;
 
 /// More bytes than any order has: a module's name and the search paths are a host's own. Longer ones cannot be sent.
 const LONGEST: usize = 128 << 10;
@@ -136,9 +141,10 @@ mod tests {
             Birth { index: 9, owner: Some((5, 7)), walled: true, nested: Some(nested), processes: Some(3) };
         let captured = Captured { output: true, error: true };
         let file = std::fs::File::open("/dev/null").unwrap();
-        zygote.order(&Order::Worker(birth.clone(), captured), &[file.as_fd(), file.as_fd()]).unwrap();
+        let order = Order::Worker(birth.clone(), captured, Worn::default());
+        zygote.order(&order, &[file.as_fd(), file.as_fd()]).unwrap();
         match template.next() {
-            Some((Order::Worker(got, with), files)) => {
+            Some((Order::Worker(got, with, _), files)) => {
                 assert_eq!((got, with, files.len()), (birth, captured, 2));
             }
             other => panic!("{other:?}"),

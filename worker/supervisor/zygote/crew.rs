@@ -13,6 +13,8 @@ pub(super) struct Worker {
     pub(super) slot: u32,
     /// Whether it was started behind the walls of a sandbox.
     pub(super) walled: bool,
+    /// Which attributes of the host it has, see [`super::follow::Follow::generation`].
+    pub(super) generation: u32,
     /// The signals that it was sent, and why.
     sent: Vec<(i32, Cause)>,
 }
@@ -34,8 +36,8 @@ pub(super) struct Crew {
 }
 
 impl Crew {
-    pub(super) fn add(&mut self, pid: i32, slot: u32, walled: bool) {
-        self.by_pid.insert(pid, Worker { slot, walled, sent: Vec::new() });
+    pub(super) fn add(&mut self, pid: i32, slot: u32, walled: bool, generation: u32) {
+        self.by_pid.insert(pid, Worker { slot, walled, generation, sent: Vec::new() });
         let index = slot as usize;
         if self.by_slot.len() <= index {
             self.by_slot.resize(index + 1, 0);
@@ -61,6 +63,13 @@ impl Crew {
     /// The worker of a slot.
     pub(super) fn at(&self, slot: u32) -> Option<i32> {
         self.by_slot.get(slot as usize).copied().filter(|pid| *pid != 0)
+    }
+
+    /// Whether the worker of a slot has other attributes of the host than those of this generation.
+    pub(super) fn is_outdated(&self, slot: u32, generation: u32) -> bool {
+        self.at(slot)
+            .and_then(|pid| self.by_pid.get(&pid))
+            .is_some_and(|worker| worker.generation != generation)
     }
 
     /// Process ids and slots.

@@ -7,11 +7,13 @@ mod account;
 mod capture;
 mod crew;
 mod deadlines;
+mod follow;
 mod nests;
 mod pools;
 mod preload;
 mod processes;
 mod reaper;
+mod retire;
 mod setup;
 mod spares;
 mod starter;
@@ -34,7 +36,6 @@ use llib_core::wire::control::{Action, Command, JobRef, Watched};
 use nix::sys::signal::SigSet;
 use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::Rlimit;
 
 use crate::end::{self, Ending};
 use crate::{Session, Worker, timeline};
@@ -49,8 +50,7 @@ struct Zygote {
     registrar: Registrar,
     _lock: SessionLock,
     worker: Box<dyn Worker>,
-    /// The host's limit of descriptors, which workers get back.
-    file_limit: Rlimit,
+    follow: follow::Follow,
     ring: Ring,
     commands: IpcReceiver<Command>,
     /// Whether the ring has rung since the commands were last looked at: it does after each of them.
@@ -76,6 +76,9 @@ struct Zygote {
     pools: pools::Pools,
     nests: nests::Nests,
     processes: processes::Processes,
+    /// Whether it takes no new jobs, see `retire`.
+    retired: bool,
+    retired_at: u64,
     /// Whether jobs wait for the processes of workers that are about to end.
     short: bool,
     templates: templates::Templates,
@@ -115,6 +118,9 @@ impl Zygote {
             self.load_next();
             self.keep_deadlines();
             self.hear_again();
+            if self.is_done() {
+                return Ending::Over;
+            }
             let busy = self.start_some();
             self.segment.header().zygote_asleep.store(1, Ordering::SeqCst);
             let idle = !busy && self.segment.header().attention.is_empty() && !self.templates.are_due();
@@ -138,10 +144,16 @@ impl Zygote {
                 self.deadlines.add(deadlines::Deadline { at: deadline, job, cause: Cause::Deadline });
             }
             match state {
+                State::Pending if self.retired => self.refuse(index),
                 State::Pending => self.pending.push_back(index),
                 State::Released => self.release(index),
                 // It died while a host had its bit, which is back now.
                 State::Dead if self.take_spare(index) => self.finish(index),
+                // A host had its bit while others of its kind were let go.
+                State::Spare if self.is_outdated(index) && self.take_spare(index) => {
+                    entry.swap(State::Released);
+                    self.release(index);
+                }
                 _ => {}
             }
         });
@@ -228,6 +240,7 @@ impl Zygote {
             Action::KillPooledAt { job, at, cause } => self.pools.appoint(job, at, cause),
             Action::LimitPool { pool, timeout } => self.limit_pool(pool, timeout),
             Action::Preload(preload) => self.preload(preload),
+            Action::Retire => self.retire(),
             Action::Drain => self.captures.values_mut().for_each(capture::Captured::drain),
         }
     }
@@ -266,6 +279,7 @@ impl Zygote {
         self.spares.settle(now);
         self.keep_reserve(now);
         self.keep_pool_deadlines(now);
+        self.keep_retired(now);
         self.keep_load_time(now);
     }
 
@@ -292,7 +306,8 @@ impl Zygote {
         let next = next.into_iter().chain([self.templates.next()]).flatten().min();
         let works =
             self.crew.len() > self.segment.header().ready.count() + self.segment.header().walled.count();
-        let wait = [next.map(clock::until), works.then_some(ROUND)].into_iter().flatten().min();
+        let wait =
+            [next.map(clock::until), (works || self.retired).then_some(ROUND)].into_iter().flatten().min();
         let time = if idle {
             wait.and_then(|wait| Timespec::try_from(wait).ok())
         } else {
@@ -355,6 +370,7 @@ impl Zygote {
                     self.tell_watchers();
                 }
                 Rung::Watch(Watched::Pooled(job, deaths), file) => self.watch_pooled(job, deaths, file),
+                Rung::Part(part) => self.hear_attributes(part),
                 Rung::Closed => return Some(Ending::Over),
                 Rung::Empty => return None,
             }

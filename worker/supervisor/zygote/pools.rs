@@ -13,7 +13,7 @@ use std::collections::hash_map::Entry;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
-use llib_core::shm::{PoolMemory, Word, pool_name, stage};
+use llib_core::shm::{PoolMemory, RETIRED, Word, pool_name, stage};
 use llib_core::sys::clock;
 use llib_core::wire::cause::Cause;
 use llib_core::wire::control::{NO_SLOT, PoolJobRef};
@@ -124,6 +124,22 @@ impl Zygote {
             // It may be over already.
             if !pool.is_over(job.slot, job.number) {
                 pool.watchers.push((job.slot, job.number, file));
+            }
+        }
+    }
+
+    /// Tells the workers of all pools to take no further job. With `late` those are killed that have none and should be gone.
+    pub(super) fn retire_pools(&mut self, late: bool) {
+        let pooled = |slot: u32| place(self.segment.slot(slot).entry.pool.load(Ordering::SeqCst));
+        let seats: Vec<_> =
+            self.crew.members().filter_map(|(pid, slot)| Some((pid, slot, pooled(slot)?))).collect();
+        for (pid, slot, (number, seat)) in seats {
+            let Some(pool) = self.pool(number) else { continue };
+            pool.memory.leave().store(RETIRED, Ordering::SeqCst);
+            pool.memory.wake_workers();
+            let idle = pool.memory.seat(seat).is_none_or(|seat| seat.current.load(Ordering::SeqCst) == 0);
+            if late && (idle || self.replied(slot)) {
+                self.send(pid, libc::SIGKILL, Cause::Itself);
             }
         }
     }

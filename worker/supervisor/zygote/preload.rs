@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use llib_core::shm::{Region, State};
+use llib_core::shm::Region;
 use llib_core::sys::{clock, futex};
 use llib_core::wire::cause::Cause;
 use llib_core::wire::control::Preload;
@@ -35,9 +35,9 @@ impl Zygote {
                     self.templates.waiting.push_front(wanted);
                 }
                 Ok(template) => {
-                    let end = end_of(&wanted.module);
+                    let (end, generation) = (end_of(&wanted.module), self.follow.generation);
                     self.templates.loading =
-                        Some(Loading { template, wanted, end, late: false, heard: true });
+                        Some(Loading { template, wanted, end, late: false, heard: true, generation });
                 }
                 Err(error) => {
                     self.fail_to_load(&wanted, &format!("no process could be started to load it: {error}"));
@@ -54,7 +54,9 @@ impl Zygote {
             loading.heard = false;
             return;
         }
-        let Some(Loading { template, wanted, .. }) = self.templates.loading.take() else { return };
+        let Some(Loading { template, wanted, generation, .. }) = self.templates.loading.take() else {
+            return;
+        };
         llib_core::log!(
             Info,
             "template {} has loaded the module '{}'",
@@ -62,6 +64,9 @@ impl Zygote {
             name_of(&wanted.module)
         );
         self.templates.take_over(template);
+        if generation != self.follow.generation {
+            self.pass_on_attributes();
+        }
         let number = wanted.module.number;
         self.templates.loaded.push(wanted.module);
         self.replace_spares();
@@ -149,18 +154,6 @@ impl Zygote {
         let done = &self.segment.header().preloaded;
         done.store(number, Ordering::SeqCst);
         futex::wake_all(done);
-    }
-
-    /// Lets the spares go that do not have the module.
-    fn replace_spares(&mut self) {
-        let segment = self.segment;
-        let header = segment.header();
-        while let Some(index) =
-            header.ready.take_first(|_| true).or_else(|| header.walled.take_first(|_| true))
-        {
-            segment.slot(index).entry.swap(State::Released);
-            self.release(index);
-        }
     }
 }
 

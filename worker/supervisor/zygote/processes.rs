@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use llib_core::shm::State;
 use llib_core::sys::clock;
-use rustix::process::{Resource, Rlimit, getrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::Zygote;
 use super::templates::Newborn;
@@ -49,13 +49,24 @@ impl Processes {
         Processes { user: Some(limit).filter(|limit| limit.current.is_some()), groups, look_at: 0 }
     }
 
+    /// The host's limit is this from now on.
+    pub(super) fn limit_user(&mut self, limit: Rlimit) {
+        let _ = setrlimit(Resource::Nproc, limit);
+        self.user = Some(limit).filter(|limit| limit.current.is_some());
+    }
+
+    /// How many processes the user may have.
+    pub(super) fn limit(&self) -> Option<u64> {
+        self.user.and_then(|limit| limit.current)
+    }
+
     /// The limit of processes with which a fork leaves the reserve, if there is one; an error where nothing would be left.
     fn limit_in_reserve(&self) -> io::Result<Option<u64>> {
         if !self.groups.iter().all(Group::has_room) {
             return Err(io::Error::from_raw_os_error(libc::EAGAIN));
         }
         // How many processes the user has nobody tells; the kernel compares it with the limit of the process that forks.
-        Ok(self.user.and_then(|limit| limit.current).map(|current| current.saturating_sub(RESERVE)))
+        Ok(self.limit().map(|current| current.saturating_sub(RESERVE)))
     }
 
     /// Whether the reserve is there.
@@ -72,8 +83,7 @@ impl Processes {
     }
 
     fn are_narrow(&self) -> bool {
-        let user = self.user.and_then(|limit| limit.current);
-        user.into_iter().chain(self.groups.iter().map(|group| group.most)).any(|most| most <= NARROW)
+        self.limit().into_iter().chain(self.groups.iter().map(|group| group.most)).any(|most| most <= NARROW)
     }
 }
 

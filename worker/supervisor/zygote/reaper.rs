@@ -49,6 +49,10 @@ impl Zygote {
             return;
         }
         self.refill = true;
+        // Not of those that were let go for a change.
+        if deaths.iter().any(|death| death.worker.generation == self.follow.generation) {
+            self.spares.used();
+        }
         self.short = false;
         // Workers that are found dead on the way may have started others.
         let mut known = None;

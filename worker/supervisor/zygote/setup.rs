@@ -11,15 +11,16 @@ use llib_core::wire::control::{Command, Hello, Ready};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
-use rustix::process::{Rlimit, getpid, set_child_subreaper};
+use rustix::process::{Resource, getpid, set_child_subreaper};
 
-use super::{Zygote, crew, deadlines, nests, pools, processes, spares, templates};
+use super::{Zygote, crew, deadlines, follow, nests, pools, processes, spares, templates};
 use crate::{Prepare, Session, Worker, failed};
 use llib_worker_sys as sys;
 
 /// Prepares everything and greets the host. None on failure: the host has its reason.
 pub(super) fn zygote(session: Session, guard: OwnedFd) -> Option<Zygote> {
-    let Session { ring, commands, host, segment, lock, prepare } = session;
+    let Session { ring, commands, host, segment, lock, prepare, limits } = session;
+    let host_pid = segment.header().processes[0].load(Ordering::SeqCst).cast_signed();
     let parts = match Parts::new(&segment, &commands, prepare) {
         Ok(parts) => parts,
         Err(reason) => {
@@ -41,7 +42,7 @@ pub(super) fn zygote(session: Session, guard: OwnedFd) -> Option<Zygote> {
         registrar: parts.registrar,
         _lock: lock,
         worker: parts.worker,
-        file_limit: parts.file_limit,
+        follow: follow::Follow::new(limits, host_pid),
         ring,
         commands: parts.commands,
         rung: false,
@@ -62,6 +63,8 @@ pub(super) fn zygote(session: Session, guard: OwnedFd) -> Option<Zygote> {
         pools: pools::Pools::default(),
         nests: nests::Nests::default(),
         processes: processes::Processes::find(),
+        retired: false,
+        retired_at: 0,
         short: false,
         templates: templates::Templates::default(),
     })
@@ -72,7 +75,6 @@ struct Parts {
     segment_file: OwnedFd,
     registrar: Registrar,
     worker: Box<dyn Worker>,
-    file_limit: Rlimit,
     commands: IpcReceiver<Command>,
     rung_at: OwnedFd,
     doorbell: OwnedFd,
@@ -84,7 +86,8 @@ impl Parts {
         set_child_subreaper(Some(getpid())).map_err(failed("failed to become a subreaper"))?;
         let segment_file = segment.keep_from_children().map_err(failed("failed to set the segment apart"))?;
         sys::buffer_lines();
-        let file_limit = sys::raise_file_limit();
+        // For the pipes of captured output.
+        sys::raise_limit(Resource::Nofile);
         // At the terminal workers are in the background. Writing there must not stop them, and reading
         // fails instead of stopping.
         for signal in [libc::SIGTTOU, libc::SIGTTIN] {
@@ -109,7 +112,7 @@ impl Parts {
         llib_core::sys::cores::count();
         llib_core::sys::fork::watch();
         let worker = prepare()?;
-        Ok(Parts { segment_file, registrar, worker, file_limit, commands, rung_at, doorbell, signals })
+        Ok(Parts { segment_file, registrar, worker, commands, rung_at, doorbell, signals })
     }
 }
 

@@ -13,16 +13,33 @@ const CALM: Duration = Duration::from_secs(5);
 pub(super) struct Spares {
     wanted: usize,
     calm_at: u64,
+    /// Not more than this, while jobs have not shown yet that they come as they did.
+    most: usize,
 }
 
 impl Spares {
     pub(super) fn new() -> Spares {
-        Spares { wanted: FEWEST, calm_at: u64::MAX }
+        Spares { wanted: FEWEST, calm_at: u64::MAX, most: MOST }
     }
 
     /// How many there should be.
     pub(super) fn wanted(&self) -> usize {
-        self.wanted
+        self.wanted.min(self.most)
+    }
+
+    /// How many there should be behind walls, once there was a job for one.
+    pub(super) fn walled(&self) -> usize {
+        FEWEST.min(self.most)
+    }
+
+    /// All were let go, and that may happen again before there is a job for one.
+    pub(super) fn start_over(&mut self) {
+        self.most = 1;
+    }
+
+    /// A job has begun.
+    pub(super) fn used(&mut self) {
+        self.most = (self.most * 2).min(MOST);
     }
 
     /// A job found no spare.
@@ -53,6 +70,20 @@ impl Spares {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spares_that_were_let_go_come_back_with_the_jobs() {
+        let mut spares = Spares::new();
+        spares.start_over();
+        assert_eq!((spares.wanted(), spares.walled()), (1, 1));
+        let counts: Vec<_> = (0..4)
+            .map(|_| {
+                spares.used();
+                spares.wanted()
+            })
+            .collect();
+        assert_eq!(counts, [2, 4, FEWEST, FEWEST]);
+    }
 
     #[test]
     fn shortage_doubles_the_spares_up_to_a_limit_and_calm_halves_them() {

@@ -15,7 +15,6 @@ use rustix::process::{Pid, setpgid};
 use super::Zygote;
 use super::capture::Captured;
 use super::processes::is_shortage;
-use super::spares::FEWEST;
 use super::templates::Newborn;
 use crate::birth::{Birth, NestedBirth};
 use crate::seat::{Ends, Nested};
@@ -52,6 +51,9 @@ impl Zygote {
             return true;
         }
         let header = self.segment.header();
+        if self.retired {
+            return false;
+        }
         let ready = header.ready.count();
         let wanted = self.spares.wanted();
         if ready > wanted {
@@ -64,7 +66,7 @@ impl Zygote {
         }
         let walled = header.walled.count();
         let lacks_walled = self.lacks_walled();
-        self.refill |= ready <= wanted / 2 || (lacks_walled && walled <= FEWEST / 2);
+        self.refill |= ready <= wanted / 2 || (lacks_walled && walled <= self.spares.walled() / 2);
         if !self.refill {
             return false;
         }
@@ -85,7 +87,7 @@ impl Zygote {
         const ATTEMPTS: usize = 3;
         let header = self.segment.header();
         header.walled_wanted.load(Ordering::SeqCst) != 0
-            && header.walled.count() < FEWEST
+            && header.walled.count() < self.spares.walled()
             && self.walls_failed < ATTEMPTS
             && capabilities().missing(&SandboxPolicy::default()).is_empty()
     }
@@ -102,6 +104,8 @@ impl Zygote {
             // Marked twice while it waited, and started the first time.
             _ => return,
         }
+        self.look_at_host();
+        self.spares.used();
         let capture = Capture::from_word(entry.capture.load(Ordering::SeqCst));
         if capture.is_none() {
             self.spares.missed();
@@ -135,6 +139,7 @@ impl Zygote {
 
     /// Starts a spare, if there is room for one. A failure is none: jobs are started when they come.
     fn start_spare(&mut self, walled: bool) -> bool {
+        self.look_at_host();
         let header = self.segment.header();
         let Some(index) = header.free.take_first(|_| true) else { return false };
         let slot = self.segment.slot(index);
@@ -163,6 +168,19 @@ impl Zygote {
                 false
             }
         }
+    }
+
+    /// Lets all spares go: they are not as those that are forked from now on.
+    pub(super) fn replace_spares(&mut self) {
+        let segment = self.segment;
+        let header = segment.header();
+        while let Some(index) =
+            header.ready.take_first(|_| true).or_else(|| header.walled.take_first(|_| true))
+        {
+            segment.slot(index).entry.swap(State::Released);
+            self.release(index);
+        }
+        self.refill = true;
     }
 
     pub(super) fn start(&mut self, index: u32, start: Start<'_>) -> io::Result<i32> {
@@ -215,7 +233,7 @@ impl Zygote {
             timeline::forked(slot, pid, before, job);
         }
         let _ = setpgid(child, child);
-        self.crew.add(pid, index, walled);
+        self.crew.add(pid, index, walled, self.follow.generation);
         if let Some(owner) = owner {
             self.registrar.introduce(owner, pid);
         }

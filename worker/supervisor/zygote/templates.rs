@@ -5,18 +5,24 @@
 //! has noted.
 
 use std::collections::VecDeque;
-use std::io;
+use std::fs::File;
+use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use llib_core::sys::clock;
+use llib_core::shm::Stream;
+use llib_core::sys::ring::erase;
+use llib_core::sys::{clock, environ};
+use llib_core::wire::attributes::Attributes;
 use llib_core::wire::control::Preload;
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::stdio::{stderr, stdin, stdout};
+use rustix::thread::{CpuSet, sched_getaffinity};
 
 use super::Zygote;
 use crate::birth::{Birth, Common, with_limit};
 use crate::seat::{Ends, Nested};
 use crate::template::{self, Captured, Line, Order};
-use llib_core::shm::Stream;
 use llib_worker_sys::sibling::Note;
 use llib_worker_sys::{self as sys, Forked};
 
@@ -60,6 +66,8 @@ pub(super) struct Loading {
     pub(super) late: bool,
     /// Whether it may still say something.
     pub(super) heard: bool,
+    /// Which attributes of the host it was forked with, see [`super::follow::Follow::generation`].
+    pub(super) generation: u32,
 }
 
 /// A module that somebody asked for, or that is loaded again for want of the template that had it.
@@ -122,7 +130,7 @@ impl Zygote {
             tree: &self.tree,
             zygote: std::process::id().cast_signed(),
             doorbell: &self.doorbell,
-            file_limit: self.file_limit,
+            worn: &self.follow.worn,
             signals: &self.no_signals,
             worker: &*self.worker,
         }
@@ -137,7 +145,10 @@ impl Zygote {
             let files = [Stream::Output, Stream::Error].into_iter();
             let files = files.filter_map(|stream| newborn.ends.iter().find(|(found, _)| *found == stream));
             let files: Vec<BorrowedFd<'_>> = files.map(|(_, end)| end.as_fd()).collect();
-            if let Some(pid) = self.order(&Order::Worker(newborn.birth.clone(), captured), &files)? {
+            let mut birth = newborn.birth.clone();
+            birth.processes = birth.processes.or(self.processes.limit());
+            let order = Order::Worker(birth, captured, self.follow.worn_below.clone());
+            if let Some(pid) = self.order(&order, &files)? {
                 return Ok(pid);
             }
         }
@@ -168,6 +179,21 @@ impl Zygote {
         }
     }
 
+    /// Has the template take on what this process has of the host, if there is one. One that cannot ends, and another one is
+    /// made from here.
+    pub(super) fn pass_on_attributes(&mut self) {
+        let Some(pid) = self.templates.current.as_ref().map(|template| template.pid) else { return };
+        let passed = attributes_of_this_process().and_then(|(attributes, environment)| {
+            let streams = [stdin(), stdout(), stderr()];
+            let files: Vec<_> = [environment.as_fd()].into_iter().chain(streams).collect();
+            self.order(&Order::Inherit(attributes), &files)
+        });
+        if let Err(error) = passed {
+            llib_core::log!(Warn, "template {pid} cannot follow the host: {error}");
+            let _ = sys::kill(pid, libc::SIGKILL);
+        }
+    }
+
     /// Has the template fork, and returns the new process's id; none if there is no template, or it is no more.
     fn order(&mut self, order: &Order, files: &[BorrowedFd<'_>]) -> io::Result<Option<i32>> {
         let (Some(template), Some(note)) = (&self.templates.current, &self.templates.note) else {
@@ -194,6 +220,9 @@ impl Zygote {
         if let Some(pid) = answer.filter(is_new) {
             return Ok(Some(pid));
         }
+        if answer == Some(0) && matches!(order, Order::Inherit(_)) {
+            return Ok(None);
+        }
         if let Some(error) = answer.filter(|number| *number < 0) {
             return Err(io::Error::from_raw_os_error(error.saturating_neg()));
         }
@@ -205,6 +234,20 @@ impl Zygote {
         self.end_template(pid, status);
         Ok(newest)
     }
+}
+
+/// What [`take_on`](crate::attributes::take_on) took on here, and a file with the environment.
+fn attributes_of_this_process() -> io::Result<(Attributes, File)> {
+    let mut environment = File::from(memfd_create("llib-environment", MemfdFlags::CLOEXEC)?);
+    for string in environ::strings() {
+        let mut string = string.into_bytes_with_nul();
+        environment.write_all(&string)?;
+        erase(&mut string);
+    }
+    environment.rewind()?;
+    let set = sched_getaffinity(None)?;
+    let processors = (0..CpuSet::MAX_CPU as u16).filter(|number| set.is_set(usize::from(*number))).collect();
+    Ok((Attributes { processors, open: [true; 3], ..Attributes::default() }, environment))
 }
 
 /// When a module that begins to be loaded now has to be loaded.

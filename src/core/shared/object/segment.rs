@@ -3,7 +3,7 @@
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use rustix::fs::{Mode, fchmod, fstat};
+use rustix::fs::{Mode, fstat};
 use rustix::process::{Resource, getrlimit};
 
 use super::halves::{LARGEST, half_at, half_size};
@@ -150,7 +150,7 @@ impl Object {
     /// such a process can change no file's mode.
     pub fn distrust(&self) -> Result<(), ObjectError> {
         let name = name_of(self.tree.name(), self.id);
-        let marked = SharedFile::open(&name).and_then(|file| fchmod(&file, Mode::RWXU));
+        let marked = SharedFile::open(&name).and_then(|file| file.mark());
         marked.map_err(|error| RegionError::map("mark", &name, error).into())
     }
 

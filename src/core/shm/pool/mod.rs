@@ -8,13 +8,14 @@
 //!
 //! | word of the header | written by | meaning |
 //! |---|---|---|
-//! | `leave` | host | 1: workers shall go once the queue is empty; 2: the pool is over |
+//! | `leave` | host | 1: workers shall go once the queue is empty; 2: the pool is over; 3: at once |
 //! | `bell` | workers, zygote | a futex that counts; the host sleeps here |
 //! | `awaited` | host; cleared by the worker that rings | number of the job that the sleeping host wants; [`ANY`] is each, 0 none |
 //! | `hungry` | host; cleared by the worker that rings | the host has more jobs than slots: ring when the queue is empty; [`POLLED`]: the zygote too |
 //! | `deaths` | zygote | counts the pool's workers that have died |
 //! | `rang` | worker 0 → 1, before it rings; zygote 1 → 0 | a job is over whose slot says `notify`, or the host is needed |
 //! | `watched` | worker 0 → 1, zygote 1 → 0 | the zygote looks after the limits of time of running jobs |
+//! | `generation` | host | counts changes of what workers inherit from the host: those of earlier ones leave when there is no job left that they may take |
 //! | `head`, `tail` | see [`queue`] | |
 //! | `seats` | host, at first | how many seats there are |
 //! | `asleep`, `spinning` | each worker its own bit; whoever wakes it, or sees it dead, clears it | which workers sleep, and which look out for jobs without sleeping |
@@ -35,6 +36,7 @@ use super::region::Region;
 use super::seen::Seen;
 use crate::sys::PAGE;
 
+pub use queue::is_later;
 pub use slot::{PoolSlot, Word, carries, stage};
 
 /// Workers that a pool can have at once, those that are about to go included.
@@ -58,8 +60,10 @@ pub const POLLED: u32 = 2;
 
 /// In `leave`: once the queue is empty.
 pub const WHEN_EMPTY: u32 = 1;
-/// In `leave`: at once.
+/// In `leave`: the pool is over.
 pub const OVER: u32 = 2;
+/// In `leave`: at once, whatever is in the queue. What the host was when it started the workers it is not any more.
+pub const RETIRED: u32 = 3;
 
 const SEATS_AT: usize = size_of::<Header>();
 const SMALL_AT: usize = SEATS_AT + SEATS * size_of::<Seat>();
@@ -86,6 +90,7 @@ struct Header {
     watched: AtomicU32,
     rang: AtomicU32,
     seats: AtomicU32,
+    generation: AtomicU32,
     asleep: Lone<[AtomicU64; SEATS / 64]>,
     spinning: Lone<[AtomicU64; SEATS / 64]>,
     ring: Lone<[AtomicU64; RING]>,
@@ -245,6 +250,8 @@ impl PoolMemory {
         rang: AtomicU32,
         /// See the table above.
         watched: AtomicU32,
+        /// See the table above.
+        generation: AtomicU32,
     }
 
     /// Whether the host has dropped the pool.

@@ -29,8 +29,9 @@ impl PoolMemory {
         true
     }
 
-    /// Worker: takes the oldest job. `note` is called before each try, with the slot.
-    pub fn take(&self, me: u16, mut note: impl FnMut(u32)) -> Option<(PoolSlot<'_>, u64)> {
+    /// Worker: takes the oldest job, unless that is for workers of a later generation than `generation`. `note` is called
+    /// before each try, with the slot.
+    pub fn take(&self, me: u16, generation: u32, mut note: impl FnMut(u32)) -> Option<(PoolSlot<'_>, u64)> {
         let header = self.header();
         loop {
             let head = header.head.0.load(Ordering::SeqCst);
@@ -40,8 +41,12 @@ impl PoolMemory {
             let entry = header.ring.0[head as usize % RING].load(Ordering::SeqCst);
             let (index, number) = ((entry & INDEX) as u32, entry >> 16);
             let slot = self.slot(index);
-            note(index);
             let queued = Word { number, seat: 0, stage: stage::QUEUED };
+            let wanted = slot.map_or(generation, |slot| slot.generation().load(Ordering::Relaxed));
+            if is_later(wanted, generation) && slot.is_some_and(|slot| slot.word() == queued) {
+                return None;
+            }
+            note(index);
             let mine = Word { number, seat: me, stage: stage::RUNNING };
             let taken = slot.filter(|slot| slot.change(queued, mine));
             let _ = header.head.0.compare_exchange(head, head + 1, Ordering::SeqCst, Ordering::SeqCst);
@@ -49,6 +54,18 @@ impl PoolMemory {
                 return Some((slot, number));
             }
         }
+    }
+
+    /// Host: whether the oldest job that waits, if one does, may be taken by workers of before this generation.
+    pub fn next_is_before(&self, generation: u32) -> bool {
+        let header = self.header();
+        let head = header.head.0.load(Ordering::SeqCst);
+        if head >= header.tail.0.load(Ordering::SeqCst) {
+            return false;
+        }
+        let entry = header.ring.0[head as usize % RING].load(Ordering::SeqCst);
+        let slot = self.slot((entry & INDEX) as u32);
+        slot.is_some_and(|slot| is_later(generation, slot.generation().load(Ordering::Relaxed)))
     }
 
     /// About how many jobs wait.
@@ -147,6 +164,11 @@ impl PoolMemory {
         place.started.store(0, Ordering::SeqCst);
         place.state.store(seat::STARTING, Ordering::SeqCst);
     }
+}
+
+/// Whether a generation is later than another. They wrap around; half the circle is far more than there are at once.
+pub fn is_later(generation: u32, than: u32) -> bool {
+    generation != than && generation.wrapping_sub(than) < u32::MAX / 2
 }
 
 fn set(bits: &[std::sync::atomic::AtomicU64; SEATS / 64], index: usize, value: bool) {

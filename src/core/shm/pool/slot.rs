@@ -83,6 +83,7 @@ struct Words {
     closing: AtomicU32,
     autoclose: AtomicU32,
     notify: AtomicU32,
+    generation: AtomicU32,
 }
 
 // SAFETY: it is made of atomic integers.
@@ -149,9 +150,11 @@ impl<'a> PoolSlot<'a> {
         self.words().word.store(word.bits(), Ordering::SeqCst);
     }
 
-    /// Host: makes the other words those of a fresh job, whose payload has this length.
-    pub fn prepare(&self, length: usize, carries: u32) {
+    /// Host: makes the other words those of a fresh job, whose payload has this length. Workers of this generation of the
+    /// pool, and later ones, may take it.
+    pub fn prepare(&self, length: usize, carries: u32, generation: u32) {
         let words = self.words();
+        words.generation.store(generation, Ordering::Relaxed);
         words.length.store(length as u64, Ordering::Relaxed);
         words.carries.store(carries, Ordering::Relaxed);
         for word in [&words.closing, &words.autoclose, &words.notify, &words.code] {
@@ -197,5 +200,7 @@ impl<'a> PoolSlot<'a> {
         autoclose: AtomicU32,
         /// Whether the zygote wants to hear of the result.
         notify: AtomicU32,
+        /// Generation of the pool's workers that the job needs, or a later one.
+        generation: AtomicU32,
     }
 }

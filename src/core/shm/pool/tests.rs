@@ -11,7 +11,7 @@ fn memory() -> PoolMemory {
 
 fn queue(memory: &PoolMemory, index: u32, number: u64) {
     memory.reserve_slot(index).unwrap();
-    memory.slot(index).unwrap().prepare(0, carries::NONE);
+    memory.slot(index).unwrap().prepare(0, carries::NONE, 0);
     assert!(memory.push(index, number));
 }
 
@@ -29,11 +29,11 @@ fn jobs_are_taken_in_their_order_each_once() {
     }
     assert_eq!(memory.waiting(), 20);
     for number in 1..=20 {
-        let (slot, taken) = memory.take(3, |_| ()).unwrap();
+        let (slot, taken) = memory.take(3, 0, |_| ()).unwrap();
         assert_eq!((taken, slot.index()), (number, number as u32));
         assert_eq!(slot.word(), Word { number, seat: 3, stage: stage::RUNNING });
     }
-    assert!(memory.take(3, |_| ()).is_none() && memory.waiting() == 0);
+    assert!(memory.take(3, 0, |_| ()).is_none() && memory.waiting() == 0);
 }
 
 #[test]
@@ -44,8 +44,8 @@ fn a_job_that_was_given_up_is_passed_over_and_its_slot_serves_the_next() {
     let slot = memory.slot(5).unwrap();
     assert!(slot.change(queued, Word { number: 1, seat: 0, stage: stage::FREE }));
     queue(&memory, 5, 2);
-    assert_eq!(memory.take(0, |_| ()).map(|(_, number)| number), Some(2));
-    assert!(memory.take(0, |_| ()).is_none());
+    assert_eq!(memory.take(0, 0, |_| ()).map(|(_, number)| number), Some(2));
+    assert!(memory.take(0, 0, |_| ()).is_none());
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn the_queue_takes_no_more_than_it_has_room_for() {
     }
     assert!(!memory.push(7, 9999));
     // Only the last of them is what the slot says.
-    assert_eq!(memory.take(0, |_| ()).map(|(_, number)| number), Some(RING as u64));
+    assert_eq!(memory.take(0, 0, |_| ()).map(|(_, number)| number), Some(RING as u64));
     assert!(memory.push(7, 9999));
 }
 
@@ -66,9 +66,9 @@ fn numbers_that_make_no_sense_lead_nowhere() {
     assert!(memory.slot((SMALL_SLOTS + LARGE_SLOTS) as u32).is_none() && memory.seat(SEATS).is_none());
     memory.header().ring.0[0].store(u64::MAX, Ordering::SeqCst);
     memory.header().tail.0.store(1, Ordering::SeqCst);
-    assert!(memory.take(0, |_| ()).is_none());
+    assert!(memory.take(0, 0, |_| ()).is_none());
     memory.header().head.0.store(u64::MAX, Ordering::SeqCst);
-    assert!(memory.take(0, |_| ()).is_none() && memory.waiting() == 0);
+    assert!(memory.take(0, 0, |_| ()).is_none() && memory.waiting() == 0);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn every_job_is_taken_by_one_of_many_takers() {
             let (memory, taken, sum) = (&memory, &taken, &sum);
             scope.spawn(move || {
                 while taken.load(Ordering::SeqCst) < JOBS {
-                    if let Some((slot, number)) = memory.take(me, |_| ()) {
+                    if let Some((slot, number)) = memory.take(me, 0, |_| ()) {
                         sum.fetch_add(number, Ordering::SeqCst);
                         let running = Word { number, seat: me, stage: stage::RUNNING };
                         assert!(slot.change(running, Word { number, seat: me, stage: stage::DONE }));

@@ -3,12 +3,14 @@
 //! What a script can reach without the debug library, and change, is: the globals, the tables of the libraries and of
 //! loaded modules with their metatables, `package.loaded` and its relatives, the metatables of files and strings; and
 //! behind functions of C: default files, hooks, the collector's settings, the locale, the random numbers, the working
-//! directory, open files, children; environments before Lua 5.2, and what LuaJIT has. All of it is compared with how it was
+//! directory, open files, children, and what the process inherits or was told of signals; environments before Lua 5.2, and what LuaJIT has. All of it is compared with how it was
 //! before the first job. What differs is put back; what cannot be put back makes the worker go.
 
-use std::ffi::{CString, c_int};
+use std::ffi::{CString, OsString, c_int};
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+use llib_core::shm::SharedBytes;
 use llib_core::sync::holds_any;
 use llib_lua::ffi::*;
 use llib_lua::version::collector::{self, Pace};
@@ -16,7 +18,8 @@ use llib_lua::version::environment::{self, Environments};
 use llib_lua::version::jit::Engine;
 use llib_lua::version::state;
 
-use super::watched::{Restored, Watched, metatable};
+use super::process::Process;
+use super::watched::{Watched, metatable};
 use crate::lua::explain;
 use crate::lua::raw::push_global;
 use llib_worker_sys as sys;
@@ -32,7 +35,12 @@ pub(super) struct Fresh {
     foreign: bool,
     descriptor: c_int,
     locale: CString,
+    process: Process,
     directory: Option<PathBuf>,
+    /// The directory of jobs that name none.
+    base: Option<PathBuf>,
+    /// Whether a job has named another.
+    moved: bool,
     /// Reference of `math.randomseed`.
     seed: c_int,
     /// Reference of `debug.sethook`.
@@ -74,6 +82,7 @@ impl Fresh {
             lua_settop(lua, 0);
             let mut bytes = [0; 8];
             let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+            let directory = std::env::current_dir().ok();
             let mut fresh = Fresh {
                 anchor,
                 tables: Vec::new(),
@@ -81,7 +90,10 @@ impl Fresh {
                 foreign: false,
                 descriptor: sys::free_descriptor(),
                 locale: sys::locale().to_owned(),
-                directory: std::env::current_dir().ok(),
+                process: Process::now(),
+                base: directory.clone(),
+                moved: false,
+                directory,
                 seed,
                 sethook,
                 random: u64::from_ne_bytes(bytes),
@@ -205,16 +217,7 @@ impl Fresh {
             if !self.engine.restore(lua) {
                 return false;
             }
-            let mut changed = false;
-            lua_rawgeti(lua, LUA_REGISTRYINDEX, self.anchor.into());
-            for watched in &mut self.tables {
-                match watched.restore(lua) {
-                    Restored::Same => {}
-                    Restored::Changed => changed = true,
-                    Restored::Not => return false,
-                }
-            }
-            lua_pop(lua, 1);
+            let Some(changed) = self.restore_tables(lua) else { return false };
             if !self.restore_basic(lua) {
                 return false;
             }
@@ -224,7 +227,11 @@ impl Fresh {
             if locale != self.locale.as_c_str() {
                 sys::set_locale(&self.locale);
             }
-            if (changed || self.foreign) && std::env::current_dir().ok() != self.directory {
+            let touched = changed || self.foreign;
+            if touched && !self.process.restore() {
+                return false;
+            }
+            if touched && std::env::current_dir().ok() != self.directory {
                 let back =
                     self.directory.as_ref().is_some_and(|path| std::env::set_current_dir(path).is_ok());
                 if !back {
@@ -237,6 +244,53 @@ impl Fresh {
                 return sys::free_descriptor() == self.descriptor;
             }
             true
+        }
+    }
+
+    /// Puts the tables back; whether one was another than it should be, and none if one cannot be put back.
+    unsafe fn restore_tables(&mut self, lua: *mut lua_State) -> Option<bool> {
+        let mut changed = false;
+        // SAFETY: as for `restore`.
+        unsafe {
+            lua_rawgeti(lua, LUA_REGISTRYINDEX, self.anchor.into());
+            // The registry is the last one: what leads to a library's objects is gone by then.
+            for at in 0..self.tables.len() {
+                if self.tables[at].is_untouched(lua) {
+                    continue;
+                }
+                changed = true;
+                if self.tables[at].serves_finalizers(lua) {
+                    collect_all(lua);
+                    // Finalizers are the job's code, and have run just now.
+                    let mut again = self.tables[..at].iter_mut();
+                    if !again.all(|table| table.is_untouched(lua) || table.restore(lua)) {
+                        return None;
+                    }
+                }
+                if !self.tables[at].restore(lua) {
+                    return None;
+                }
+            }
+            lua_pop(lua, 1);
+        }
+        Some(changed)
+    }
+
+    /// Goes to a job's directory; an empty name is the one where the worker began to serve. One that is gone is gone for the
+    /// host as well: relative names fail there and here.
+    pub(super) fn enter(&mut self, name: SharedBytes<'_>) {
+        let wanted = if !name.is_empty() {
+            Some(PathBuf::from(OsString::from_vec(name.copy())))
+        } else if std::mem::take(&mut self.moved) {
+            self.base.clone()
+        } else {
+            return;
+        };
+        self.moved |= !name.is_empty();
+        if wanted != self.directory
+            && wanted.as_ref().is_some_and(|directory| std::env::set_current_dir(directory).is_ok())
+        {
+            self.directory = wanted;
         }
     }
 
@@ -284,6 +338,25 @@ impl Fresh {
             let arguments = state::push_seed(lua, bytes.to_le_bytes());
             lua_pcall(lua, arguments, 0, 0);
             lua_settop(lua, 0);
+        }
+    }
+}
+
+/// Collects what a job left behind, as long as there is more to find: an object that is finalized may let go of another, as a
+/// connection of its driver, and its own memory is found to be free the next time.
+unsafe fn collect_all(lua: *mut lua_State) {
+    /// More than libraries have objects one behind the other.
+    const MOST: usize = 8;
+    let mut before = i32::MAX;
+    // SAFETY: the worker's state with free slots, in a protected call, where finalizers may run.
+    unsafe {
+        for _ in 0..MOST {
+            collector::collect(lua);
+            let now = collector::count(lua);
+            if now >= before {
+                break;
+            }
+            before = now;
         }
     }
 }

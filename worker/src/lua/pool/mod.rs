@@ -6,6 +6,7 @@
 
 mod fresh;
 mod functions;
+mod process;
 mod watched;
 
 use std::ffi::c_int;
@@ -67,7 +68,7 @@ pub(super) unsafe fn serve(lua: *mut lua_State, job: &'static Job, place: &PoolP
             if let Some(timers) = timers {
                 timers.start();
             }
-            let reached = run(lua, job, post, taken, &mut functions);
+            let reached = run(lua, job, post, taken, &mut functions, &mut fresh);
             if let Some(timers) = timers {
                 timers.stop();
             }
@@ -115,12 +116,19 @@ unsafe fn is_worn(lua: *mut lua_State, post: &Post) -> bool {
 }
 
 /// Runs a job up to its published result; whether it could reach anything that the next one sees.
-unsafe fn run(lua: *mut lua_State, job: &Job, post: &Post, taken: Taken, functions: &mut Functions) -> bool {
+unsafe fn run(
+    lua: *mut lua_State,
+    job: &Job,
+    post: &Post,
+    taken: Taken,
+    functions: &mut Functions,
+    fresh: &mut Fresh,
+) -> bool {
     // SAFETY: the worker's state with an empty stack, below a protected call.
     unsafe {
         let taken = Taken::timed(post, taken);
         let _span = trace::span("pool", || format!("job {} of its pool", taken.number));
-        let (head, reaches) = match receive(lua, post, taken, functions) {
+        let (head, reaches) = match receive(lua, post, taken, functions, fresh) {
             Ok(received) => received,
             Err(DecodeError::Memory) => exhausted(lua, job),
             Err(error) => {
@@ -155,6 +163,7 @@ unsafe fn receive(
     post: &Post,
     taken: Taken,
     functions: &mut Functions,
+    fresh: &mut Fresh,
 ) -> Result<(Head, bool), DecodeError> {
     let load = post.load(taken).map_err(|error| DecodeError::Handle(error.to_string()))?;
     let (payload, ids) = load.open();
@@ -163,12 +172,15 @@ unsafe fn receive(
         explain::push(lua);
         let head = payload.first(HEAD).copy();
         let head = head.first_chunk::<HEAD>().map(|bytes| Head::from_bytes(*bytes)).unwrap_or_default();
-        let function = (head.function as usize).min(payload.after(HEAD).len());
+        let directory = usize::from(head.directory).min(payload.after(HEAD).len());
+        fresh.enter(payload.after(HEAD).first(directory));
+        let payload = payload.after(HEAD + directory);
+        let function = (head.function as usize).min(payload.len());
         let mut reaches = true;
         if function > 0 {
-            reaches = functions.push(lua, payload.after(HEAD).first(function))?;
+            reaches = functions.push(lua, payload.first(function))?;
         }
-        let values = payload.after(HEAD + function);
+        let values = payload.after(function);
         let source = Source::new(values.as_ptr(), values.len());
         // Plain data leads to no global, so that a function which has none cannot get at one.
         let plain = !reaches && !load.carries;

@@ -24,16 +24,6 @@ pub(super) struct Watched {
     named: bool,
 }
 
-/// What came of putting a table back.
-pub(super) enum Restored {
-    /// It was as it should be.
-    Same,
-    /// It is now.
-    Changed,
-    /// It cannot be.
-    Not,
-}
-
 impl Watched {
     /// The table on top, as it is now.
     ///
@@ -79,32 +69,75 @@ impl Watched {
         unsafe { lua_rawgeti(lua, anchor, self.place) };
     }
 
-    /// Puts it back. The anchor is on top.
+    /// Whether it is as it should be. The anchor is on top.
     ///
     /// # Safety
     /// As for [`Watched::new`], with the same anchor.
-    pub(super) unsafe fn restore(&mut self, lua: *mut lua_State) -> Restored {
+    pub(super) unsafe fn is_untouched(&self, lua: *mut lua_State) -> bool {
         // SAFETY: the worker's state with free slots; every index was pushed just before.
         unsafe {
             let anchor = lua_gettop(lua);
             lua_rawgeti(lua, anchor, self.place);
+            let same = metatable(lua) == self.meta && self.is_same(lua, anchor + 1);
+            lua_settop(lua, anchor);
+            same
+        }
+    }
+
+    /// Puts it back; false if that cannot be. The anchor is on top.
+    ///
+    /// # Safety
+    /// As for [`Watched::new`], with the same anchor.
+    pub(super) unsafe fn restore(&mut self, lua: *mut lua_State) -> bool {
+        // SAFETY: as above.
+        unsafe {
+            let anchor = lua_gettop(lua);
+            lua_rawgeti(lua, anchor, self.place);
             let table = lua_gettop(lua);
-            let mut state = Restored::Same;
-            if metatable(lua) != self.meta {
-                state = Restored::Changed;
-                lua_rawgeti(lua, anchor, self.place + 2);
-                lua_setmetatable(lua, table);
-            }
-            if !self.is_same(lua, table) {
-                state = Restored::Changed;
-                lua_rawgeti(lua, anchor, self.place + 1);
-                if !put_back(lua, table, self.named) {
-                    return Restored::Not;
-                }
+            lua_rawgeti(lua, anchor, self.place + 2);
+            lua_setmetatable(lua, table);
+            lua_rawgeti(lua, anchor, self.place + 1);
+            let back = put_back(lua, table, self.named);
+            if back {
                 self.entries = entries(lua, table, self.named);
             }
             lua_settop(lua, anchor);
-            state
+            back
+        }
+    }
+
+    /// Whether this is the registry, and a job has entered something there by whose name finalizers will ask what they
+    /// have: a library's metatable, luaL_checkudata(3). The anchor is on top.
+    ///
+    /// # Safety
+    /// As for [`Watched::restore`].
+    pub(super) unsafe fn serves_finalizers(&self, lua: *mut lua_State) -> bool {
+        if !self.named {
+            return false;
+        }
+        // SAFETY: as above. Balanced, and nothing changes the table meanwhile.
+        unsafe {
+            let anchor = lua_gettop(lua);
+            lua_rawgeti(lua, anchor, self.place);
+            let table = lua_gettop(lua);
+            lua_rawgeti(lua, anchor, self.place + 1);
+            let copy = lua_gettop(lua);
+            let mut found = false;
+            lua_pushnil(lua);
+            while !found && lua_next(lua, table) != 0 {
+                if counts(lua, true) && lua_type(lua, -1) == LUA_TTABLE {
+                    lua_pushvalue(lua, -2);
+                    lua_rawget(lua, copy);
+                    if lua_rawequal(lua, -1, -2) == 0 {
+                        lua_pushlstring(lua, c"__gc".as_ptr(), 4);
+                        lua_rawget(lua, -3);
+                        found = lua_type(lua, -1) != LUA_TNIL;
+                    }
+                }
+                lua_settop(lua, copy + 1);
+            }
+            lua_settop(lua, anchor);
+            found
         }
     }
 

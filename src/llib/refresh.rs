@@ -1,0 +1,18 @@
+//! `thread.refresh()`
+
+use llib_lua::ffi::*;
+
+use llib_host::Session;
+use llib_lua::call::{Outcome, Raise};
+
+/// # Safety
+/// Called by Lua.
+pub(super) unsafe fn body(_: *mut lua_State) -> Outcome {
+    // Supervisors that are started later have everything as it is then; those of a sandboxed job are its host's.
+    if let Some(session) = Session::running() {
+        session.refresh().map_err(|error| {
+            Raise::Message(format!("jobs cannot be given the attributes of this process: {error}"))
+        })?;
+    }
+    Ok(0)
+}

@@ -9,18 +9,20 @@ use super::session::{Session, Stats};
 use super::start::{Host, StartError, start};
 use super::wait::Patience;
 use llib_core::observe::trace;
-use llib_core::shm::{Board, set_board};
+use llib_core::shared::bury_hosts;
+use llib_core::shm::{Board, Tree, set_board};
+use llib_core::sys::fork::PerProcess;
 
 fn current() -> MutexGuard<'static, Option<Arc<Session>>> {
-    static CURRENT: Mutex<Option<Arc<Session>>> = Mutex::new(None);
+    static CURRENT: PerProcess<Mutex<Option<Arc<Session>>>> = PerProcess::new();
     // Nothing in these sections can panic half way, so a poisoned lock holds sound data.
-    CURRENT.lock().unwrap_or_else(PoisonError::into_inner)
+    CURRENT.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Sessions that take no new jobs any more, until their last job is gone.
 fn retired() -> MutexGuard<'static, Vec<Arc<Session>>> {
-    static RETIRED: Mutex<Vec<Arc<Session>>> = Mutex::new(Vec::new());
-    RETIRED.lock().unwrap_or_else(PoisonError::into_inner)
+    static RETIRED: PerProcess<Mutex<Vec<Arc<Session>>>> = PerProcess::new();
+    RETIRED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Session {
@@ -28,18 +30,20 @@ impl Session {
     /// less, than this process has now.
     pub fn current(host: impl FnOnce() -> Host) -> Result<Arc<Session>, StartError> {
         let mut current = current();
-        let usable = |session: &&Arc<Session>| session.is_ours() && !session.is_lost();
-        if let Some(session) = current.as_ref().filter(usable) {
+        if let Some(session) = current.as_ref().filter(|session| !session.is_lost()) {
             if session.fits() {
                 return Ok(Arc::clone(session));
             }
+            Monitor::keep();
             session.retire();
             retired().push(Arc::clone(session));
         }
-        // A session of before a fork belongs to the parent, and one whose supervisors died to nobody.
         *current = None;
-        retired().retain(|session| session.is_ours() && !session.is_lost());
+        retired().retain(|session| !session.is_lost());
         reap_ended();
+        if let Some(tree) = Tree::joined() {
+            bury_hosts(tree.name());
+        }
         let starting = trace::span("session", || "start of supervisors".to_owned());
         let session = Arc::new(start(&host())?);
         drop(starting);
@@ -71,7 +75,7 @@ impl Session {
         let sessions = session.into_iter().chain(std::mem::take(&mut *retired()));
         // Else it waits for questions.
         Monitor::forget();
-        for session in sessions.filter(|session| session.is_ours()) {
+        for session in sessions {
             session.close(patience);
         }
         wait_for_ended(patience);
@@ -79,7 +83,7 @@ impl Session {
 
     /// Numbers of the process's session, if it has one.
     pub fn current_stats() -> Option<Stats> {
-        let session = current().as_ref().filter(|session| session.is_ours()).map(Arc::clone)?;
+        let session = current().as_ref().map(Arc::clone)?;
         Some(session.stats())
     }
 }

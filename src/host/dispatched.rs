@@ -97,6 +97,9 @@ pub trait Dispatched {
     /// A descriptor that polls readable once the job has settled; the same each time, as long as there is the job.
     fn watch(&self) -> io::Result<RawFd>;
 
+    /// Whether this process started it, and not one that it was forked from.
+    fn is_ours(&self) -> bool;
+
     /// Sends a signal to its worker. After SIGKILL the job is over when this returns, and nothing of it runs. False if
     /// there is no worker that could get it, or nobody is left who could send it.
     fn signal(&self, signal: i32, patience: Patience<'_>) -> bool;

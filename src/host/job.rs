@@ -16,6 +16,7 @@ use llib_core::observe::{log, trace};
 use llib_core::shm::{
     Awaited, Mailbox, Region, RegionError, Slot, Spot, State, detached, handles, job_id, waiting_in,
 };
+use llib_core::sys::fork::Owned;
 use llib_core::sys::process::Usage;
 use llib_core::sys::{clock, futex};
 use llib_core::wire::cause::Cause;
@@ -32,7 +33,7 @@ pub struct Job {
     traced: Traced,
     /// Whether timeline and log know its outcome.
     told: Cell<bool>,
-    watch: RefCell<Option<OwnedFd>>,
+    watch: RefCell<Option<Owned<OwnedFd>>>,
 }
 
 impl Job {
@@ -125,6 +126,10 @@ impl Job {
 }
 
 impl Dispatched for Job {
+    fn is_ours(&self) -> bool {
+        self.supervisor.is_ours()
+    }
+
     fn id(&self) -> u64 {
         job_id(self.at.slot, self.at.generation)
     }
@@ -193,7 +198,7 @@ impl Dispatched for Job {
         let session = session.ok_or_else(|| io::Error::other("a sandboxed job can open none"))?;
         let ours = session.watch(Some(Watched::Job(self.at)))?;
         let number = ours.as_raw_fd();
-        *self.watch.borrow_mut() = Some(ours);
+        *self.watch.borrow_mut() = Some(Owned::new(ours));
         Ok(number)
     }
 

@@ -8,13 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use llib_core::shm::monitor;
 use llib_core::sys::credentials::{self, Credentials, Root};
+use llib_core::sys::fork::Owned;
 use llib_core::sys::spawn::Started;
 use llib_core::wire::monitor::{Answer, Request};
 
 /// See the module's header.
 #[derive(Clone)]
 pub(super) struct Monitor {
-    socket: Arc<OwnedFd>,
+    socket: Arc<Owned<OwnedFd>>,
+    /// Which socket that is: a process that was forked may have closed it.
+    number: u64,
     /// What this process was.
     then: Credentials,
     root: Root,
@@ -37,13 +40,31 @@ pub(super) enum NoGuard {
 impl Monitor {
     /// The end that listens goes to a first session's guard; the other one is this process's.
     pub(super) fn note(socket: OwnedFd, then: Credentials) {
-        *known() = Some(Monitor { socket: Arc::new(socket), then, root: credentials::root() });
+        *known() = Some(Monitor::new(socket, then));
+    }
+
+    fn new(socket: OwnedFd, then: Credentials) -> Monitor {
+        let number = monitor::socket_number(socket.as_fd());
+        Monitor { socket: Arc::new(Owned::new(socket)), number, then, root: credentials::root() }
+    }
+
+    fn is_open(&self) -> bool {
+        monitor::socket_number(self.socket()) == self.number
+    }
+
+    /// Has it stay when the session ends of which it is the guard: this process is not what it was.
+    pub(super) fn keep() {
+        let socket = known().as_ref().map(|monitor| Arc::clone(&monitor.socket));
+        if let Some(socket) = socket {
+            // One that is gone cannot stay, and is noticed when it is asked for something.
+            let _ = monitor::ask(socket.as_fd(), &Request::Stay, &[]);
+        }
     }
 
     /// That of a process which is now something else than it was then. Any other one is let go: the next session is a first one.
     pub(super) fn of_before(now: &Credentials) -> io::Result<Option<Monitor>> {
         let mut known = known();
-        if let Some(monitor) = known.as_ref().filter(|monitor| monitor.then != *now) {
+        if let Some(monitor) = known.as_ref().filter(|monitor| monitor.then != *now && monitor.is_open()) {
             monitor::use_from_now_on(monitor.socket.try_clone()?);
             return Ok(Some(monitor.clone()));
         }
@@ -52,8 +73,7 @@ impl Monitor {
         }
         // A job's, whose host had one.
         let Some(end) = monitor::end() else { return Ok(None) };
-        let socket = Arc::new(end.try_clone_to_owned()?);
-        Ok(Some(Monitor { socket, then: now.clone(), root: credentials::root() }))
+        Ok(Some(Monitor::new(end.try_clone_to_owned()?, now.clone())))
     }
 
     /// Lets it go: its files are out of reach then.

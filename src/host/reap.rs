@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::wait::{Patience, SLICE};
+use llib_core::sys::fork::{Owned, PerProcess};
 use llib_core::sys::process;
 use llib_core::sys::spawn::Started;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -18,19 +19,19 @@ use rustix::process::{Signal, pidfd_send_signal};
 #[derive(Clone, Debug)]
 pub(super) struct Guard {
     pub(super) pid: i32,
-    process: Arc<OwnedFd>,
+    process: Arc<Owned<OwnedFd>>,
 }
 
 impl From<Started> for Guard {
     fn from(started: Started) -> Guard {
-        Guard { pid: started.pid, process: Arc::new(started.process) }
+        Guard { pid: started.pid, process: Arc::new(Owned::new(started.process)) }
     }
 }
 
 impl Guard {
     /// Whether it has ended.
     pub(super) fn has_ended(&self) -> bool {
-        let ended = process::is_over(&*self.process);
+        let ended = process::is_over(&**self.process);
         if ended {
             process::take_status(self.process.as_fd());
         }
@@ -39,7 +40,7 @@ impl Guard {
 
     /// Waits for its end, so long at most; whether it has come.
     pub(super) fn wait(&self, time: Duration) -> bool {
-        let mut files = [PollFd::new(&*self.process, PollFlags::IN)];
+        let mut files = [PollFd::new(&**self.process, PollFlags::IN)];
         // A signal ends it early.
         let _ = poll(&mut files, Timespec::try_from(time).ok().as_ref());
         self.has_ended()
@@ -47,14 +48,14 @@ impl Guard {
 
     /// SIGKILL. To a host that has changed its user since it may be forbidden.
     pub(super) fn kill(&self) {
-        let _ = pidfd_send_signal(&*self.process, Signal::KILL);
+        let _ = pidfd_send_signal(&**self.process, Signal::KILL);
     }
 }
 
 fn leaving() -> MutexGuard<'static, Vec<Guard>> {
-    static LEAVING: Mutex<Vec<Guard>> = Mutex::new(Vec::new());
+    static LEAVING: PerProcess<Mutex<Vec<Guard>>> = PerProcess::new();
     // Nothing can panic half way, so a poisoned lock holds sound data.
-    LEAVING.lock().unwrap_or_else(PoisonError::into_inner)
+    LEAVING.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Notes a guard that is about to end, so that some later call takes its exit status.

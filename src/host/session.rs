@@ -14,20 +14,20 @@ use super::wait::{Patience, SLICE, reaches};
 use llib_core::shared::discard_undelivered;
 use llib_core::shm::{Board, SLOTS, Segment, Slot, State, Waiting};
 use llib_core::sys::credentials::Credentials;
+use llib_core::sys::fork::Owned;
 use llib_core::sys::ring::Ring;
 use llib_core::sys::signal::without_sigpipe;
 use llib_core::wire::control::{Action, Command, Watched};
 
 /// A zygote, its guard, and the memory shared with them.
 pub struct Session {
-    pub(super) segment: Segment,
-    pub(super) ring: Ring,
-    commands: Mutex<Commands>,
+    pub(super) segment: Owned<Segment>,
+    pub(super) ring: Owned<Ring>,
+    commands: Owned<Mutex<Commands>>,
     pub(super) told: Mutex<Told>,
     pub(super) refreshes: AtomicU32,
     guard: Guard,
     zygote: i32,
-    host: u32,
     lost: AtomicBool,
     /// What this process was when the supervisors were started, and what those are.
     credentials: Credentials,
@@ -65,14 +65,13 @@ impl Session {
         credentials: Credentials,
     ) -> Session {
         Session {
-            segment,
-            ring,
-            commands: Mutex::new(Commands { sender: commands, sequence: 0 }),
+            segment: Owned::new(segment),
+            ring: Owned::new(ring),
+            commands: Owned::new(Mutex::new(Commands { sender: commands, sequence: 0 })),
             told: Mutex::new(told),
             refreshes: AtomicU32::new(0),
             guard,
             zygote,
-            host: std::process::id(),
             lost: AtomicBool::new(false),
             credentials,
             retired: AtomicBool::new(false),
@@ -81,7 +80,7 @@ impl Session {
 
     /// Whether this process started the session; a process forked from it did not.
     pub(super) fn is_ours(&self) -> bool {
-        self.host == std::process::id()
+        self.ring.is_ours()
     }
 
     /// Whether nobody supervises the session any more, as far as is known.
@@ -219,7 +218,8 @@ impl Board for Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if self.is_ours() {
-            // The ring closes with this, which ends zygote and guard.
+            // Which ends zygote and guard; also if forked processes have the ring too.
+            self.ring.close();
             reap_later(self.guard.clone());
         }
     }

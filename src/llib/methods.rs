@@ -176,7 +176,13 @@ fn word(task: &Task) -> &'static str {
 
 unsafe fn status_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
-    unsafe { push_text(lua, word(check(lua)?)) };
+    unsafe {
+        let task = check(lua)?;
+        if task.is_foreign() {
+            task.job()?;
+        }
+        push_text(lua, word(task));
+    }
     Ok(1)
 }
 
@@ -184,7 +190,8 @@ unsafe fn to_string_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     unsafe {
         let task = check(lua)?;
-        let (name, status) = (&task.facts.name, word(task));
+        let status = if task.is_foreign() { "of another process" } else { word(task) };
+        let name = &task.facts.name;
         let pid = task.job().ok().and_then(|job| job.pid());
         let pid = pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
         push_text(lua, &format!("llib.task: {name} ({status}{pid})"));

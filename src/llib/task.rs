@@ -44,10 +44,19 @@ impl Userdata for Task {
 }
 
 impl Task {
-    /// The job, unless the task was cleaned.
+    /// The job, unless the task was cleaned, or is another process's.
     pub(super) fn job(&self) -> Result<Rc<dyn Dispatched>, Raise> {
-        let cleaned = || Raise::Message(format!("task '{}' has been cleaned", self.facts.name));
-        self.job.borrow().clone().ok_or_else(cleaned)
+        let problem = match &*self.job.borrow() {
+            Some(job) if job.is_ours() => return Ok(Rc::clone(job)),
+            Some(_) => "belongs to the process that this one was forked from",
+            None => "has been cleaned",
+        };
+        Err(Raise::Message(format!("task '{}' {problem}", self.facts.name)))
+    }
+
+    /// Whether it is that of a process from which this one was forked.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.job.borrow().as_ref().is_some_and(|job| !job.is_ours())
     }
 
     /// Ends the job, if it runs: its process and all it started are gone when this returns. Then frees it.

@@ -45,4 +45,7 @@ pub(crate) fn sweep(tree: &str) {
             timeline::end_all(segment, Ending::Lost);
         }
     });
+    // If the tree lives on: hosts that were forked, or have forked others, may have died with the session.
+    llib_core::shared::bury_hosts(tree);
+    llib_core::shared::end_unheld(tree);
 }

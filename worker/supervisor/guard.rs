@@ -37,7 +37,7 @@ pub(crate) struct Order {
     /// Name of the memory that the host's processes share.
     pub(crate) tree: String,
     /// The host's limits, as far as they are known.
-    pub(crate) limits: [Limit; RESOURCES],
+    pub(crate) limits: Box<[Limit; RESOURCES]>,
 }
 
 /// What becomes of this process.
@@ -45,7 +45,7 @@ enum Next {
     /// It ends with this code.
     Exit(i32),
     /// It was forked to be another guard.
-    Guard(Order),
+    Guard(Box<Order>),
 }
 
 /// Serves a host as its guard, and in a child as its zygote. Returns the exit code.
@@ -59,7 +59,7 @@ pub fn run(host: i32, tree: &str, sets: Sets, prepare: Prepare) -> i32 {
     sys::environment::note();
     sys::fill_standard_streams();
     sys::close_from(RING_FD + 1);
-    let limits = llib_core::sys::limits::all();
+    let limits = Box::new(llib_core::sys::limits::all());
     // A job that is a host itself may have a limit, and memory is files.
     sys::raise_limit(Resource::Fsize);
     let ring = Ring::from_fd(sys::inherited(RING_FD));
@@ -80,9 +80,9 @@ pub fn run(host: i32, tree: &str, sets: Sets, prepare: Prepare) -> i32 {
         handshake::greet(&ring, &Hello::Failed(reason));
         return 1;
     }
-    let mut order = Order { ring, handed, host, tree: tree.to_owned(), limits };
+    let mut order = Box::new(Order { ring, handed, host, tree: tree.to_owned(), limits });
     loop {
-        match serve(order, prepare) {
+        match serve(*order, prepare) {
             Next::Exit(code) => return code,
             Next::Guard(next) => order = next,
         }
@@ -100,12 +100,12 @@ fn serve(order: Order, prepare: Prepare) -> Next {
     };
     let made = found(&ring, &host, pid, &tree).and_then(|(segment, lock)| {
         let listens =
-            listens.map(|socket| Monitor::new(socket, &tree, segment.name(), limits)).transpose()?;
+            listens.map(|socket| Monitor::new(socket, &tree, segment.name(), *limits)).transpose()?;
         Ok((segment, lock, listens))
     });
     match made {
         Ok((segment, lock, listens)) => {
-            guard(Session { ring, commands, host, segment, lock, prepare, limits }, listens)
+            guard(Session { ring, commands, host, segment, lock, prepare, limits: *limits }, listens)
         }
         Err(reason) => {
             llib_core::log!(Error, "no session: {reason}");
@@ -183,6 +183,9 @@ fn guard(session: Session, monitor: Option<Monitor>) -> Next {
     drop((segment, lock));
     // Among what was killed may have been the supervisors of jobs that were hosts themselves.
     end::sweep(&tree);
+    if !watch.monitor.as_ref().is_some_and(|monitor| monitor.stays) {
+        return Next::Exit(0);
+    }
     sys::set_title("llib-monitor", "");
     watch.until_nobody_asks().map_or(Next::Exit(0), Next::Guard)
 }
@@ -196,7 +199,7 @@ struct Watch {
 impl Watch {
     /// Waits until the zygote is gone. After the host's end it gets some time to leave by itself. In a child that was forked
     /// meanwhile: what that has to do.
-    fn until_gone(&mut self, zygote: i32, process: OwnedFd) -> Option<Order> {
+    fn until_gone(&mut self, zygote: i32, process: OwnedFd) -> Option<Box<Order>> {
         const PATIENCE: Duration = Duration::from_secs(5);
         let mut patience = None;
         loop {
@@ -221,7 +224,7 @@ impl Watch {
     }
 
     /// Serves as a monitor as long as somebody can ask.
-    fn until_nobody_asks(&mut self) -> Option<Order> {
+    fn until_nobody_asks(&mut self) -> Option<Box<Order>> {
         while let Some(monitor) = &self.monitor {
             let alone = monitor.guards().next().is_none();
             let files = alone.then_some(self.host.as_fd()).into_iter().collect();
@@ -236,7 +239,7 @@ impl Watch {
         None
     }
 
-    fn hear(&mut self, zygote: i32) -> Option<Order> {
+    fn hear(&mut self, zygote: i32) -> Option<Box<Order>> {
         let monitor = self.monitor.as_mut()?;
         monitor.reap(zygote);
         match monitor.hear() {

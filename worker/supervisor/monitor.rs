@@ -28,6 +28,8 @@ pub(crate) struct Monitor {
     limits: [Limit; RESOURCES],
     /// The guards that it has forked: process ids, and pidfds.
     guards: Vec<(i32, OwnedFd)>,
+    /// Whether it is to stay when its own session is over.
+    pub(crate) stays: bool,
 }
 
 /// What came of a question.
@@ -37,7 +39,7 @@ pub(crate) enum Heard {
     /// Nobody can ask any more.
     Closed,
     /// This is the child that was forked for it.
-    Guard(Order),
+    Guard(Box<Order>),
 }
 
 impl Monitor {
@@ -49,7 +51,7 @@ impl Monitor {
         limits: [Limit; RESOURCES],
     ) -> Result<Monitor, String> {
         asked::learn_senders(&socket).map_err(crate::failed("failed to learn who asks"))?;
-        Ok(Monitor { socket, files: Files::new(tree, session), limits, guards: Vec::new() })
+        Ok(Monitor { socket, files: Files::new(tree, session), limits, guards: Vec::new(), stays: false })
     }
 
     /// Polls readable when somebody asks.
@@ -100,6 +102,11 @@ impl Monitor {
         }
         let to = files.remove(0);
         let Some(request) = Request::read(&bytes) else { return Heard::Answered };
+        if matches!(request, Request::Stay) {
+            self.stays = true;
+            answer(&to, &Answer::Done, None);
+            return Heard::Answered;
+        }
         let Request::Session { host, tree } = request else {
             let (said, file) = self.files.serve(&request);
             answer(&to, &said, file.as_ref().map(AsFd::as_fd));
@@ -108,7 +115,7 @@ impl Monitor {
         let asked = Asked { bytes, files: Vec::new(), from };
         match self.fork_guard(&asked, files, host, tree, &to) {
             Ok(None) => Heard::Answered,
-            Ok(Some(order)) => Heard::Guard(order),
+            Ok(Some(order)) => Heard::Guard(Box::new(order)),
             Err(reason) => {
                 llib_core::log!(Warn, "no guard is forked for process {host}: {reason}");
                 answer(&to, &Answer::Refused(reason), None);
@@ -153,7 +160,7 @@ impl Monitor {
                 }
                 strays::look_again();
                 let handed = Handed { commands, host: process, monitor, first: false };
-                Ok(Some(Order { ring, handed, host, tree, limits: self.limits }))
+                Ok(Some(Order { ring, handed, host, tree, limits: Box::new(self.limits) }))
             }
         }
     }

@@ -18,7 +18,7 @@ use humantime::format_rfc3339_micros;
 use strum::{EnumString, FromRepr, IntoStaticStr};
 
 use super::sink::Sink;
-use crate::sys::fork;
+use crate::sys::fork::{self, PerProcess};
 
 /// The variable that says what is wanted.
 pub const VARIABLE: &str = "LLIB_LOG";
@@ -112,12 +112,12 @@ pub fn on(level: Level) -> bool {
 
 #[cold]
 fn look(level: Level) -> bool {
-    static LOOKING: Mutex<()> = Mutex::new(());
+    static LOOKING: PerProcess<Mutex<()>> = PerProcess::new();
     if fork::happened() {
         return false;
     }
     if MOST.load(Ordering::Relaxed) == UNKNOWN {
-        let _looking = LOOKING.lock().unwrap_or_else(PoisonError::into_inner);
+        let _looking = LOOKING.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
         FILTER.get_or_init(start);
         settle();
     }

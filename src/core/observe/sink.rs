@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use crate::sys::fork::PerProcess;
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Resource, getrlimit};
 
 /// See the module's header.
 pub(super) struct Sink {
     path: OnceLock<PathBuf>,
-    file: Mutex<Option<Arc<Opened>>>,
+    file: PerProcess<Mutex<Option<Arc<Opened>>>>,
 }
 
 /// The file, and which one it is: a program may close descriptors that it does not know, and open its own under their
@@ -29,11 +30,11 @@ struct Opened {
 
 impl Sink {
     pub(super) const fn new() -> Sink {
-        Sink { path: OnceLock::new(), file: Mutex::new(None) }
+        Sink { path: OnceLock::new(), file: PerProcess::new() }
     }
 
     fn file(&self) -> MutexGuard<'_, Option<Arc<Opened>>> {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+        self.file.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens the file, and makes it anew with `head` in it, if there is one, unless a program that lives writes to it. That

@@ -18,11 +18,12 @@ use std::cell::RefCell;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use super::sink::Sink;
+use crate::sys::clock;
+use crate::sys::fork::{self, PerProcess};
 use crate::sys::process::command_line;
-use crate::sys::{clock, fork};
 
 /// The variable.
 pub const VARIABLE: &str = "LLIB_TRACE";
@@ -42,17 +43,17 @@ pub struct Context {
     pub spans: Option<&'static AtomicU32>,
 }
 
-static CONTEXT: OnceLock<Context> = OnceLock::new();
+static CONTEXT: PerProcess<Context> = PerProcess::new();
 
 impl Context {
     /// Sets that of this process. A later call changes nothing: a process joins one tree.
     pub fn set(self) {
-        let _ = CONTEXT.set(self);
+        CONTEXT.set(self);
     }
 
-    /// None in a process that was forked from one that has a context.
+    /// None in a process that was forked from one that has a context, until it uses what they share.
     fn of_this_process() -> Option<&'static Context> {
-        CONTEXT.get().filter(|_| !fork::happened())
+        CONTEXT.get()
     }
 }
 
@@ -67,12 +68,12 @@ pub fn on() -> bool {
 
 #[cold]
 fn look() -> bool {
-    static LOOKING: Mutex<()> = Mutex::new(());
+    static LOOKING: PerProcess<Mutex<()>> = PerProcess::new();
     if fork::happened() {
         return false;
     }
     if STATE.load(Ordering::Relaxed) == UNKNOWN {
-        let _looking = LOOKING.lock().unwrap_or_else(PoisonError::into_inner);
+        let _looking = LOOKING.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
         if STATE.load(Ordering::Relaxed) == UNKNOWN {
             STATE.store(if start() { ON } else { OFF }, Ordering::SeqCst);
         }

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use super::object::{clear_bit, end_creation, end_if_unused, name_of, release, with_header};
+use super::object::{clear_bit, end_creation, end_if_unused, end_unheld, objects_of, release, with_header};
 use super::parcel::{split, split_bytes};
-use crate::shm::{self, Mailbox, Registrar, Segment, SharedFile, Slot, Spot, handles, names, walls};
+use crate::shm::{self, Mailbox, Registrar, Segment, SharedFile, Slot, Spot, handles, walls};
 use crate::sync::Owner;
 
 /// Lets others have the locks of a slot's worker, which is dead, and drops its handles.
@@ -34,13 +34,10 @@ fn given(segment: &Segment, slot: Slot<'_>) -> Option<Vec<u64>> {
 
 /// Takes a dead worker off an object, which ends if nobody else holds it. `noted`: it was to hold it.
 fn take_off(tree: &str, owner: Owner, id: u64, noted: bool) {
-    with_header(tree, id, |header| {
-        // Of those that it did not note, one that is no object yet is being created by somebody else. Any other that
-        // nobody holds may be one whose end a supervisor had begun, which was killed meanwhile.
-        if clear_bit(header, owner) || noted || header.kind().is_some() {
-            release(tree, end_if_unused(tree, id, header));
-        }
-    });
+    // Of those that it did not note, one that is no object yet is being created by somebody else. Any other that nobody
+    // holds may be one whose end a supervisor had begun, which was killed meanwhile.
+    let held = with_header(tree, id, |header| clear_bit(header, owner));
+    release(tree, end_if_unused(tree, id, noted || held == Some(true)));
 }
 
 /// Takes a dead worker off every object that it held. `mailbox` was its own.
@@ -59,10 +56,7 @@ fn bury_holdings(tree: &str, mailbox: Mailbox<'_>, owner: Owner) {
         }
     }
     if mailbox.held_more().load(Ordering::SeqCst) != 0 {
-        let prefix = name_of(tree, 0);
-        let prefix = &prefix[..prefix.len() - 16];
-        let ids = names().filter_map(|name| u64::from_str_radix(name.strip_prefix(prefix)?, 16).ok());
-        ids.for_each(|id| take_off(tree, owner, id, false));
+        objects_of(tree).for_each(|id| take_off(tree, owner, id, false));
         mailbox.held_more().store(0, Ordering::SeqCst);
     }
 }
@@ -160,6 +154,13 @@ pub fn bury_session(segment: &Segment) {
         if slot.entry.reserved.load(Ordering::SeqCst) != 0 {
             discard_undelivered(segment, slot);
         }
+    }
+}
+
+/// Publishes the deaths of hosts to those who wait for their locks, and removes what they had and nobody else has.
+pub fn bury_hosts(tree: &str) {
+    if shm::registrar(tree).is_ok_and(|registrar| registrar.bury_hosts()) {
+        end_unheld(tree);
     }
 }
 

@@ -3,22 +3,20 @@
 
 use std::sync::atomic::Ordering;
 
-use super::object::{Header, Kind, half_in_file, name_of};
+use super::object::{Header, Kind, half_in_file};
 use super::parcel;
 use super::place::Place;
 use super::ring::Record;
 use crate::shm::SharedFile;
 
 /// The ids of the handles in an object's content.
-pub(super) fn handles(tree: &str, id: u64, header: &Header) -> Vec<u64> {
+pub(super) fn handles(file: &SharedFile, header: &Header) -> Vec<u64> {
     let found = match header.kind() {
         Some(Kind::Buffer) => Place::from_word(header.live.load(Ordering::SeqCst))
             .filter(|place| place.carries)
-            .and_then(|place| in_buffer(&SharedFile::open(&name_of(tree, id)).ok()?, place)),
+            .and_then(|place| in_buffer(file, place)),
         Some(Kind::Channel) => {
-            Record::selected(header).filter(|record| record.count > 0).and_then(|record| {
-                SharedFile::open(&name_of(tree, id)).ok().map(|file| in_channel(&file, &record))
-            })
+            Record::selected(header).filter(|record| record.count > 0).map(|record| in_channel(file, &record))
         }
         Some(Kind::Mutex) | None => None,
     };

@@ -20,10 +20,10 @@ mod snapshot;
 mod stops;
 mod unreadable;
 
-pub use bury::{bury, bury_session, discard_inline, discard_known, discard_undelivered, sweep};
+pub use bury::{bury, bury_hosts, bury_session, discard_inline, discard_known, discard_undelivered, sweep};
 pub use delivery::take_over;
 pub use object::{
-    Change, Guard, Header, Kind, LockError, Object, ObjectError, attach, create, release, retain,
+    Change, Guard, Header, Kind, LockError, Object, ObjectError, attach, create, end_unheld, release, retain,
 };
 pub use parcel::{MOST_HANDLES, Parcel, open_parcel, tail};
 pub use reach::attach_up_to;

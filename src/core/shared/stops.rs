@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::buffer;
 use super::channel::{self, Popped, Pushed};
-use super::object::{Guard, Kind, Object, create, name_of};
+use super::object::{Guard, Kind, Object, create, end_unheld};
 use super::parcel::Parcel;
-use crate::shm::Payload;
+use crate::shm::{Payload, SharedFile};
 
 /// Lengths on both sides of every boundary between pairs of halves up to some hundred KiB.
 const LENGTHS: [usize; 15] =
@@ -143,23 +143,20 @@ fn handles_count_once_too_often_at_most_when_a_writer_stops() {
 }
 
 #[test]
-fn an_end_that_somebody_died_at_is_brought_to_its_end_by_the_next() {
+fn an_object_that_another_process_has_mapped_is_left_to_that_and_found_once_it_is_dead() {
     let exists = |name: &str| std::path::Path::new("/dev/shm").join(name).exists();
     let object = create(Kind::Mutex).unwrap();
-    let name = name_of(object.tree_name(), object.id());
-    let mut living = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
-    object.header().claim_end_for(living.id());
+    let (tree, id) = (object.tree_name(), object.id());
+    let name = format!("{tree}.{id:016x}");
+    // As a process would that was forked from this one.
+    let other = SharedFile::open(&name).unwrap();
+    other.hold().unwrap();
     drop(object);
-    assert!(exists(&name), "it is for the other process to end it");
-
-    let object = create(Kind::Mutex).unwrap();
-    let other = name_of(object.tree_name(), object.id());
-    living.kill().unwrap();
-    living.wait().unwrap();
-    object.header().claim_end_for(living.id());
-    drop(object);
-    assert!(!exists(&other));
-    crate::shm::unlink(&name);
+    end_unheld(tree);
+    assert!(exists(&name));
+    drop(other);
+    end_unheld(tree);
+    assert!(!exists(&name));
 }
 
 fn channel(items: &[Vec<u8>]) -> Arc<Object> {

@@ -7,11 +7,12 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{FallocateFlags, Mode, fallocate, fchmod, fstat, ftruncate};
+use rustix::fs::{FallocateFlags, FlockOperation, Mode, fallocate, fchmod, flock, fstat, ftruncate};
 use rustix::io::{Errno, pread, pwritev};
 use rustix::process::{Resource, getrlimit};
 use rustix::shm::OFlags;
 
+use super::bytes::Atomics;
 use super::confined::is_confined;
 use super::error::RegionError;
 use super::mapping::Mapping;
@@ -76,6 +77,22 @@ impl SharedFile {
         fstat(self).is_ok_and(|about| about.st_blocks > 0)
     }
 
+    /// Says that this process has it, as long as a mapping of this open file is there, here or in a process that is forked
+    /// from this one. Waits while another looks whether anybody has it.
+    pub(crate) fn hold(&self) -> io::Result<()> {
+        Ok(flock(self, FlockOperation::LockShared)?)
+    }
+
+    /// Whether nobody [`hold`](SharedFile::hold)s it; then nobody begins to before [`let_go`](SharedFile::let_go).
+    pub(crate) fn is_unheld(&self) -> bool {
+        flock(self, FlockOperation::NonBlockingLockExclusive).is_ok()
+    }
+
+    /// See [`is_unheld`](SharedFile::is_unheld).
+    pub(crate) fn let_go(&self) {
+        let _ = flock(self, FlockOperation::Unlock);
+    }
+
     /// Makes it so long; what is new is zero, and has no pages yet.
     pub(crate) fn grow(&self, len: usize) -> Result<(), RegionError> {
         check_length(len).and_then(|()| ftruncate(self, len as u64)).map_err(self.failed("create"))
@@ -124,6 +141,11 @@ impl SharedFile {
         read_at(self, at, to)
     }
 
+    /// A copy of a value that stands there, if all of it does.
+    pub(crate) fn read_one<T: Atomics>(&self, at: usize) -> Option<T> {
+        read_values(self, at, 1)?.pop()
+    }
+
     /// A copy of its first `len` bytes, or of as many as there are.
     pub(super) fn read_out(&self, len: usize) -> Result<Vec<u8>, RegionError> {
         let len = len.min(self.len().map_err(self.failed("read"))?);
@@ -166,6 +188,19 @@ pub(super) fn read_at(file: impl AsFd, mut at: usize, mut to: &mut [u8]) -> bool
         }
     }
     true
+}
+
+/// Copies of `count` values that stand one after the other from `at` on; none if the file ends before.
+pub(super) fn read_values<T: Atomics>(file: impl AsFd, at: usize, count: usize) -> Option<Vec<T>> {
+    let mut bytes = vec![0u8; count.checked_mul(size_of::<T>())?];
+    if !read_at(file, at, &mut bytes) {
+        return None;
+    }
+    let values = (0..count).map(|index| {
+        // SAFETY: the vector has `count` values' bytes, each pattern of which is a value; no alignment is needed.
+        unsafe { bytes.as_ptr().add(index * size_of::<T>()).cast::<T>().read_unaligned() }
+    });
+    Some(values.collect())
 }
 
 /// Removes a name, unless this process may remove none.

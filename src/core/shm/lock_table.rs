@@ -266,11 +266,11 @@ mod tests {
     fn tables() -> Tables {
         let file = memfd_create("tables", MemfdFlags::CLOEXEC).unwrap();
         ftruncate(&file, (owners::LEN + LEN) as u64).unwrap();
-        let mut registrar = owners::Registrar::map(&file).unwrap();
+        let mut registrar = owners::Registrar::map(&file, "").unwrap();
         let mut admit = || registrar.admit().unwrap();
         let (live, dead) = ([admit(), admit(), admit()], admit());
         registrar.bury(dead);
-        Tables { owners: Owners::map(&file).unwrap(), locks: LockTable::map(&file).unwrap(), live, dead }
+        Tables { owners: Owners::map(&file, "").unwrap(), locks: LockTable::map(&file).unwrap(), live, dead }
     }
 
     impl Tables {

@@ -36,6 +36,14 @@ impl Mapping {
         Ok(Mapping { start, len, session: None })
     }
 
+    /// Maps `len` bytes of the file so that nobody can use them: it keeps the file open.
+    pub(super) fn nothing(file: impl AsFd, len: usize) -> io::Result<Mapping> {
+        // SAFETY: as in `new`.
+        let start = unsafe { mmap(ptr::null_mut(), len, ProtFlags::empty(), MapFlags::SHARED, file, 0)? };
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Mapping { start, len, session: None })
+    }
+
     /// What the crate `shared_memory` has mapped.
     pub(super) fn of_session(session: Shmem) -> Option<Mapping> {
         let start = NonNull::new(session.as_ptr())?;
@@ -87,6 +95,24 @@ impl Mapping {
         Ok(self.advise(0..self.len, Advice::LinuxDontFork)?)
     }
 
+    /// Unmaps it; there is nothing to be seen from now on.
+    pub(crate) fn end(&mut self) {
+        if self.len > 0 && self.session.is_none() {
+            // SAFETY: the range is this mapping's own, and nothing refers into it, since it is had exclusively.
+            let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
+            self.len = 0;
+        }
+    }
+
+    /// Puts private zeros in the file's place, so that this keeps it open no more. For the end of a process: whoever still
+    /// comes here finds memory, and nothing in it.
+    pub(crate) fn blank(&self) {
+        let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::FIXED);
+        // SAFETY: the addresses are this mapping's, which stay mapped; what is read and written there are shared bytes, for
+        // which every value is one.
+        let _ = unsafe { mmap_anonymous(self.start.as_ptr().cast(), self.len, access, flags) };
+    }
+
     fn advise(&self, range: Range<usize>, advice: Advice) -> rustix::io::Result<()> {
         let part = self.bytes().part(range);
         // SAFETY: the part is mapped. Both advices that are given here leave every address what it is to this process:
@@ -117,9 +143,6 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        if self.session.is_none() {
-            // SAFETY: the range is this mapping's own, and no reference into it outlives its owner.
-            let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
-        }
+        self.end();
     }
 }

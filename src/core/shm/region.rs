@@ -11,12 +11,14 @@ use super::error::RegionError;
 use super::file::{SharedFile, unlink};
 use super::mapping::Mapping;
 use super::payload::Payload;
+use crate::sys::fork;
 
 /// Such a segment. Dropping it unmaps it and, where it is this process's own, removes its name.
 pub struct Region {
     mapping: Mapping,
     name: String,
-    own: bool,
+    /// The process whose it is, 0 for none: one that is forked from that leaves the name.
+    owner: u64,
 }
 
 impl Region {
@@ -25,7 +27,7 @@ impl Region {
         SharedFile::create(name, |file| {
             file.grow(len)?;
             let mapping = file.map(0..len).map_err(file.failed("create"))?;
-            Ok(Region { mapping, name: name.to_owned(), own: true })
+            Ok(Region { mapping, name: name.to_owned(), owner: fork::process() })
         })
     }
 
@@ -41,7 +43,7 @@ impl Region {
     pub fn open(name: &str) -> Result<Region, RegionError> {
         let file = SharedFile::open(name).map_err(|error| RegionError::map("open", name, error))?;
         let mapped = file.len().and_then(|len| file.map(0..len));
-        Ok(Region { mapping: mapped.map_err(file.failed("open"))?, name: name.to_owned(), own: false })
+        Ok(Region { mapping: mapped.map_err(file.failed("open"))?, name: name.to_owned(), owner: 0 })
     }
 
     /// The same for a segment that has to have this length.
@@ -56,13 +58,13 @@ impl Region {
     /// As [`Region::open`]; it is this process's own from now on.
     pub fn take(name: &str) -> Result<Region, RegionError> {
         let mut region = Region::open(name)?;
-        region.own = true;
+        region.owner = fork::process();
         Ok(region)
     }
 
     /// What the crate `shared_memory` has mapped of a segment of this name, which stays when this is dropped.
     pub(super) fn of_session(name: &str, mapping: Mapping) -> Region {
-        Region { mapping, name: name.to_owned(), own: false }
+        Region { mapping, name: name.to_owned(), owner: 0 }
     }
 
     /// A copy of the first `len` bytes of a segment, or of as many as there are, without mapping it.
@@ -87,13 +89,13 @@ impl Region {
 
     /// Lets it stay when this is dropped.
     pub(super) fn keep(mut self) -> Region {
-        self.own = false;
+        self.owner = 0;
         self
     }
 
     /// Removes the segment's name now, and not when this is dropped. The mapping stays.
     pub fn remove_name(&mut self) {
-        if std::mem::take(&mut self.own) {
+        if std::mem::take(&mut self.owner) == fork::process() {
             unlink(&self.name);
         }
     }

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, fstat};
 
 use super::bytes::Atomics;
-use super::file::read_at;
+use super::file::{read_at, read_values};
 use super::stale::DIRECTORY;
 
 /// A file of shared memory that belongs to a user whose sessions this process may see, opened for reading.
@@ -35,12 +35,7 @@ impl Seen {
 
     /// Copies of `count` values that stand one after the other from `at` on; none if the file ends before.
     pub(crate) fn read<T: Atomics>(&self, at: usize, count: usize) -> Option<Vec<T>> {
-        let bytes = self.read_bytes(at, count.checked_mul(size_of::<T>())?)?;
-        let values = (0..count).map(|index| {
-            // SAFETY: the vector has `count` values' bytes, each pattern of which is a value; no alignment is needed.
-            unsafe { bytes.as_ptr().add(index * size_of::<T>()).cast::<T>().read_unaligned() }
-        });
-        Some(values.collect())
+        read_values(&self.file, at, count)
     }
 
     /// The same for bytes.

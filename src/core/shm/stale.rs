@@ -1,7 +1,7 @@
 //! Names of sessions, and the removal of what a dead one left.
 //!
-//! A session's segment carries a lock (`flock(2)`) that its supervisors hold as long as they live. The
-//! kernel drops it with the last of them, however they end, so "is it alive" needs no process ids, which
+//! A session's segment carries a lock (`flock(2)`) that its supervisors hold as long as they live, a tree's one of its hosts
+//! ([`super::presence`]). The kernel drops it with the last of them, however they end, so "is it alive" needs no process ids, which
 //! mean nothing across PID namespaces.
 
 use std::io;
@@ -74,6 +74,20 @@ pub fn remove_session(name: &str) {
         unlink(&other);
     }
     unlink(name);
+}
+
+/// Removes everything of a tree, or of a session, unless it lives; whether nothing is left.
+pub(super) fn remove_if_dead(name: &str) -> bool {
+    match SharedFile::open(name) {
+        Ok(file) => {
+            let is_dead = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+            if is_dead {
+                remove_session(name);
+            }
+            is_dead
+        }
+        Err(error) => error == Errno::NOENT,
+    }
 }
 
 /// Removes the segments of every session that is dead. `before` gets the name of each, while its segments are

@@ -1,36 +1,47 @@
-//! A tree of sessions: the root host, its workers, the workers of those that are hosts themselves.
+//! A tree of sessions: the root host, its workers, the workers of those that are hosts themselves; and the hosts that are
+//! forked from any of these.
 //!
-//! All of it shares locks and objects. They live in segments that carry the tree's name, and end with the root
-//! host. The tree's own segment holds the table of owners and the table of numbered locks; a lock on the file
-//! (`flock(2)`, see [`super::stale`]) says that the root lives.
+//! All of it shares locks and objects. They live in segments that carry the tree's name, and end with the root and those that
+//! were forked from it. The tree's own segment holds the table of owners and the table of numbered locks; a lock on the file
+//! says that one of these lives, see [`super::presence`].
 
 use std::io;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use rustix::io::Errno;
 
 use super::confined;
 use super::error::RegionError;
-use super::file::{SharedFile, unlink};
+use super::file::SharedFile;
 use super::lock_table::{self, LockTable};
 use super::mailbox::Mailbox;
 use super::owners::{self, Owners, Registrar};
-use super::stale::{self, SessionLock};
+use super::presence::{Life, Presence};
+use super::stale;
 use super::waiting;
 use crate::observe::trace;
 use crate::sync::Owner;
 use crate::sys::exit::at_exit;
-use crate::sys::fork;
+use crate::sys::fork::{self, PerProcess};
 
 /// What a process knows of its tree.
 pub struct Tree {
     name: String,
-    /// Who this process is, `None` where the table of owners was full when it was forked.
-    me: Option<Owner>,
-    /// The mailbox in which a worker notes the objects that it holds.
-    journal: Option<Mailbox<'static>>,
+    member: PerProcess<Member>,
     owners: OnceLock<Owners>,
     locks: OnceLock<LockTable>,
-    /// The root's claim.
-    _life: Option<SessionLock>,
+    /// The root's claim, which those that are forked from it have too.
+    life: Option<Life>,
+}
+
+/// What a process is in its tree. One that was forked has no part in its parent's.
+struct Member {
+    /// Which owner, `None` where the table of owners was full when the process was forked.
+    me: Option<Owner>,
+    /// The mailbox in which a worker notes the objects that it holds; a host has none.
+    journal: Option<Mailbox<'static>>,
+    /// A host's claim to its place.
+    _presence: Option<Presence>,
 }
 
 /// Why a process cannot use shared objects.
@@ -39,9 +50,6 @@ pub enum TreeError {
     /// Shared memory cannot be had.
     #[error("{0}")]
     Memory(#[from] RegionError),
-    /// It was forked from the process that the tree belongs to.
-    #[error("this process was forked from one that uses llib, and has no part in what that shares")]
-    Forked,
     /// There are more processes than the table of owners has places.
     #[error("too many processes share memory (there is room for {})", crate::sync::OWNERS)]
     Crowded,
@@ -51,15 +59,21 @@ pub enum TreeError {
 }
 
 static CURRENT: OnceLock<Tree> = OnceLock::new();
-static FOUNDING: Mutex<()> = Mutex::new(());
+
+/// Held while this process founds a tree or takes its place in one.
+fn entering() -> MutexGuard<'static, ()> {
+    static ENTERING: PerProcess<Mutex<()>> = PerProcess::new();
+    ENTERING.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Tree {
     /// The process's tree; a process that belongs to none becomes the root of one.
     pub fn current() -> Result<&'static Tree, TreeError> {
         if let Some(tree) = CURRENT.get() {
-            return if fork::happened() { Err(TreeError::Forked) } else { Ok(tree) };
+            tree.member()?;
+            return Ok(tree);
         }
-        let _founding = FOUNDING.lock().unwrap_or_else(PoisonError::into_inner);
+        let _entering = entering();
         if let Some(tree) = CURRENT.get() {
             return Ok(tree);
         }
@@ -67,29 +81,56 @@ impl Tree {
         Ok(CURRENT.get_or_init(|| tree))
     }
 
-    /// The process's tree, if it has one already.
+    /// The process's tree, if it has a place there already.
     pub fn joined() -> Option<&'static Tree> {
-        CURRENT.get().filter(|_| !fork::happened())
+        CURRENT.get().filter(|tree| tree.member.get().is_some())
     }
 
-    /// Makes this process, a worker that was just forked, a member of a tree. A process that it forks in turn has no
-    /// part in that, if the zygote called [`fork::watch`].
+    /// The same; also for a process that was forked from one that has.
+    pub fn known() -> Option<&'static Tree> {
+        CURRENT.get()
+    }
+
+    /// Makes this process, a worker that was just forked, a member of a tree.
     pub fn join(name: &str, me: Option<Owner>, journal: Mailbox<'static>) {
         fork::expect();
         crate::sync::tell_in(journal.marks());
         waiting::set_own(journal.waiting());
         trace::Context { tree: name.to_owned(), spans: Some(journal.spans()) }.set();
         // A zygote belongs to no tree, and a worker joins once.
-        let _ = CURRENT.set(Tree::new(name.to_owned(), me, Some(journal), None));
+        let member = Member { me, journal: Some(journal), _presence: None };
+        let _ = CURRENT.set(Tree::new(name.to_owned(), member, None));
     }
 
-    fn new(
-        name: String,
-        me: Option<Owner>,
-        journal: Option<Mailbox<'static>>,
-        life: Option<SessionLock>,
-    ) -> Tree {
-        Tree { name, me, journal, owners: OnceLock::new(), locks: OnceLock::new(), _life: life }
+    fn new(name: String, member: Member, life: Option<Life>) -> Tree {
+        let tree =
+            Tree { name, member: PerProcess::new(), owners: OnceLock::new(), locks: OnceLock::new(), life };
+        tree.member.set(member);
+        tree
+    }
+
+    /// What this process is; a forked one takes its place now.
+    #[inline]
+    fn member(&self) -> Result<&'static Member, TreeError> {
+        self.member.get().map_or_else(|| self.enter(), Ok)
+    }
+
+    #[cold]
+    fn enter(&self) -> Result<&'static Member, TreeError> {
+        if self.is_confined() {
+            return Err(TreeError::Confined);
+        }
+        let _entering = entering();
+        if let Some(member) = self.member.get() {
+            return Ok(member);
+        }
+        let failed = |source: io::Error| RegionError::map("open", &self.name, source);
+        let file = SharedFile::open(&self.name).map_err(|error| failed(error.into()))?;
+        let mut registrar = Registrar::map(&file, &self.name).map_err(failed)?;
+        let (me, presence) = registrar.admit_host(&file).ok_or(TreeError::Crowded)?;
+        crate::log!(Info, "this process, which was forked, is one more of {}", self.name);
+        trace::Context { tree: self.name.clone(), spans: None }.set();
+        Ok(self.member.set(Member { me: Some(me), journal: None, _presence: presence }))
     }
 
     /// Name of the tree's segment, and prefix of every other one of the tree.
@@ -98,13 +139,23 @@ impl Tree {
     }
 
     /// Who this process is.
+    #[inline]
     pub fn me(&self) -> Result<Owner, TreeError> {
-        self.me.ok_or(TreeError::Crowded)
+        self.member()?.me.ok_or(TreeError::Crowded)
     }
 
     /// The mailbox in which this process notes what it holds, if it is a worker.
     pub(crate) fn journal(&self) -> Option<Mailbox<'static>> {
-        self.journal
+        self.member.get()?.journal
+    }
+
+    /// For the end of this process: has the tree end, unless others live that are the root or were forked from it. Whether
+    /// nothing of it is left.
+    pub(crate) fn end_if_last(&self) -> bool {
+        self.life.as_ref().is_some_and(|life| {
+            life.end();
+            stale::remove_if_dead(&self.name)
+        })
     }
 
     /// From now on this process opens no more segments: it cannot, or must not.
@@ -120,14 +171,15 @@ impl Tree {
     /// Leaves the locks of this thread as its process's death would. For a process whose work is over.
     pub fn abandon_locks(&self) {
         // Without the table no lock was ever taken.
-        if let (Some(owners), Some(me)) = (self.owners.get(), self.me) {
+        if let (Some(owners), Some(me)) = (self.owners.get(), self.member.get().and_then(|member| member.me))
+        {
             crate::sync::abandon_all(owners, me);
         }
     }
 
     /// The table of owners.
     pub fn owners(&self) -> Result<&Owners, TreeError> {
-        self.part(&self.owners, |file| Owners::map(file))
+        self.part(&self.owners, |file| Owners::map(file, &self.name))
     }
 
     /// The table of numbered locks.
@@ -157,7 +209,7 @@ impl Tree {
 
 /// The table of owners of the tree `name`, for a zygote of it.
 pub fn registrar(name: &str) -> io::Result<Registrar> {
-    Registrar::map(SharedFile::open(name)?)
+    Registrar::map(SharedFile::open(name)?, name)
 }
 
 /// Founds a tree with this process as its root.
@@ -166,39 +218,34 @@ fn found() -> Result<Tree, TreeError> {
     stale::sweep(|_| ());
     loop {
         let name = stale::new_tree_name().map_err(|source| RegionError::map("create", "", source))?;
-        let me = create(&name)?;
-        let life = match stale::claim(&name) {
-            Ok(Some(life)) => life,
-            Ok(None) => continue,
-            Err(source) => {
-                unlink(&name);
-                return Err(RegionError::map("create", &name, source).into());
-            }
-        };
-        at_exit(remove_own);
-        fork::watch();
+        let Some((member, life)) = create(&name)? else { continue };
+        at_exit(end_own);
         trace::Context { tree: name.clone(), spans: None }.set();
-        return Ok(Tree::new(name, Some(me), None, Some(life)));
+        return Ok(Tree::new(name, member, Some(life)));
     }
 }
 
-/// Creates a tree's segment, and says who this process is in it. The table of owners is there whole, that of locks
-/// as it is used.
-fn create(name: &str) -> Result<Owner, RegionError> {
-    let (me, place) = owners::root(std::process::id());
+/// Creates a tree's segment, and says who this process is in it; `None` if a sweep was faster and removed it. The table of
+/// owners is there whole, that of locks as it is used.
+fn create(name: &str) -> Result<Option<(Member, Life)>, RegionError> {
     SharedFile::create(name, |file| {
         file.grow(owners::LEN + lock_table::LEN)?;
         file.allocate(0..owners::LEN)?;
+        let life = Life::of(file).map_err(file.failed("create"))?;
+        // The claims are of two kinds, and each has an open file of its own.
+        let again = match SharedFile::open(name) {
+            Err(Errno::NOENT) => return Ok(None),
+            again => again.map_err(file.failed("create"))?,
+        };
+        let (me, place, presence) = owners::root(&again);
         file.write_at(0, &&place[..])?;
-        Ok(me)
+        Ok(Some((Member { me: Some(me), journal: None, _presence: presence }, life)))
     })
 }
 
-/// At the root's exit: removes everything of its tree.
-extern "C" fn remove_own() {
-    if let Some(tree) = Tree::joined()
-        && tree._life.is_some()
-    {
-        stale::remove_session(&tree.name);
+/// At the exit of the root, or of a process that was forked from it.
+extern "C" fn end_own() {
+    if let Some(tree) = Tree::known() {
+        tree.end_if_last();
     }
 }

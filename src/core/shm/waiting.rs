@@ -4,9 +4,9 @@
 //! for `llib top` and for the record of a death. A host with several threads publishes the wait that began last.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use crate::sys::fork;
+use crate::sys::fork::{self, PerProcess};
 
 /// A place for it in shared memory. Every bit pattern is a value; who reads checks the kind.
 #[repr(C)]
@@ -85,11 +85,15 @@ pub trait Board: Send + Sync {
     fn waiting(&self) -> &Waiting;
 }
 
-static BOARD: Mutex<Option<Weak<dyn Board>>> = Mutex::new(None);
+static BOARD: PerProcess<Mutex<Option<Weak<dyn Board>>>> = PerProcess::new();
+
+fn board_place() -> MutexGuard<'static, Option<Weak<dyn Board>>> {
+    BOARD.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// From now on this process publishes there what it waits for, unless it is a worker: that has its mailbox.
 pub fn set_board(board: Weak<dyn Board>) {
-    *BOARD.lock().unwrap_or_else(PoisonError::into_inner) = Some(board);
+    *board_place() = Some(board);
 }
 
 /// The place of a worker, in its mailbox.
@@ -106,12 +110,12 @@ fn own() -> Option<&'static Waiting> {
 }
 
 fn board() -> Option<Arc<dyn Board>> {
-    BOARD.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.upgrade()
+    board_place().as_ref()?.upgrade()
 }
 
 /// Publishes for the time of `wait` what this process waits for.
 pub fn waiting<R>(what: Awaited, wait: impl FnOnce() -> R) -> R {
-    // A process that was forked from a host has nothing to publish, and must not touch a lock that the fork copied.
+    // What a job forks has nobody who looks on.
     if fork::happened() {
         return wait();
     }

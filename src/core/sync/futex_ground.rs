@@ -135,7 +135,9 @@ impl<O: OwnerCheck> Ground for FutexGround<'_, O> {
         // Who has no time lets others go first all the same, or polling would starve them.
         let end = if pause == Pause::Moment { clock::add(self.end(), BRIEF) } else { self.end() };
         if now >= end {
-            return Ok(Slept::Interrupted);
+            // A host's death nobody publishes; who has no time asks for it now.
+            self.gone.set(owner.filter(|owner| *owner != self.me && self.owners.is_gone(*owner)));
+            return Ok(if self.gone.get().is_some() { Slept::Again } else { Slept::Interrupted });
         }
         let most = if pause == Pause::Moment { MOMENT } else { SLICE };
         let time = most.min(Duration::from_nanos(end - now));

@@ -5,13 +5,16 @@
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
+
+use rustix::thread::gettid;
 
 use super::futex_ground::{BRIEF, FutexGround, OwnerCheck};
 use super::lock::{self, Taken, Wait};
 use super::marks;
 use super::word::{Owner, owner};
 use crate::sys::clock;
+use crate::sys::fork::{self, PerProcess};
 
 /// A lock in shared memory, seen from this process.
 #[derive(Clone, Copy)]
@@ -61,17 +64,60 @@ struct Holding {
 }
 
 struct Held {
+    /// The process of which this is true. One that is forked from it holds nothing.
+    process: Cell<u64>,
     locks: RefCell<Vec<Holding>>,
     /// Whether this thread counts in [`THREADS`].
     counted: Cell<bool>,
 }
 
-/// Threads of this process that ever wanted a lock. Each counts itself before its first try, so one that holds
+/// Threads of a process that ever wanted a lock. Each counts itself before its first try, so one that holds
 /// a lock is counted for whoever sees the lock taken.
-static THREADS: AtomicUsize = AtomicUsize::new(0);
+#[derive(Default)]
+struct Threads {
+    count: AtomicUsize,
+    /// Kernel's id of the one that came last.
+    last: AtomicI32,
+}
+
+static THREADS: PerProcess<Threads> = PerProcess::new();
+
+fn threads() -> &'static Threads {
+    THREADS.get_or_init(Threads::default)
+}
+
+/// Whether this thread is the only one of the process that ever wanted a lock, if any did. For the end of a process, when
+/// threads may not know any more what they hold.
+pub(crate) fn is_only_user() -> bool {
+    match threads().count.load(Ordering::SeqCst) {
+        0 => true,
+        1 => threads().last.load(Ordering::SeqCst) == gettid().as_raw_pid(),
+        _ => false,
+    }
+}
 
 thread_local! {
-    static HELD: Held = const { Held { locks: RefCell::new(Vec::new()), counted: Cell::new(false) } };
+    static HELD: Held = const {
+        Held { process: Cell::new(0), locks: RefCell::new(Vec::new()), counted: Cell::new(false) }
+    };
+}
+
+/// What this thread holds. Once the thread is about to end, nothing.
+#[inline]
+fn with_held<T>(look: impl Fn(&Held) -> T) -> T {
+    let current = fork::process();
+    let look_here = |held: &Held| {
+        if held.process.get() != current {
+            // What the parent holds stays its own.
+            held.locks.take();
+            held.counted.set(false);
+            held.process.set(current);
+        }
+        look(held)
+    };
+    HELD.try_with(look_here).unwrap_or_else(|_| {
+        look(&Held { process: Cell::new(current), locks: RefCell::default(), counted: Cell::new(true) })
+    })
 }
 
 impl Held {
@@ -85,7 +131,8 @@ impl Held {
     #[inline]
     fn count(&self) {
         if !self.counted.replace(true) {
-            THREADS.fetch_add(1, Ordering::SeqCst);
+            threads().last.store(gettid().as_raw_pid(), Ordering::SeqCst);
+            threads().count.fetch_add(1, Ordering::SeqCst);
         }
     }
 
@@ -97,12 +144,12 @@ impl Held {
 /// Whether this thread holds the lock with this word.
 pub fn holds(word: &AtomicU64) -> bool {
     let address = address(word);
-    HELD.with(|held| held.locks.borrow().iter().any(|holding| holding.address == address))
+    with_held(|held| held.locks.borrow().iter().any(|holding| holding.address == address))
 }
 
 /// Whether this thread holds any lock.
 pub fn holds_any() -> bool {
-    HELD.with(|held| !held.locks.borrow().is_empty())
+    with_held(|held| !held.locks.borrow().is_empty())
 }
 
 fn address(word: &AtomicU64) -> usize {
@@ -112,7 +159,7 @@ fn address(word: &AtomicU64) -> usize {
 /// Leaves all locks of this thread as its process's death would: whoever takes one hears that it was abandoned. For a
 /// process whose work is over, but which lives on for a while.
 pub fn abandon_all<O: OwnerCheck>(owners: &O, me: Owner) {
-    let held = HELD.with(|held| held.locks.take());
+    let held = with_held(|held| held.locks.take());
     let count = held.len() as u32;
     for holding in held {
         // SAFETY: the word of a lock that is held stays mapped: an object gives its lock back before its memory goes,
@@ -151,7 +198,7 @@ impl<'a, O: OwnerCheck> LockRef<'a, O> {
     /// Takes the lock if that needs no waiting.
     #[inline]
     pub fn try_acquire(&self) -> Option<Acquired> {
-        HELD.with(|held| {
+        with_held(|held| {
             held.count();
             marks::begin();
             let ground = FutexGround::new(self.word, self.owners, self.me);
@@ -198,7 +245,7 @@ impl<'a, O: OwnerCheck> LockRef<'a, O> {
             return acquired;
         }
         // Another thread of this process may hold it, if any other ever wanted a lock.
-        let alone = || THREADS.load(Ordering::SeqCst) == 1;
+        let alone = || threads().count.load(Ordering::SeqCst) == 1;
         let ground =
             FutexGround::new(self.word, self.owners, self.me).until(end.unwrap_or(u64::MAX)).not_mine(alone);
         let mut wait = Wait::default();
@@ -208,7 +255,7 @@ impl<'a, O: OwnerCheck> LockRef<'a, O> {
             match never(lock::take(&ground, self.me, &mut wait)) {
                 Taken::No => {}
                 taken => {
-                    HELD.with(|held| held.note(address(self.word)));
+                    with_held(|held| held.note(address(self.word)));
                     return if taken == Taken::Abandoned { Acquired::Abandoned } else { Acquired::Yes };
                 }
             }
@@ -259,7 +306,7 @@ impl<'a, O: OwnerCheck> LockRef<'a, O> {
     /// Gives the lock back once.
     #[inline]
     pub fn release(&self) -> Unlocked {
-        HELD.with(|held| {
+        with_held(|held| {
             let mut locks = held.locks.borrow_mut();
             let Some(place) = locks.iter().rposition(|holding| holding.address == address(self.word)) else {
                 return Unlocked::NotHeld;

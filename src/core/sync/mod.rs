@@ -18,6 +18,7 @@ pub mod spin;
 mod word;
 
 pub use futex_ground::OwnerCheck;
+pub(crate) use held::is_only_user;
 pub use held::{Acquired, LockRef, Unlocked, abandon_all, holds, holds_any};
 pub use lock::Ground;
 pub use marks::{Marks, tell_in};

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 /// A question. With each goes the end of a socket on which it is answered.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Request {
+    /// Stay when your own session is over: its host is not any more what it was.
+    Stay,
     /// Open a file of shared memory.
     Open(String),
     /// Create one that is not there yet.

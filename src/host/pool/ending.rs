@@ -86,6 +86,7 @@ impl Pool {
     /// Gives a job up that no worker has yet; whether that was so.
     pub(super) fn cancel(&mut self, ticket: Ticket, cause: Cause) -> bool {
         match self.records[ticket].stage {
+            _ if !self.is_ours() => return false,
             Stage::Backlog(_) => {}
             Stage::Slot(index) => {
                 let queued = Word { number: self.records[ticket].number, seat: 0, stage: stage::QUEUED };

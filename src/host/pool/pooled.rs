@@ -96,6 +96,10 @@ impl Pooled {
 }
 
 impl Dispatched for Pooled {
+    fn is_ours(&self) -> bool {
+        self.place.borrow().0.borrow().is_ours()
+    }
+
     fn id(&self) -> u64 {
         self.with(|pool, ticket| pool.id(ticket))
     }
@@ -181,7 +185,7 @@ impl Dispatched for Pooled {
     }
 
     fn release(&mut self) {
-        if !std::mem::replace(&mut self.released, true) {
+        if !std::mem::replace(&mut self.released, true) && self.is_ours() {
             self.with(|pool, ticket| pool.forget(ticket));
         }
     }
@@ -189,7 +193,7 @@ impl Dispatched for Pooled {
 
 impl Drop for Pooled {
     fn drop(&mut self) {
-        if !self.released {
+        if !self.released && self.is_ours() {
             self.with(|pool, ticket| pool.detach(ticket));
         }
     }

@@ -17,6 +17,7 @@ use crate::traced::Traced;
 use llib_core::shared::Object;
 use llib_core::shm::{LARGE_SLOTS, PoolMemory, PoolSlot, SMALL_SLOTS, Word, stage};
 use llib_core::sys::clock;
+use llib_core::sys::fork::Owned;
 use llib_core::wire::settings::Settings;
 
 /// What a pool is to be.
@@ -73,7 +74,7 @@ pub(super) struct Record {
     pub(super) detached: bool,
     pub(super) traced: Traced,
     /// What polls readable once it is over, if somebody asked for that.
-    pub(super) watch: Option<OwnedFd>,
+    pub(super) watch: Option<Owned<OwnedFd>>,
 }
 
 /// A pool's workers.

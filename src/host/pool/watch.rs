@@ -13,6 +13,7 @@ use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
 
 use super::state::{Pool, Stage, Ticket};
 use llib_core::shm::POLLED;
+use llib_core::sys::fork::Owned;
 use llib_core::wire::control::{NO_SLOT, PoolJobRef, Watched};
 
 impl Pool {
@@ -36,7 +37,7 @@ impl Pool {
         });
         let ours = self.session.watch(what)?;
         let number = ours.as_raw_fd();
-        self.records[ticket].watch = Some(ours);
+        self.records[ticket].watch = Some(Owned::new(ours));
         if self.polled {
             self.ask_for_visits();
         }
@@ -60,7 +61,7 @@ impl Pool {
         if let Some(watch) = &self.records[ticket].watch
             && self.session.is_ours()
         {
-            let _ = shutdown(watch, Shutdown::Both);
+            let _ = shutdown(&**watch, Shutdown::Both);
         }
     }
 

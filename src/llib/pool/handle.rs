@@ -78,6 +78,14 @@ impl Handle {
         Facts { name, ..self.facts.clone() }
     }
 
+    /// Raises an error if the pool is that of a process from which this one was forked.
+    pub(super) fn check_ours(&self) -> Result<(), Raise> {
+        if self.pool().borrow().is_ours() {
+            return Ok(());
+        }
+        Err(Raise::Message("the pool belongs to the process that this one was forked from".to_owned()))
+    }
+
     /// Raises an error unless the pool takes jobs.
     ///
     /// # Safety
@@ -90,10 +98,7 @@ impl Handle {
             if pool.is_open() && !pool.is_lost() {
                 return Ok(());
             }
-            if !pool.is_ours() {
-                let problem = "the pool belongs to the process that this one was forked from";
-                return Err(Raise::Message(problem.to_owned()));
-            }
+            self.check_ours()?;
             if pool.is_lost() {
                 return Err(Raise::Message(
                     "the pool is lost: the supervisor of its workers died".to_owned(),

@@ -47,6 +47,7 @@ unsafe fn close_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     unsafe {
         let (handle, time) = (check(lua)?, milliseconds(lua, 2)?);
+        handle.check_ours()?;
         let by_themselves = close_pool(lua, handle, time)?;
         lua_pushboolean(lua, by_themselves.into());
     }
@@ -77,6 +78,7 @@ unsafe fn stats_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: see above.
     unsafe {
         let handle = check(lua)?;
+        handle.check_ours()?;
         let size = handle.pool().borrow().size();
         let (mut counts, mut standing) = (Counts::default(), Standing::default());
         for pool in handle.pools.borrow().iter() {
@@ -109,7 +111,9 @@ unsafe fn to_string_body(lua: *mut lua_State) -> Outcome {
     unsafe {
         let pool = check(lua)?.pool();
         let pool = pool.borrow();
-        let state = if pool.is_lost() {
+        let state = if !pool.is_ours() {
+            "of another process"
+        } else if pool.is_lost() {
             "lost"
         } else if pool.stopper().is_some() {
             "stopped"

@@ -202,6 +202,7 @@ fn outcome_of(outcome: Result<Guard<'_>, LockError>) -> Result<Option<Guard<'_>>
     match outcome {
         Ok(guard) => Ok(Some(guard)),
         Err(LockError::TimedOut) => Ok(None),
+        Err(LockError::NoOwner(error)) => Err(Raise::Message(error.to_string())),
         Err(LockError::Stopped) => Err(Raise::Message("waiting for the lock was interrupted".to_owned())),
     }
 }

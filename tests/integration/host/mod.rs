@@ -1,6 +1,7 @@
 //! What a host does with its own process, which a script alone cannot: waiting for children, changing its user and its root.
 
 mod children;
+mod forks;
 mod privileges;
 
 use std::process::Command;

@@ -40,7 +40,7 @@ const FIRST: RawFd = OWN[OWN.len() - 1] + 1;
 /// Lives as a template that loads `wanted` first; the process ends here. `kept` are descriptors of modules that are loaded
 /// already.
 pub(crate) fn run(common: Common<'_>, line: Line, note: &Note, kept: &[RawFd], wanted: &Preload) -> ! {
-    let Some([doorbell, segment_file, socket, start, _]) = settle_in(&common, &line, kept) else {
+    let Some([doorbell, segment_file, socket, start, _monitor]) = settle_in(&common, &line, kept) else {
         sys::exit_now(1)
     };
     let common = Common { doorbell: &doorbell, segment_file: &segment_file, ..common };

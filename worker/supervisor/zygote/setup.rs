@@ -110,7 +110,8 @@ impl Parts {
             .map_err(failed("failed to open what the host's processes share"))?;
         // Once here instead of in each worker, which may not be able to ask.
         llib_core::sys::cores::count();
-        llib_core::sys::fork::watch();
+        // So that workers find the page made that tells them what they are.
+        llib_core::sys::fork::process();
         let worker = prepare()?;
         Ok(Parts { segment_file, registrar, worker, commands, rung_at, doorbell, signals })
     }

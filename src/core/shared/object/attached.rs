@@ -1,16 +1,20 @@
 //! The objects that this process has mapped: coming by them, and what follows when it drops one.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::mem::ManuallyDrop;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
+use std::time::Duration;
 
 use rustix::io::Errno;
 
 use super::header::{Header, Kind, name_of};
-use super::holders::{self, end_if_unused};
+use super::holders::{self, end_if_unused, is_unused};
 use super::segment::{Object, ObjectError, allowed_length, map};
-use crate::shm::{RegionError, SharedFile, Tree, TreeError, unlink};
-use crate::sys::PAGE;
+use crate::shared::bury::bury_hosts;
+use crate::shm::{RegionError, SharedFile, Tree, TreeError, names, unlink};
+use crate::sys::exit::at_exit;
+use crate::sys::{PAGE, clock};
 
 /// What this process has mapped, by id.
 static ATTACHED: Mutex<Option<HashMap<u64, Weak<Object>>>> = Mutex::new(None);
@@ -32,6 +36,7 @@ pub fn create(kind: Kind) -> Result<Arc<Object>, ObjectError> {
     }
     let me = tree.me()?;
     tree.owners()?;
+    look_for_dead_hosts(tree);
     let mut bytes = [0; 8];
     let random = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
     let id = u64::from_ne_bytes(bytes);
@@ -40,7 +45,7 @@ pub fn create(kind: Kind) -> Result<Arc<Object>, ObjectError> {
     let _creation = holders::Creation::of(tree, id);
     let object = SharedFile::create(&name, |file| {
         file.grow(allowed_length())?;
-        let object = map(tree, me, id, Some(kind), file)?;
+        let object = map(tree, id, Some(kind), file)?;
         object.header.bytes().reserve(0..PAGE)?;
         // In this order: an object that is one has been held.
         holders::hold(tree, id, object.header(), me);
@@ -48,6 +53,7 @@ pub fn create(kind: Kind) -> Result<Arc<Object>, ObjectError> {
         Ok::<_, ObjectError>(Arc::new(object))
     })?;
     attached().get_or_insert_default().insert(id, Arc::downgrade(&object));
+    end_at_exit(tree);
     Ok(object)
 }
 
@@ -78,11 +84,12 @@ pub(in crate::shared) fn attach_with(
         Errno::NOENT => ObjectError::Gone,
         error => RegionError::map("open", &name, error).into(),
     })?;
-    let mut object = map(tree, me, id, None, &file)?;
+    let mut object = map(tree, id, None, &file)?;
     prepare(&mut object)?;
     holders::hold(tree, id, object.header(), me);
     let object = Arc::new(object);
     attached.insert(id, Arc::downgrade(&object));
+    end_at_exit(tree);
     Ok(object)
 }
 
@@ -106,26 +113,32 @@ pub fn release(tree: &str, ids: Vec<u64>) {
         // Those of the same object lie together.
         let more = left.iter().rev().take_while(|other| **other == id).count();
         left.truncate(left.len() - more);
-        with_header(tree, id, |header| {
+        let unused = with_header(tree, id, |header| {
             (0..=more).for_each(|_| holders::count_one_less(header));
-            left.extend(end_if_unused(tree, id, header));
+            is_unused(header)
         });
+        if unused == Some(true) {
+            left.extend(end_if_unused(tree, id, false));
+        }
     }
 }
 
 /// Hands over the header of an object, if the object exists. One that this process has mapped costs no system
 /// call: between taking a handle out of a message and releasing it there is little time to be killed in.
-pub(in crate::shared) fn with_header(tree: &str, id: u64, use_header: impl FnOnce(&Header)) {
+pub(in crate::shared) fn with_header<T>(
+    tree: &str,
+    id: u64,
+    use_header: impl FnOnce(&Header) -> T,
+) -> Option<T> {
     // A process that may open nothing has what it was given.
     if let Some(object) = attached_here(id).filter(|object| object.tree_name() == tree) {
-        return use_header(object.header());
+        return Some(use_header(object.header()));
     }
-    let Ok(file) = SharedFile::open(&name_of(tree, id)) else { return };
+    let file = SharedFile::open(&name_of(tree, id)).ok()?;
     // A file that has pages has its first: the creator reserved that before it told anybody.
     let is_object = file.len().is_ok_and(|len| len >= PAGE) && file.has_pages();
-    if let Some(Ok(mapping)) = is_object.then(|| file.map(0..PAGE)) {
-        use_header(mapping.bytes().words(0));
-    }
+    let mapping = is_object.then(|| file.map(0..PAGE))?.ok()?;
+    Some(use_header(mapping.bytes().words(0)))
 }
 
 /// Removes what is there of an object whose creator died before it held it.
@@ -134,7 +147,58 @@ pub(in crate::shared) fn end_creation(tree: &str, id: u64) {
     if !file.has_pages() {
         return unlink(&name_of(tree, id));
     }
-    with_header(tree, id, |header| release(tree, end_if_unused(tree, id, header)));
+    drop(file);
+    release(tree, end_if_unused(tree, id, true));
+}
+
+/// Ends the objects of a tree that nobody has, as hosts leave them that are killed: nobody tells of each what those held.
+pub fn end_unheld(tree: &str) {
+    objects_of(tree).for_each(|id| release(tree, end_if_unused(tree, id, false)));
+}
+
+/// The ids of a tree's objects.
+pub(in crate::shared) fn objects_of(tree: &str) -> impl Iterator<Item = u64> {
+    let prefix = name_of(tree, 0);
+    let prefix = prefix[..prefix.len() - 16].to_owned();
+    names().filter_map(move |name| u64::from_str_radix(name.strip_prefix(&prefix)?, 16).ok())
+}
+
+/// A host that makes more objects removes what others of its tree left that were killed, now and then.
+fn look_for_dead_hosts(tree: &Tree) {
+    const INTERVAL: Duration = Duration::from_secs(1);
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let (now, next) = (clock::now(), NEXT.load(Ordering::Relaxed));
+    if tree.journal().is_none() && now >= next {
+        NEXT.store(clock::add(now, INTERVAL), Ordering::Relaxed);
+        if next != 0 {
+            bury_hosts(tree.name());
+        }
+    }
+}
+
+/// Has a host's exit end what nobody else has then. A worker's zygote sees to that.
+fn end_at_exit(tree: &Tree) {
+    static REGISTERED: Once = Once::new();
+    if tree.journal().is_none() {
+        REGISTERED.call_once(|| at_exit(end_all));
+    }
+}
+
+/// See [`end_at_exit`]. Also in a process that was forked from the one that has registered it.
+extern "C" fn end_all() {
+    let Some(tree) = Tree::known() else { return };
+    // Another thread may be in the middle of something.
+    if tree.end_if_last() || !crate::sync::is_only_user() {
+        return;
+    }
+    let Some(objects) = ATTACHED.try_lock().ok().and_then(|mut attached| attached.take()) else { return };
+    // All of them first: one may be inside another.
+    for object in objects.values().filter_map(Weak::upgrade).map(ManuallyDrop::new) {
+        object.header.blank();
+        // SAFETY: this thread is the only one that has ever taken a lock here, and it is in this function now.
+        unsafe { &*object.content.get() }.blank();
+    }
+    objects.keys().for_each(|id| release(tree.name(), end_if_unused(tree.name(), *id, false)));
 }
 
 impl Drop for Object {
@@ -149,9 +213,16 @@ impl Drop for Object {
             // Somebody may have attached it anew while this was being dropped; then it is held on.
             if attached.get(&self.id).is_some_and(|object| object.strong_count() == 0) {
                 attached.remove(&self.id);
-                // A forked process has no part in its parent's; a confined one leaves it to its zygote.
-                if Tree::joined().is_some() && !self.tree.is_confined() {
-                    contained = holders::let_go(self.tree, self.id, self.header(), self.me);
+                // A confined process leaves it to its zygote.
+                if !self.tree.is_confined() {
+                    holders::leave(self.tree, self.header());
+                    let unused = is_unused(self.header());
+                    self.header.end();
+                    self.content.get_mut().end();
+                    if unused {
+                        contained = end_if_unused(self.tree.name(), self.id, false);
+                    }
+                    holders::strike(self.tree, self.id);
                 }
             }
         }

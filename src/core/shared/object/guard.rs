@@ -11,7 +11,7 @@ use super::header::{SMALL_AT, SMALL_HALF, name_of};
 use super::segment::Object;
 use crate::observe::trace;
 use crate::shared::unreadable::Unreadable;
-use crate::shm::{Awaited, Mapping, Owners, RegionError, SharedBytesMut, SharedFile, waiting};
+use crate::shm::{Awaited, Mapping, Owners, RegionError, SharedBytesMut, SharedFile, TreeError, waiting};
 use crate::sync::{Acquired, LockRef, Unlocked};
 
 /// Pairs up to this one, of 32 KiB a half, keep their pages once they have them: giving back and taking anew
@@ -23,12 +23,14 @@ fn present_bit(pair: u32, half: usize) -> u32 {
 }
 
 /// What came of waiting for an object's lock, where it was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum LockError {
     /// The time is over.
     TimedOut,
     /// The caller wanted no more.
     Stopped,
+    /// This process cannot own locks.
+    NoOwner(TreeError),
 }
 
 impl Object {
@@ -44,7 +46,7 @@ impl Object {
 
     /// Takes the object's lock if that needs no waiting.
     pub fn try_lock(&self) -> Option<Guard<'_>> {
-        let lock = self.lock_ref()?;
+        let lock = self.lock_ref().ok()?;
         lock.try_acquire().map(|_| Guard { object: self, abandoned: false })
     }
 
@@ -72,7 +74,7 @@ impl Object {
         &self,
         acquire: impl FnOnce(&LockRef<'_, Owners>) -> Acquired,
     ) -> Result<Guard<'_>, LockError> {
-        let Some(lock) = self.lock_ref() else { return Err(LockError::Stopped) };
+        let lock = self.lock_ref().map_err(LockError::NoOwner)?;
         let acquired = lock.try_acquire().unwrap_or_else(|| {
             let _span = trace::span("wait", || self.title());
             waiting(Awaited::Object(self.id()), || acquire(&lock))

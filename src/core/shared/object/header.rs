@@ -7,11 +7,10 @@
 //! | `kind` | the creator, when it holds the object and before anybody else knows it | what stands in the segment |
 //! | `lock` | see `sync::word` | who may read and change the content |
 //! | `references` | whoever stores a handle in a message or another object, or takes it out | lower half: how many messages and objects contain a handle; upper half: how many ever did |
-//! | `dying` | the process that finds nobody left | its id; it removes the segment, or another does if it dies at that |
 //! | `live` | the lock's owner | where the content stands; `shared` says more |
 //! | `records`, `selected` | the lock's owner | the same for a channel |
 //! | `pushed`, `popped` | the lock's owner | futexes that count, for a channel's waiters |
-//! | `holders` | each process its own bit | which processes of the tree have a handle, by their place in the table of owners |
+//! | `holders` | each worker its own bit | which workers of the tree have a handle, by their place in the table of owners; hosts hold the file instead, see [`super::holders`] |
 //!
 //! A process that scribbles here harms this object and no other: each number is checked against what is mapped.
 
@@ -56,7 +55,7 @@ impl Kind {
 #[repr(C)]
 pub struct Header {
     pub(super) kind: AtomicU32,
-    pub(super) dying: AtomicU32,
+    _rest: AtomicU32,
     pub(super) lock: AtomicU64,
     pub(super) references: AtomicU64,
     /// See the table above.
@@ -90,18 +89,9 @@ const _: () = assert!(size_of::<Header>() <= PAGE);
 unsafe impl Atomics for Header {}
 
 impl Header {
-    /// What a copy says, to who looks on: what it is and who holds its lock. None if it is no object, or one that ends.
+    /// What a copy says, to who looks on: what it is and who holds its lock. None if it is no object.
     pub(in crate::shared) fn seen(&self) -> Option<(Kind, Option<Owner>)> {
-        if self.dying.load(Ordering::Relaxed) != 0 {
-            return None;
-        }
         Some((self.kind()?, holder(self.lock.load(Ordering::Relaxed))))
-    }
-
-    /// Has it look as if that process were about to remove the segment.
-    #[cfg(test)]
-    pub(in crate::shared) fn claim_end_for(&self, pid: u32) {
-        self.dying.store(pid, Ordering::SeqCst);
     }
 
     /// What the object is, as its creator wrote.

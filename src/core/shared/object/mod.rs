@@ -7,11 +7,10 @@ mod header;
 mod holders;
 mod segment;
 
-pub use attached::{attach, create, release, retain};
-pub(super) use attached::{attach_with, end_creation, release_held, with_header};
+pub use attached::{attach, create, end_unheld, release, retain};
+pub(super) use attached::{attach_with, end_creation, objects_of, release_held, with_header};
 pub use guard::{Change, Guard, LockError};
 pub(super) use halves::{LARGEST, half_in_file, half_size};
-pub(super) use header::name_of;
 pub use header::{Header, Kind};
 pub(super) use holders::{clear_bit, end_if_unused};
 pub use segment::{Object, ObjectError};

@@ -9,7 +9,7 @@ use rustix::process::{Resource, getrlimit};
 use super::halves::{LARGEST, half_at, half_size};
 use super::header::{Header, Kind, name_of};
 use crate::shm::{Mapping, Owners, RegionError, SharedFile, Tree, TreeError};
-use crate::sync::{LockRef, Owner};
+use crate::sync::LockRef;
 use crate::sys::PAGE;
 
 /// Bytes that are mapped after the header from the start: the first pair.
@@ -18,7 +18,6 @@ const FIRST: usize = 2 * PAGE;
 /// An object that this process has mapped and holds.
 pub struct Object {
     pub(super) tree: &'static Tree,
-    pub(super) me: Owner,
     pub(super) id: u64,
     kind: Kind,
     /// Length of the file, which nobody changes, or what this process was given of it.
@@ -58,7 +57,6 @@ impl<E: Into<TreeError>> From<E> for ObjectError {
 
 pub(super) fn map(
     tree: &'static Tree,
-    me: Owner,
     id: u64,
     kind: Option<Kind>,
     file: &SharedFile,
@@ -67,6 +65,7 @@ pub(super) fn map(
     if length < PAGE + FIRST || (kind.is_none() && !file.has_pages()) {
         return Err(ObjectError::Gone);
     }
+    file.hold().map_err(file.failed("map"))?;
     let header = file.map(0..PAGE).map_err(file.failed("map"))?;
     let content = file.map(PAGE..PAGE + FIRST).map_err(file.failed("map"))?;
     // Not looked at in a fresh file: it has no pages yet, and perhaps there is no room for any.
@@ -74,7 +73,6 @@ pub(super) fn map(
     let kind = kind.or_else(written).ok_or(ObjectError::Gone)?;
     Ok(Object {
         tree,
-        me,
         id,
         kind,
         length,
@@ -139,10 +137,10 @@ impl Object {
         pair == 0 || (pair <= LARGEST && PAGE + half_at(pair, 2) <= self.length)
     }
 
-    pub(super) fn lock_ref(&self) -> Option<LockRef<'_, Owners>> {
+    pub(super) fn lock_ref(&self) -> Result<LockRef<'_, Owners>, TreeError> {
         // Mapped since the object was.
-        let owners = self.tree.owners().ok()?;
-        Some(LockRef::new(&self.header().lock, owners, self.me))
+        let owners = self.tree.owners()?;
+        Ok(LockRef::new(&self.header().lock, owners, self.tree.me()?))
     }
 
     /// Notes, for everybody and for good, that a process writes there whom nobody trusts: what stands in it is plain

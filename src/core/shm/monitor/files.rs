@@ -38,7 +38,7 @@ impl Files {
                 marked.map(|()| None)
             }
             Request::List => return (Answer::Names(self.list()), None),
-            Request::Session { .. } => Err(Errno::INVAL),
+            Request::Stay | Request::Session { .. } => Err(Errno::INVAL),
         };
         match done {
             Ok(file) => (Answer::Done, file),

@@ -11,9 +11,10 @@ mod files;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -32,18 +33,29 @@ pub const FILES: usize = 5;
 
 /// The number of this process's end; -1 if it has none.
 static END: AtomicI32 = AtomicI32::new(-1);
+/// Which socket that is. A process that was forked may have closed it, and have another file under the number.
+static SOCKET: AtomicU64 = AtomicU64::new(0);
+
+/// Which socket a descriptor is; 0 for what is none, or closed.
+pub fn socket_number(file: BorrowedFd<'_>) -> u64 {
+    let about = fstat(file).ok().filter(|about| FileType::from_raw_mode(about.st_mode) == FileType::Socket);
+    about.map_or(0, |about| about.st_ino)
+}
 
 /// From now on this process, and those that it forks, ask this monitor for what they cannot open themselves.
 pub fn use_from_now_on(end: OwnedFd) {
     forget();
+    SOCKET.store(socket_number(end.as_fd()), Ordering::SeqCst);
     END.store(end.into_raw_fd(), Ordering::SeqCst);
 }
 
 /// The end that this process asks with.
 pub fn end() -> Option<BorrowedFd<'static>> {
     let number = Some(END.load(Ordering::SeqCst)).filter(|number| *number >= 0)?;
-    // SAFETY: the descriptor is this module's, and open: whoever closes it or moves it has set another number before.
-    Some(unsafe { BorrowedFd::borrow_raw(number) })
+    // SAFETY: the descriptor is this module's, and open: whoever closes it or moves it has set another number before. Where a
+    // program has closed it, another file of the number is looked at and not used.
+    let end = unsafe { BorrowedFd::borrow_raw(number) };
+    (socket_number(end) == SOCKET.load(Ordering::SeqCst)).then_some(end)
 }
 
 /// Notes that the end has another number now; the old one is closed by the caller.
@@ -53,8 +65,9 @@ pub fn moved_to(number: RawFd) {
 
 /// Asks nobody any more.
 pub fn forget() {
-    let old = END.swap(-1, Ordering::SeqCst);
-    if old >= 0 {
+    let old = end().map(|end| end.as_raw_fd());
+    END.store(-1, Ordering::SeqCst);
+    if let Some(old) = old {
         // SAFETY: it was this module's own, and nobody else has the number now.
         drop(unsafe { OwnedFd::from_raw_fd(old) });
     }

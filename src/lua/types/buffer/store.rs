@@ -153,6 +153,11 @@ pub(super) unsafe fn replace_locked(
     guard: &Guard<'_>,
     index: c_int,
 ) -> Result<(), Raise> {
+    if !guard.object().is_locked_here() {
+        let problem =
+            "this process was forked in the middle of a change of the buffer, which is its parent's to make";
+        return Err(Raise::Message(problem.to_owned()));
+    }
     // SAFETY: as demanded.
     unsafe {
         let written = write(guard, &encode_one(lua, index)?);

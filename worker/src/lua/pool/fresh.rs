@@ -20,8 +20,8 @@ use llib_lua::version::state;
 
 use super::process::Process;
 use super::watched::{Watched, metatable};
-use crate::lua::explain;
 use crate::lua::raw::push_global;
+use crate::lua::{explain, memory};
 use llib_worker_sys as sys;
 
 /// Everything as it should be.
@@ -345,15 +345,17 @@ impl Fresh {
 /// Collects what a job left behind, as long as there is more to find: an object that is finalized may let go of another, as a
 /// connection of its driver, and its own memory is found to be free the next time.
 unsafe fn collect_all(lua: *mut lua_State) {
+    /// Finalizers take memory as well, so one round that frees none says little.
+    const LEAST: usize = 4;
     /// More than libraries have objects one behind the other.
-    const MOST: usize = 8;
-    let mut before = i32::MAX;
+    const MOST: usize = 10;
+    let mut before = usize::MAX;
     // SAFETY: the worker's state with free slots, in a protected call, where finalizers may run.
     unsafe {
-        for _ in 0..MOST {
+        for round in 1..=MOST {
             collector::collect(lua);
-            let now = collector::count(lua);
-            if now >= before {
+            let now = memory::standing(lua).used;
+            if round >= LEAST && now >= before {
                 break;
             }
             before = now;

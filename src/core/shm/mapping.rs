@@ -135,6 +135,16 @@ impl Mapping {
         unsafe { madvise(part.as_ptr().cast_mut().cast(), part.len(), advice) }
     }
 
+    /// Puts something in its place that nobody can use; for a child that has nothing there, and that may map other things
+    /// before it or its children call [`map_again`](Mapping::map_again).
+    pub(super) fn hold_place(&self) -> io::Result<()> {
+        let place = self.start.as_ptr().cast();
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
+        // SAFETY: the addresses are this mapping's, where nothing is mapped in this process.
+        unsafe { mmap_anonymous(place, self.len, ProtFlags::empty(), flags)? };
+        Ok(())
+    }
+
     /// Maps a range of the file once more, at the same addresses; for a child that has nothing there.
     pub(super) fn map_again(&self, range: Range<usize>, file: impl AsFd) -> io::Result<()> {
         let (part, offset) = (self.bytes().part(range.clone()), range.start as u64);

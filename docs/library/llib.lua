@@ -87,6 +87,10 @@ llib.crypto = crypto
 ---@field functions? boolean whether functions that come back from a sandbox are taken as code
 ---@field metatables? boolean whether tables that come back from a sandbox keep their metatables
 
+--- Options of `preload`.
+---@class llib.preload_options
+---@field timeout? number how long each module may take in milliseconds, 30000 unless given
+
 --- Options of `pool`. Those that `async` has too hold for each job.
 ---@class llib.pool_options
 ---@field size? integer workers, as many as there are processors unless given
@@ -291,8 +295,13 @@ function thread.lock(id, ms) end
 function thread.unlock(id) end
 
 --- Loads modules once, for all workers to come. One that fails raises, and is loaded nowhere.
----@param ... string names as for `require`
+---@param ... string | llib.preload_options names as for `require`; options last
 function thread.preload(...) end
+
+--- In a module that is being preloaded: has each worker that has it call a function before its job.
+---@param f fun()
+---@return boolean whether it will be called: false where nothing is preloaded
+function thread.after_fork(f) end
 
 --- Reads again what jobs inherit from this program: environment, umask, limits, streams. The next job has it.
 function thread.refresh() end

@@ -9,6 +9,7 @@
 extern crate lua_runtime as _;
 
 mod about;
+mod after_fork;
 mod async_call;
 mod await_call;
 #[cfg(test)]
@@ -32,6 +33,7 @@ mod source;
 mod states;
 mod task;
 
+pub use after_fork::{call_after_fork, loading};
 pub use module::open;
 pub use signature::bytecode;
 

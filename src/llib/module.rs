@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_int};
 
 use llib_lua::ffi::*;
 
-use super::{about, async_call, methods, pool, preload, refresh, sandbox, sleep, states};
+use super::{about, after_fork, async_call, methods, pool, preload, refresh, sandbox, sleep, states};
 use llib_core::sys::module::own_file;
 use llib_host::note_module;
 use llib_lua::call::{Outcome, Raise, push_text, set_functions};
@@ -18,7 +18,8 @@ use llib_lua::version::state;
 /// # Safety
 /// Called by Lua, in a protected call, as a module's opener.
 pub unsafe fn open(lua: *mut lua_State) -> Outcome {
-    let functions: [(&CStr, lua_CFunction); 15] = [
+    let functions: [(&CStr, lua_CFunction); 16] = [
+        (c"after_fork", after_fork_entry),
         (c"async", async_entry),
         (c"buffer", buffer),
         (c"channel", channel),
@@ -67,6 +68,7 @@ lua_function!(channel => types::channel::new);
 lua_function!(lock => types::lock::lock);
 lua_function!(mutex => types::mutex::new);
 lua_function!(unlock => types::lock::unlock);
+lua_function!(after_fork_entry => after_fork::body);
 lua_function!(async_entry => async_call::body);
 lua_function!(capabilities => sandbox::capabilities_body);
 lua_function!(close => about::close);

@@ -57,7 +57,7 @@ pub(super) unsafe fn settings(lua: *mut lua_State, options: &Options, name: Stri
         name,
         path,
         cpath,
-        directory: std::env::current_dir().ok().map(PathBuf::into_os_string).map(OsStringExt::into_vec),
+        directory: directory(),
         nice: options.nice,
         stdout: options.stdout,
         stderr: options.stderr,
@@ -65,6 +65,11 @@ pub(super) unsafe fn settings(lua: *mut lua_State, options: &Options, name: Stri
         sandbox: options.sandbox.clone(),
         pool: None,
     }
+}
+
+/// The working directory.
+pub(super) fn directory() -> Option<Vec<u8>> {
+    std::env::current_dir().ok().map(PathBuf::into_os_string).map(OsStringExt::into_vec)
 }
 
 /// A field of `package`, if it is a string.

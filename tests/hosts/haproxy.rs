@@ -18,10 +18,10 @@ struct Haproxy {
 }
 
 impl Haproxy {
-    fn start(program: &Path, flags: &[&str], privileges: &str) -> Haproxy {
+    fn start(program: &Path, flags: &[&str], init: &str, privileges: &str) -> Haproxy {
         let folder = Scratch::new();
         let path = folder.path().display().to_string();
-        let words = [("@SCRATCH@", path.as_str()), ("@PRIVILEGES@", privileges)];
+        let words = [("@SCRATCH@", path.as_str()), ("@PRIVILEGES@", privileges), ("@INIT@", init)];
         folder.write("jobs.lua", &host::configured("haproxy/jobs.lua", &words));
         let config = folder.write("haproxy.cfg", &host::configured("haproxy/haproxy.cfg", &words));
         let config = config.display().to_string();
@@ -53,7 +53,7 @@ impl Haproxy {
 #[cfg_attr(not(feature = "lua53"), ignore = "Debian's HAProxy has Lua 5.3")]
 fn haproxy_runs_jobs() {
     let Some(program) = haproxy() else { return };
-    let haproxy = Haproxy::start(&program, &["-db"], "");
+    let haproxy = Haproxy::start(&program, &["-db"], "", "");
     haproxy.expect_answers();
     assert_eq!(haproxy.get("/who"), "0 true");
     haproxy.end();
@@ -63,7 +63,18 @@ fn haproxy_runs_jobs() {
 #[cfg_attr(not(feature = "lua53"), ignore = "Debian's HAProxy has Lua 5.3")]
 fn the_worker_of_a_haproxy_with_a_master_runs_jobs() {
     let Some(program) = haproxy() else { return };
-    let haproxy = Haproxy::start(&program, &["-W"], "");
+    let haproxy = Haproxy::start(&program, &["-W"], "", "");
+    haproxy.expect_answers();
+    haproxy.end();
+}
+
+const EARLY: &str = "assert(thread.async(function() return 1 end):await(20000) == 1)";
+
+#[test]
+#[cfg_attr(not(feature = "lua53"), ignore = "Debian's HAProxy has Lua 5.3")]
+fn jobs_while_haproxy_reads_its_configuration_do_not_keep_its_worker_from_jobs() {
+    let Some(program) = haproxy() else { return };
+    let haproxy = Haproxy::start(&program, &["-W"], EARLY, "");
     haproxy.expect_answers();
     haproxy.end();
 }
@@ -72,12 +83,28 @@ fn the_worker_of_a_haproxy_with_a_master_runs_jobs() {
 #[cfg_attr(not(feature = "lua53"), ignore = "Debian's HAProxy has Lua 5.3")]
 fn jobs_of_a_haproxy_that_became_another_user_run_as_that_user() {
     let Some(program) = haproxy() else { return };
-    for flags in ["-db", "-W"] {
+    for (flags, init) in [("-db", ""), ("-W", ""), ("-db", EARLY), ("-W", EARLY)] {
         // Without the second line it lets nothing fork any more.
         let privileges = "user nobody\n    insecure-fork-wanted";
-        let haproxy = Haproxy::start(&program, &[flags], privileges);
+        let haproxy = Haproxy::start(&program, &[flags], init, privileges);
         haproxy.expect_answers();
-        assert_eq!(haproxy.get("/who"), "65534 true", "{flags}");
+        assert_eq!(haproxy.get("/who"), "65534 true", "{flags} {init}");
+        haproxy.end();
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lua53"), ignore = "Debian's HAProxy has Lua 5.3")]
+fn jobs_of_a_haproxy_in_a_chroot_run_there() {
+    let Some(program) = haproxy() else { return };
+    for flags in ["-db", "-W"] {
+        let folder = Scratch::new();
+        let privileges =
+            format!("user nobody\n    insecure-fork-wanted\n    chroot {}", folder.path().display());
+        let haproxy = Haproxy::start(&program, &[flags], EARLY, &privileges);
+        haproxy.expect_answers();
+        // It has no /proc there, nor any other file.
+        assert_eq!(haproxy.get("/who"), "nil false", "{flags}");
         haproxy.end();
     }
 }

@@ -32,10 +32,10 @@ struct Nginx {
 }
 
 impl Nginx {
-    fn start(root: &Path) -> Nginx {
+    fn start(root: &Path, init: &str) -> Nginx {
         let folder = Scratch::new();
         let path = folder.path().display().to_string();
-        let words = [("@ROOT@", &*root.display().to_string()), ("@SCRATCH@", &path)];
+        let words = [("@ROOT@", &*root.display().to_string()), ("@SCRATCH@", &path), ("@INIT@", init)];
         let config = folder.write("nginx.conf", &host::configured("nginx/nginx.conf", &words));
         let script =
             host::program(&root.join("usr/sbin/nginx"), &["-p", &path, "-c", &config.display().to_string()]);
@@ -85,7 +85,7 @@ impl Nginx {
 #[cfg_attr(not(feature = "luajit"), ignore = "Debian's nginx has LuaJIT")]
 fn the_workers_of_nginx_run_jobs() {
     let Some(root) = root() else { return };
-    let nginx = Nginx::start(&root);
+    let nginx = Nginx::start(&root, "");
     nginx.expect_answers();
     nginx.end();
 }
@@ -94,7 +94,7 @@ fn the_workers_of_nginx_run_jobs() {
 #[cfg_attr(not(feature = "luajit"), ignore = "Debian's nginx has LuaJIT")]
 fn a_reload_of_nginx_ends_the_old_supervisors_and_new_workers_run_jobs() {
     let Some(root) = root() else { return };
-    let nginx = Nginx::start(&root);
+    let nginx = Nginx::start(&root, "");
     let old = nginx.expect_answers();
     nginx.master().signal(Signal::SIGHUP);
     let gone = || old.iter().all(|pid| Process::find(*pid).is_none());
@@ -110,7 +110,7 @@ fn a_reload_of_nginx_ends_the_old_supervisors_and_new_workers_run_jobs() {
 #[cfg_attr(not(feature = "luajit"), ignore = "Debian's nginx has LuaJIT")]
 fn a_worker_of_nginx_that_is_killed_leaves_nothing_and_the_next_one_runs_jobs() {
     let Some(root) = root() else { return };
-    let nginx = Nginx::start(&root);
+    let nginx = Nginx::start(&root, "");
     let old = nginx.expect_answers();
     let killed = Process::find(*old.first().expect("there are two")).expect("it runs");
     let guard = process::guard_of(killed.pid).expect("it runs");
@@ -124,5 +124,16 @@ fn a_worker_of_nginx_that_is_killed_leaves_nothing_and_the_next_one_runs_jobs() 
         || process::children(nginx.master().pid).iter().filter(|it| it.name == "nginx").count() == 2;
     assert!(until_true(PATIENCE, replaced), "nobody takes its place");
     nginx.expect_answers();
+    nginx.end();
+}
+
+#[test]
+#[cfg_attr(not(feature = "luajit"), ignore = "Debian's nginx has LuaJIT")]
+fn jobs_before_nginx_forks_its_workers_do_not_keep_them_from_jobs() {
+    let Some(root) = root() else { return };
+    let init = "initial = require('llib').thread.async(function() return 'early' end):await(20000)";
+    let nginx = Nginx::start(&root, init);
+    nginx.expect_answers();
+    assert_eq!(nginx.get("/initial"), "early");
     nginx.end();
 }

@@ -11,7 +11,7 @@ use support::{Scratch, binaries, until, version};
 use crate::host::{self, PATIENCE, expect_nothing_left};
 
 /// Runs it as a daemon; what it reports from there.
-fn serve() -> Option<String> {
+fn serve(init: &str) -> Option<String> {
     let program = Path::new("/usr/bin/prosody");
     let mine = fs::read_to_string(program)
         .is_ok_and(|text| text.lines().next().is_some_and(|line| line.ends_with(&version::stock())));
@@ -21,7 +21,7 @@ fn serve() -> Option<String> {
     let lua = binaries::stock_lua().filter(|_| mine && host::is_root())?;
     let folder = Scratch::new();
     let path = folder.path().display().to_string();
-    let words = [("@SCRATCH@", path.as_str())];
+    let words = [("@SCRATCH@", path.as_str()), ("@INIT@", init)];
     fs::create_dir(folder.path().join("data")).expect("the folder is ours");
     folder.write("mod_llib_test.lua", &host::configured("prosody/mod_llib_test.lua", &words));
     let config = folder.write("prosody.cfg.lua", &host::configured("prosody/prosody.cfg.lua", &words));
@@ -48,7 +48,15 @@ fn serve() -> Option<String> {
 #[test]
 #[cfg_attr(not(feature = "lua54"), ignore = "Debian's Prosody has Lua 5.4")]
 fn prosody_runs_jobs_as_a_daemon() {
-    if let Some(report) = serve() {
+    if let Some(report) = serve("") {
+        assert_eq!(report, "100");
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lua54"), ignore = "Debian's Prosody has Lua 5.4")]
+fn jobs_before_prosody_becomes_a_daemon_do_not_keep_it_from_jobs() {
+    if let Some(report) = serve("report('early', run(1))") {
         assert_eq!(report, "100");
     }
 }

@@ -18,6 +18,7 @@ mod mad;
 mod narrow;
 mod nested;
 mod pool;
+mod preload;
 mod refused;
 mod run;
 mod sandbox;

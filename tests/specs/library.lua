@@ -33,8 +33,8 @@ do
     on('^%-%-%-| "(%w+)"', function(word) alias[word] = true end)
     on("^local (%w+) = {}$", function(name) variables[name] = class end)
     on("^%-%-%-@param ([%w.]+)", function(name) documented = (documented or "") .. name .. ", " end)
-    on("^function ([%w]+[.:]%w+)%((.-)%) end$", function(name, parameters)
-      local owner, key = name:match("^(%w+)[.:](%w+)$")
+    on("^function (%w+[.:][%w_]+)%((.-)%) end$", function(name, parameters)
+      local owner, key = name:match("^(%w+)[.:]([%w_]+)$")
       variables[owner].functions[key] = true
       functions[#functions + 1] = {
         name = name,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::version;
+use crate::{Scratch, version};
 
 /// The directory of `llib`, `llib-worker` and `libllib.so`: `LLIB_TEST_BIN_DIR`, or else what is built here.
 pub fn directory() -> &'static Path {
@@ -81,4 +81,21 @@ fn build() -> PathBuf {
     let status = command.status().expect("cargo can be run");
     assert!(status.success(), "the programs under test cannot be built ({status}): {command:?}");
     directory
+}
+
+/// A folder with a C module of this name, built from a file; `None`, and a line that says so, without a C compiler.
+pub fn c_module(source: &Path, name: &str) -> Option<Scratch> {
+    let Some(compiler) = find_program("cc") else {
+        eprintln!("skipped: there is no C compiler for what Lua cannot do");
+        return None;
+    };
+    let scratch = Scratch::new();
+    let output = Command::new(compiler)
+        .args(["-Wall", "-Werror", "-shared", "-fPIC", "-pthread", "-o"])
+        .arg(scratch.path().join(format!("{name}.so")))
+        .arg(source)
+        .output()
+        .expect("the compiler can be run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(scratch)
 }

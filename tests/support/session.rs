@@ -184,16 +184,16 @@ impl Session {
         until(PATIENCE, find).unwrap_or_else(|| panic!("there is no zygote: {:#?}", self.processes()))
     }
 
-    /// Everything with its mark except host, guard, zygote and the zygote's spares: what jobs are, or left.
+    /// Everything with its mark except host, guard, zygote, templates and spares: what jobs are, or left.
     pub fn busy_processes(&self) -> Vec<Process> {
         let (guard, zygote) = (self.guard(), self.zygote());
         let mut processes = self.processes();
         processes.retain(|process| {
             let known = [self.host.pid, guard.pid, zygote.pid].contains(&process.pid);
-            // A spare has the zygote's name until it has its own.
-            let spare =
-                process.parent == zygote.pid && ["llib-worker", "llib-zygote"].contains(&&*process.name);
-            !known && !spare
+            // A spare has the name of what forked it until it has its own.
+            let names = ["llib-worker", "llib-zygote", "llib-template"];
+            let idle = process.parent == zygote.pid && names.contains(&&*process.name);
+            !known && !idle
         });
         processes
     }

@@ -36,9 +36,9 @@ pub fn prepare() {
 }
 
 /// Raises the walls around this process, for good. What the job needs from outside has to be open by now, `grants` are its
-/// policy's files. On error some of the walls stand, and no job must run.
+/// policy's files, `kept` the numbers of descriptors of preloaded modules, which stand for nothing from now on. On error some of the walls stand, and no job must run.
 #[inline(never)]
-pub fn raise(policy: &SandboxPolicy, grants: Grants, doorbell: RawFd) -> Result<(), String> {
+pub fn raise(policy: &SandboxPolicy, grants: Grants, doorbell: RawFd, kept: &[RawFd]) -> Result<(), String> {
     let found = capabilities();
     let missing = found.missing(policy);
     if !missing.is_empty() && !policy.best_effort {
@@ -47,6 +47,7 @@ pub fn raise(policy: &SandboxPolicy, grants: Grants, doorbell: RawFd) -> Result<
     }
     // There is nothing to read from.
     sys::silence(libc::STDIN_FILENO);
+    sys::descriptors::disarm(kept);
     environment::enforce(policy);
     let key = limits::prepare_behind_walls();
     limits::deny_rest();
@@ -57,7 +58,7 @@ pub fn raise(policy: &SandboxPolicy, grants: Grants, doorbell: RawFd) -> Result<
     landlock::enforce(policy, &grants.own, found.landlock)?;
     drop(grants);
     // What stays are the standard streams to print to, and the way to ring the zygote.
-    sys::close_from(doorbell + 1);
+    sys::descriptors::close_all_but(doorbell + 1, kept);
     if found.seccomp {
         seccomp::enforce(policy, key).map_err(|error| format!("the filter cannot be installed: {error}"))?;
     }

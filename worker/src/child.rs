@@ -21,7 +21,7 @@ use llib_worker_sys as sys;
 
 /// Where a worker keeps the zygote's doorbell.
 const DOORBELL: RawFd = 3;
-/// Where it keeps an end of the monitor's socket, if its host has changed; every descriptor above is closed.
+/// Where it keeps an end of the monitor's socket, if its host has changed; every descriptor above is closed that is not a preloaded module's.
 const MONITOR: RawFd = 4;
 
 /// Lives as a worker; the process ends here.
@@ -48,7 +48,15 @@ pub(crate) fn run(worker: &LuaWorker, seat: Seat<'_>) -> ! {
     settle_in(&seat);
     Tree::join(seat.tree, seat.owner, journal);
     lua::state::reseed(worker.lua);
-    let mut desk = Desk { session, slot: seat.index, journal, doorbell: DOORBELL, walls: None, errand };
+    let mut desk = Desk {
+        session,
+        slot: seat.index,
+        journal,
+        doorbell: DOORBELL,
+        kept: seat.kept.to_vec(),
+        walls: None,
+        errand,
+    };
     let is_there = || mailbox.go().load(Ordering::SeqCst) == Go::Job as u32;
     if desk.errand.is_some() && !is_there() {
         // Its starter has thought better of it.
@@ -113,7 +121,7 @@ fn settle_in(seat: &Seat<'_>) {
         }
         None => DOORBELL,
     };
-    sys::close_from(kept + 1);
+    sys::descriptors::close_all_but(kept + 1, seat.kept);
     llib_core::observe::after_fork();
     seat.worn.put_on();
 }

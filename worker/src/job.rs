@@ -37,6 +37,8 @@ pub(crate) struct Desk {
     /// The mailbox of that slot. The job may come by another one, see [`Errand`].
     pub(crate) journal: Mailbox<'static>,
     pub(crate) doorbell: RawFd,
+    /// Descriptors of preloaded modules.
+    pub(crate) kept: Vec<RawFd>,
     /// Of a worker that stands behind walls already.
     pub(crate) walls: Option<&'static Room>,
     /// Of a worker for a job that a sandboxed job starts.

@@ -12,6 +12,7 @@ use rustix::fs::Mode;
 use rustix::process::{Resource, getpriority_process, getrlimit, setpriority_process, setrlimit, umask};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::thread::{CpuSet, sched_setaffinity};
+use serde::{Deserialize, Serialize};
 
 /// Makes a process one whose children have the host's environment, standard streams and processors. `streams` are those of
 /// [`Attributes::open`]; a closed one is /dev/null for workers.
@@ -40,7 +41,7 @@ pub(crate) fn take_on(attributes: &mut Attributes, streams: Vec<OwnedFd>) {
 }
 
 /// What each worker puts on.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Worn {
     umask: Option<u32>,
     nice: Option<i32>,
@@ -59,6 +60,13 @@ impl Worn {
             nice: Some(nice).filter(|nice| getpriority_process(None).is_ok_and(|own| own != *nice)),
             limits: (0..).zip(limits).filter(|(resource, limit)| own[*resource] != *limit).collect(),
         }
+    }
+
+    /// What tells workers from a process that was forked earlier from the one that calls.
+    pub(crate) fn everything(umask: Option<u32>, nice: i32, limits: &[Limit; RESOURCES]) -> Worn {
+        let mut limits = *limits;
+        limits[Resource::Fsize as usize].1 = system::all()[Resource::Fsize as usize].1;
+        Worn { umask, nice: Some(nice), limits: (0..).zip(limits).collect() }
     }
 
     /// Puts it on. What this process may not have it has as far as it may.

@@ -187,7 +187,12 @@ fn guard(session: Session, monitor: Option<Monitor>) -> Next {
         return Next::Exit(0);
     }
     sys::set_title("llib-monitor", "");
-    watch.until_nobody_asks().map_or(Next::Exit(0), Next::Guard)
+    if let Some(order) = watch.until_nobody_asks() {
+        return Next::Guard(order);
+    }
+    // The host could remove nothing of it any more.
+    end::sweep(&tree);
+    Next::Exit(0)
 }
 
 /// What a guard looks out for.

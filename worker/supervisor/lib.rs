@@ -4,6 +4,7 @@
 //! host
 //!  └─ guard     keeps the session's memory; outlives a killed zygote and cleans up after it
 //!      └─ zygote    forks workers, reaps and kills them, keeps deadlines; runs no user code
+//!          ├─ template  from the first preload on: loads modules, forks workers for the zygote
 //!          ├─ worker    one job, then gone
 //!          └─ …
 //! ```
@@ -12,12 +13,14 @@
 //! `docs/architecture.md`.
 
 mod attributes;
+mod birth;
 mod end;
 mod guard;
 mod identity;
 mod monitor;
 mod seat;
 mod strays;
+mod template;
 mod timeline;
 mod zygote;
 
@@ -38,7 +41,7 @@ pub trait Worker {
     /// Header of the precompiled chunks that it runs.
     fn bytecode(&self) -> Vec<u8>;
 
-    /// Loads a module for all workers that are forked from now on. On failure the reason, in a sentence.
+    /// Loads a module for all workers that are forked from this process. On failure the reason, in a sentence.
     fn preload(&self, wanted: &Preload) -> Result<(), String>;
 
     /// Lives as a worker; the process ends here.

@@ -1,6 +1,6 @@
 //! What the zygote hands to a worker at its birth.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 
 use llib_core::shm::{RoomFile, Segment, Stream};
 use llib_core::sync::Owner;
@@ -36,6 +36,8 @@ pub struct Seat<'a> {
     pub worn: &'a Worn,
     /// Whether it shall wait for its job behind the walls of a sandbox without grants.
     pub walled: bool,
+    /// Descriptors of modules that were preloaded, ascending: they stay open, save in a sandbox.
+    pub kept: &'a [RawFd],
     /// For a job that a sandboxed job starts: where that left it, and what it may have.
     pub nested: Option<Nested<'a>>,
 }
@@ -45,6 +47,8 @@ pub struct Seat<'a> {
 pub struct Nested<'a> {
     /// The starter's room.
     pub room: &'a RoomFile,
+    /// The starter's slot.
+    pub starter: u32,
     /// The job's place in the starter's nest.
     pub place: u32,
     /// What it may use.

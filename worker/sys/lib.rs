@@ -4,10 +4,12 @@
 #![allow(unsafe_code)]
 
 pub mod asked;
+pub mod descriptors;
 pub mod environment;
 pub mod heap;
 pub mod limits;
 pub mod seccomp;
+pub mod sibling;
 pub mod signals;
 pub mod timer;
 
@@ -62,9 +64,15 @@ pub fn reap_one(pid: i32) -> Option<(i32, c_int, Usage)> {
     wait_for(pid, libc::WNOHANG)
 }
 
-/// Waits for the end of this child, which has nothing more to do.
-pub fn reap_child(pid: i32) {
-    while wait_for(pid, 0).is_none() && is_child(pid) {}
+/// Waits for the end of this child, which has nothing more to do; returns its wait status.
+pub fn reap_child(pid: i32) -> c_int {
+    loop {
+        match wait_for(pid, 0) {
+            Some((_, status, _)) => return status,
+            None if is_child(pid) => {}
+            None => return 0,
+        }
+    }
 }
 
 /// Whether a process is a child of this one, ended or not.
@@ -159,9 +167,14 @@ pub fn duplicate_to(file: impl AsFd, target: RawFd, flags: DupFlags) -> io::Resu
 
 /// Closes every descriptor from `first` on.
 pub fn close_from(first: RawFd) {
+    close_between(first, RawFd::MAX);
+}
+
+/// Closes every descriptor from `first` to `last`.
+fn close_between(first: RawFd, last: RawFd) {
     // SAFETY: only for processes that use none of them any more: a program that has just started, or a
     // forked child that runs on with its own.
-    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) };
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if closed == 0 {
         return;
     }
@@ -172,7 +185,7 @@ pub fn close_from(first: RawFd) {
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect();
-    for fd in open.into_iter().filter(|fd| *fd >= first) {
+    for fd in open.into_iter().filter(|fd| (first..=last).contains(fd)) {
         // SAFETY: as above.
         unsafe { libc::close(fd) };
     }
@@ -265,6 +278,25 @@ pub fn has_children() -> bool {
             _ => {}
         }
     }
+}
+
+/// Whether this process has more than one thread.
+pub fn has_threads() -> bool {
+    // SAFETY: the call takes a number. It changes nothing: a process of one thread has nothing to leave.
+    if unsafe { libc::unshare(libc::CLONE_THREAD) } == 0 {
+        return false;
+    }
+    // EINVAL says that there are others. A filter may deny the question.
+    io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL)
+        || std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() > 1)
+}
+
+/// Waits until this process has no children any more.
+pub fn wait_for_children() {
+    // SAFETY: the status is not asked for.
+    while unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) } > 0
+        || io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
+    {}
 }
 
 /// The lowest descriptor from 3 on that is free; a different one than before says that some were opened or closed.

@@ -29,6 +29,9 @@ pub enum WriteError {
     /// The file system of shared memory is full.
     #[error("{0}")]
     Memory(RegionError),
+    /// Those who share it cannot reach an object whose handle is in the value.
+    #[error("the value has a handle of an object that others who have this one cannot reach")]
+    Apart,
     /// The process can map no more memory.
     #[error("the value takes {len} bytes, and this process can map no more memory")]
     Unmapped {
@@ -53,6 +56,9 @@ pub fn write(
     mut step: impl FnMut(),
 ) -> Result<(), WriteError> {
     let object = guard.object();
+    if !objects.iter().all(|inside| inside.tree_name() == object.tree_name()) {
+        return Err(WriteError::Apart);
+    }
     let header = object.header();
     let old = Place::from_word(header.live.load(Ordering::SeqCst));
     let len = parcel.len();

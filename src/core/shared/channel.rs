@@ -101,6 +101,9 @@ pub fn push(
     objects: &[&Object],
     mut step: impl FnMut(),
 ) -> Result<Pushed, PushError> {
+    if !objects.iter().all(|inside| inside.tree_name() == guard.object().tree_name()) {
+        return Err(PushError::Write(WriteError::Apart));
+    }
     let header = guard.object().header();
     let mut record = Record::selected(header).ok_or(Damaged)?;
     guard.reach(record.pair)?;

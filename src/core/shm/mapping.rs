@@ -5,7 +5,10 @@ use std::ops::Range;
 use std::os::fd::AsFd;
 use std::ptr::{self, NonNull};
 
-use rustix::mm::{Advice, MapFlags, MremapFlags, ProtFlags, madvise, mmap, mmap_anonymous, mremap, munmap};
+use rustix::mm::{
+    Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, mremap,
+    munmap,
+};
 use shared_memory::Shmem;
 
 use super::bytes::SharedBytesMut;
@@ -95,6 +98,18 @@ impl Mapping {
         Ok(self.advise(0..self.len, Advice::LinuxDontFork)?)
     }
 
+    /// The same pages once more, to be written too. Needs no descriptor, but the file was opened for writing.
+    pub(super) fn writable(&self) -> io::Result<Mapping> {
+        // SAFETY: of a length of 0 mremap(2) makes a second mapping of shared pages and leaves the first one; it replaces
+        // nothing, for no address is asked for.
+        let start = unsafe { mremap(self.start.as_ptr().cast(), 0, self.len, MremapFlags::MAYMOVE)? };
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        let mapping = Mapping { start, len: self.len, session: None };
+        // SAFETY: the mapping is this one's alone, and shared bytes, of which nobody relies on not being writable.
+        unsafe { mprotect(start.as_ptr().cast(), self.len, MprotectFlags::READ | MprotectFlags::WRITE)? };
+        Ok(mapping)
+    }
+
     /// Unmaps it; there is nothing to be seen from now on.
     pub(crate) fn end(&mut self) {
         if self.len > 0 && self.session.is_none() {
@@ -118,6 +133,16 @@ impl Mapping {
         // SAFETY: the part is mapped. Both advices that are given here leave every address what it is to this process:
         // shared bytes, which may change.
         unsafe { madvise(part.as_ptr().cast_mut().cast(), part.len(), advice) }
+    }
+
+    /// Puts something in its place that nobody can use; for a child that has nothing there, and that may map other things
+    /// before it or its children call [`map_again`](Mapping::map_again).
+    pub(super) fn hold_place(&self) -> io::Result<()> {
+        let place = self.start.as_ptr().cast();
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
+        // SAFETY: the addresses are this mapping's, where nothing is mapped in this process.
+        unsafe { mmap_anonymous(place, self.len, ProtFlags::empty(), flags)? };
+        Ok(())
     }
 
     /// Maps a range of the file once more, at the same addresses; for a child that has nothing there.

@@ -45,7 +45,7 @@ const HOST: u32 = 1 << 31;
 /// The root of a fresh table, this process: which owner it is, and the bytes of its place, the first. `file` is the tree's,
 /// as in [`Registrar::admit_host`].
 pub(super) fn root(file: &SharedFile) -> (Owner, [u8; size_of::<Entry>()], Option<Presence>) {
-    let (pid, presence) = introduction(file, 0);
+    let (pid, presence) = introduction(Some(file), 0);
     let owner = Owner { index: 0, generation: first_generation() };
     let mut bytes = [0; size_of::<Entry>()];
     bytes[..4].copy_from_slice(&owner.generation.to_ne_bytes());
@@ -55,8 +55,9 @@ pub(super) fn root(file: &SharedFile) -> (Owner, [u8; size_of::<Entry>()], Optio
 
 /// What a host writes to its entry's `pid`, and why that is true. Where the kernel grants no such claim, its process id
 /// has to do.
-fn introduction(file: &SharedFile, index: u16) -> (u32, Option<Presence>) {
-    let (pid, presence) = (std::process::id(), Presence::claim(file, index).ok().flatten());
+fn introduction(file: Option<&SharedFile>, index: u16) -> (u32, Option<Presence>) {
+    let presence = file.and_then(|file| Presence::claim(file, index).ok().flatten());
+    let pid = std::process::id();
     (presence.as_ref().map_or(pid, |_| pid | HOST), presence)
 }
 
@@ -83,6 +84,11 @@ impl Owners {
 
     fn entry(&self, index: u16) -> Option<&Entry> {
         entry(&self.mapping, index)
+    }
+
+    /// The same for writing, for a host that cannot open the file any more.
+    pub(super) fn registrar(&self) -> io::Result<Registrar> {
+        Ok(Registrar { mapping: self.mapping.writable()?, name: self.name.clone(), next: 1 })
     }
 }
 
@@ -178,8 +184,8 @@ impl Registrar {
     }
 
     /// Takes a place for this process, a host; `None` as in [`admit`](Registrar::admit). `file` is the tree's, opened for
-    /// this; it may be closed afterwards.
-    pub(super) fn admit_host(&mut self, file: &SharedFile) -> Option<(Owner, Option<Presence>)> {
+    /// this; it may be closed afterwards. A host that has none is known by its process id.
+    pub(super) fn admit_host(&mut self, file: Option<&SharedFile>) -> Option<(Owner, Option<Presence>)> {
         let owner = self.admit()?;
         // The claim comes before others read whose place this is, and look for it.
         let (pid, presence) = introduction(file, owner.index);

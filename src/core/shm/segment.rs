@@ -123,6 +123,11 @@ impl Segment {
         Ok(SharedFile::open(self.name())?.into())
     }
 
+    /// In such a child, before it runs code that is not llib's: keeps the addresses free for [`adopt`](Segment::adopt).
+    pub fn hold_place(&self) -> io::Result<()> {
+        self.region.mapping().hold_place()
+    }
+
     /// In such a child: maps the mailbox of slot `index`, and that alone, where the parent has it. `file` is
     /// the segment's.
     pub fn adopt(&self, index: u32, file: impl AsFd) -> io::Result<Mailbox<'_>> {

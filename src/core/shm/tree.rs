@@ -6,6 +6,8 @@
 //! says that one of these lives, see [`super::presence`].
 
 use std::io;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::io::Errno;
@@ -15,6 +17,7 @@ use super::error::RegionError;
 use super::file::SharedFile;
 use super::lock_table::{self, LockTable};
 use super::mailbox::Mailbox;
+use super::monitor;
 use super::owners::{self, Owners, Registrar};
 use super::presence::{Life, Presence};
 use super::stale;
@@ -42,6 +45,9 @@ struct Member {
     journal: Option<Mailbox<'static>>,
     /// A host's claim to its place.
     _presence: Option<Presence>,
+    /// Whether it can open the tree's files. A forked process that has changed its user or its root before has what was
+    /// mapped, and no more.
+    reaches: bool,
 }
 
 /// Why a process cannot use shared objects.
@@ -58,7 +64,8 @@ pub enum TreeError {
     Confined,
 }
 
-static CURRENT: OnceLock<Tree> = OnceLock::new();
+/// The tree of this process, or of the one that it was forked from; null for none.
+static CURRENT: AtomicPtr<Tree> = AtomicPtr::new(ptr::null_mut());
 
 /// Held while this process founds a tree or takes its place in one.
 fn entering() -> MutexGuard<'static, ()> {
@@ -67,28 +74,32 @@ fn entering() -> MutexGuard<'static, ()> {
 }
 
 impl Tree {
-    /// The process's tree; a process that belongs to none becomes the root of one.
+    /// The process's tree; a process that belongs to none, or to one that it cannot reach, becomes the root of one.
     pub fn current() -> Result<&'static Tree, TreeError> {
-        if let Some(tree) = CURRENT.get() {
-            tree.member()?;
+        if let Some(tree) = Tree::known()
+            && tree.member()?.reaches
+        {
             return Ok(tree);
         }
         let _entering = entering();
-        if let Some(tree) = CURRENT.get() {
+        let entered = |tree: &&Tree| tree.member.get().is_some_and(|member| member.reaches);
+        if let Some(tree) = Tree::known().filter(entered) {
             return Ok(tree);
         }
-        let tree = found()?;
-        Ok(CURRENT.get_or_init(|| tree))
+        let tree = Box::leak(Box::new(found()?));
+        CURRENT.store(tree, Ordering::Release);
+        Ok(tree)
     }
 
     /// The process's tree, if it has a place there already.
     pub fn joined() -> Option<&'static Tree> {
-        CURRENT.get().filter(|tree| tree.member.get().is_some())
+        Tree::known().filter(|tree| tree.member.get().is_some())
     }
 
     /// The same; also for a process that was forked from one that has.
     pub fn known() -> Option<&'static Tree> {
-        CURRENT.get()
+        // SAFETY: null, or a tree that was leaked.
+        unsafe { CURRENT.load(Ordering::Acquire).as_ref() }
     }
 
     /// Makes this process, a worker that was just forked, a member of a tree.
@@ -98,8 +109,9 @@ impl Tree {
         waiting::set_own(journal.waiting());
         trace::Context { tree: name.to_owned(), spans: Some(journal.spans()) }.set();
         // A zygote belongs to no tree, and a worker joins once.
-        let member = Member { me, journal: Some(journal), _presence: None };
-        let _ = CURRENT.set(Tree::new(name.to_owned(), member, None));
+        let member = Member { me, journal: Some(journal), _presence: None, reaches: true };
+        let tree = Tree::new(name.to_owned(), member, None);
+        CURRENT.store(Box::leak(Box::new(tree)), Ordering::Release);
     }
 
     fn new(name: String, member: Member, life: Option<Life>) -> Tree {
@@ -125,12 +137,29 @@ impl Tree {
             return Ok(member);
         }
         let failed = |source: io::Error| RegionError::map("open", &self.name, source);
-        let file = SharedFile::open(&self.name).map_err(|error| failed(error.into()))?;
-        let mut registrar = Registrar::map(&file, &self.name).map_err(failed)?;
-        let (me, presence) = registrar.admit_host(&file).ok_or(TreeError::Crowded)?;
+        let file = match SharedFile::open(&self.name) {
+            Ok(file) => Some(file),
+            // The root's mappings are there.
+            Err(error) if self.life.is_some() && monitor::is_out_of_reach(error) => None,
+            Err(error) => return Err(failed(error.into()).into()),
+        };
+        let registrar = match &file {
+            Some(file) => Registrar::map(file, &self.name),
+            None => self.owners()?.registrar(),
+        };
+        let (me, presence) =
+            registrar.map_err(failed)?.admit_host(file.as_ref()).ok_or(TreeError::Crowded)?;
+        let reaches = file.is_some();
         crate::log!(Info, "this process, which was forked, is one more of {}", self.name);
-        trace::Context { tree: self.name.clone(), spans: None }.set();
-        Ok(self.member.set(Member { me: Some(me), journal: None, _presence: presence }))
+        if reaches {
+            trace::Context { tree: self.name.clone(), spans: None }.set();
+        }
+        Ok(self.member.set(Member { me: Some(me), journal: None, _presence: presence, reaches }))
+    }
+
+    /// Whether this process can open the tree's files, as far as that was tried.
+    pub(crate) fn is_in_reach(&self) -> bool {
+        self.member.get().is_none_or(|member| member.reaches)
     }
 
     /// Whether this process could open the tree's segment by its name, as its supervisors will. Not where it has given up the user
@@ -227,7 +256,11 @@ fn found() -> Result<Tree, TreeError> {
         let Some((member, life)) = create(&name)? else { continue };
         at_exit(end_own);
         trace::Context { tree: name.clone(), spans: None }.set();
-        return Ok(Tree::new(name, member, Some(life)));
+        let tree = Tree::new(name, member, Some(life));
+        // For those that are forked from this process, and may open nothing then.
+        tree.owners()?;
+        tree.locks()?;
+        return Ok(tree);
     }
 }
 
@@ -245,7 +278,7 @@ fn create(name: &str) -> Result<Option<(Member, Life)>, RegionError> {
         };
         let (me, place, presence) = owners::root(&again);
         file.write_at(0, &&place[..])?;
-        Ok(Some((Member { me: Some(me), journal: None, _presence: presence }, life)))
+        Ok(Some((Member { me: Some(me), journal: None, _presence: presence, reaches: true }, life)))
     })
 }
 

@@ -9,7 +9,7 @@ use super::cause::Cause;
 
 /// Changes with every change of a message, of the segment's layout or of the value format. A host and a
 /// worker program with different numbers refuse each other.
-pub const PROTOCOL: u32 = 11;
+pub const PROTOCOL: u32 = 12;
 
 /// The first message, from the supervisor to the host.
 #[derive(Debug, Serialize, Deserialize)]
@@ -51,6 +51,10 @@ pub struct Preload {
     pub path: Option<Vec<u8>>,
     /// The host's `package.cpath`, likewise.
     pub cpath: Option<Vec<u8>>,
+    /// The host's working directory, from which relative paths begin.
+    pub directory: Option<Vec<u8>>,
+    /// How long it may take, in nanoseconds.
+    pub time: u64,
 }
 
 /// One job of a pool.

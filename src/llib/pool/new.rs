@@ -62,7 +62,7 @@ pub(crate) unsafe fn new(lua: *mut lua_State) -> Outcome {
     Ok(1)
 }
 
-/// Pushes the function that workers run first. Modules are loaded in the zygote, for all workers at once.
+/// Pushes the function that workers run first. Modules are loaded in a template, for all workers at once.
 unsafe fn push_init(lua: *mut lua_State, session: &Session, has_preload: bool) -> Result<(), Raise> {
     // SAFETY: the caller's state with the options at index 1, if there are any, and free slots.
     unsafe {
@@ -79,11 +79,11 @@ unsafe fn push_init(lua: *mut lua_State, session: &Session, has_preload: bool) -
                         let problem =
                             || format!("option 'preload': a table holds names, and entry {place} is none");
                         let name = name.ok_or_else(|| Raise::Argument(1, problem()))?;
-                        preload::load(lua, session, &name)?;
+                        preload::load(lua, session, &name, preload::TIME)?;
                         lua_pop(lua, 1);
                     }
                 }
-                _ => preload::load(lua, session, bytes(lua, -1).unwrap_or_default())?,
+                _ => preload::load(lua, session, bytes(lua, -1).unwrap_or_default(), preload::TIME)?,
             }
             lua_settop(lua, top);
         }

@@ -247,6 +247,12 @@ impl Handles for Objects {
             let Some(object) = object else {
                 return Some(Err(format!("this handle of a {} has been cleaned", noun(kind))));
             };
+            if !object.can_travel() {
+                let noun = noun(kind);
+                return Some(Err(format!(
+                    "this {noun} is of before this process changed its user or root directory, and others cannot reach it"
+                )));
+            }
             if self.0.len() >= MOST_HANDLES {
                 return Some(Err(format!("there are more than {MOST_HANDLES} handles")));
             }

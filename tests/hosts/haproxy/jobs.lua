@@ -1,6 +1,8 @@
 package.cpath = "@MODULE@;" .. package.cpath
 local thread = require("llib").thread
 
+@INIT@
+
 local function answer(applet, text)
   text = tostring(text)
   applet:set_status(200)
@@ -36,7 +38,8 @@ end)
 service("who", function()
   return wait(thread.async(function()
     local user
-    for line in io.lines("/proc/self/status") do user = user or line:match("^Uid:%s+(%d+)") end
-    return user .. " " .. tostring(io.open("/etc/hostname") ~= nil)
+    local status = io.open("/proc/self/status")
+    for line in status and status:lines() or function() end do user = user or line:match("^Uid:%s+(%d+)") end
+    return tostring(user) .. " " .. tostring(io.open("/etc/hostname") ~= nil)
   end))
 end)

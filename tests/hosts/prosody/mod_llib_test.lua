@@ -17,6 +17,8 @@ local function run(n)
   return value or problem
 end
 
+@INIT@
+
 -- It becomes a daemon at this event; timers come after that.
 module:hook_global("server-started", function()
   local left = 3

@@ -7,8 +7,6 @@ mod proc;
 mod processes;
 mod worker;
 
-use std::process::Command;
-
 use support::{Scratch, binaries};
 
 /// Whether this user can rearrange the file system for a script.
@@ -23,18 +21,6 @@ fn prepared(preparation: &str) -> Vec<String> {
 
 /// A folder with the module `narrow_calls`, see `calls.c`; `None` without a C compiler.
 fn calls_module() -> Option<Scratch> {
-    let Some(compiler) = binaries::find_program("cc") else {
-        eprintln!("skipped: there is no C compiler for what Lua cannot do");
-        return None;
-    };
-    let scratch = Scratch::new();
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/integration/narrow/calls.c");
-    let output = Command::new(compiler)
-        .args(["-Wall", "-Werror", "-shared", "-fPIC", "-o"])
-        .arg(scratch.path().join("narrow_calls.so"))
-        .arg(source)
-        .output()
-        .expect("the compiler can be run");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(scratch)
+    binaries::c_module(source.as_ref(), "narrow_calls")
 }

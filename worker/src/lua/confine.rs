@@ -83,5 +83,5 @@ fn raise(policy: &SandboxPolicy, grants: Grants, desk: &Desk) -> Result<(), Stri
     if let Some(tree) = Tree::joined() {
         tree.confine();
     }
-    sandbox::raise(policy, grants, desk.doorbell)
+    sandbox::raise(policy, grants, desk.doorbell, &desk.kept)
 }

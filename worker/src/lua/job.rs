@@ -17,6 +17,7 @@ use llib_lua::version::collector::{self, Pause};
 use super::outcome::{
     VALUES, code, exhausted, finish, finish_failure, heap_exhausted, is_memory_error, send, tell,
 };
+use super::raw::{push_global, set_global};
 use super::{confine, explain, memory, res};
 use crate::child;
 use crate::job::{self, Job};
@@ -108,9 +109,9 @@ unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
         res::push(lua, job);
         lua_pushcfunction(lua, res::rej);
         lua_pushvalue(lua, -1);
-        lua_setglobal(lua, c"rej".as_ptr());
+        set_global(lua, c"rej");
         lua_pushvalue(lua, -2);
-        lua_setglobal(lua, c"res".as_ptr());
+        set_global(lua, c"res");
         lua_pushvalue(lua, -2);
         lua_pushvalue(lua, -2);
         set_own(lua);
@@ -133,6 +134,14 @@ unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
         lua_pushvalue(lua, 4);
         lua_remove(lua, 4);
         lua_insert(lua, 2);
+        if !job.rehearsal {
+            let status = llib::call_after_fork(lua, 1);
+            if status != LUA_OK {
+                lua_replace(lua, 2);
+                lua_settop(lua, 2);
+                fail(lua, job, status);
+            }
+        }
         // The stack: 1 handler, 2 function, 3 res, 4 rej, 5… arguments.
         let arguments = lua_gettop(lua) - 2;
         let status = lua_pcall(lua, arguments, LUA_MULTRET, 1);
@@ -160,7 +169,7 @@ unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
 pub(super) unsafe fn set_search_paths(lua: *mut lua_State, job: &Job) {
     // SAFETY: Lua's state; nothing of a job has run, so `package` is the library.
     unsafe {
-        lua_getglobal(lua, c"package".as_ptr());
+        push_global(lua, c"package");
         for (field, value) in [(c"path", &job.settings.path), (c"cpath", &job.settings.cpath)] {
             let Some(value) = value else { continue };
             lua_getfield(lua, -1, field.as_ptr());

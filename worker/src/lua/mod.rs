@@ -16,6 +16,7 @@ mod loaders;
 mod memory;
 mod outcome;
 mod pool;
+mod raw;
 mod res;
 pub(crate) mod state;
 mod walls;

@@ -12,6 +12,7 @@ use llib_lua::lua_function;
 use llib_lua::version::{collector, function, state};
 
 use super::job::job_main;
+use super::raw::{push_global, set_global};
 use super::res::{autoclose, close_if_asked, rej, testclose};
 use super::{loaders, memory, walls};
 
@@ -97,7 +98,7 @@ pub(crate) fn preload(
         lua_settop(lua, 0);
         lua_pushcfunction(lua, preload_entry);
         lua_pushlightuserdata(lua, (&raw const wanted).cast_mut().cast());
-        let status = lua_pcall(lua, 1, 0, 0);
+        let status = llib::loading(|| lua_pcall(lua, 1, 0, 0));
         let problem = (status != LUA_OK).then(|| {
             llib_lua::call::push_description(lua, -1);
             bytes(lua, -1).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
@@ -118,7 +119,7 @@ unsafe fn name_places_body(lua: *mut lua_State) -> Outcome {
         let push = || if filled { lua_pushboolean(lua, 1) } else { lua_pushnil(lua) };
         for name in [c"res", c"rej"] {
             push();
-            lua_setglobal(lua, name.as_ptr());
+            set_global(lua, name);
         }
         push();
         push();
@@ -158,7 +159,7 @@ unsafe fn preload_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: Lua's state below lua_pcall; the argument is the address that `preload` passes, which waits.
     unsafe {
         let (name, path, cpath) = *lua_touserdata(lua, 1).cast::<Wanted<'_>>();
-        lua_getglobal(lua, c"package".as_ptr());
+        push_global(lua, c"package");
         for (field, value) in [(c"path", path), (c"cpath", cpath)] {
             // As it was, for what comes afterwards.
             lua_getfield(lua, 2, field.as_ptr());
@@ -167,7 +168,7 @@ unsafe fn preload_body(lua: *mut lua_State) -> Outcome {
                 lua_setfield(lua, 2, field.as_ptr());
             }
         }
-        lua_getglobal(lua, c"require".as_ptr());
+        push_global(lua, c"require");
         push_bytes(lua, name);
         let status = lua_pcall(lua, 1, 0, 0);
         for (field, place) in [(c"path", 3), (c"cpath", 4)] {
@@ -186,7 +187,7 @@ pub(crate) fn reseed(lua: *mut lua_State) {
     }
     // SAFETY: the worker's state, idle; nothing of a job has run, so `math` is the library.
     unsafe {
-        lua_getglobal(lua, c"math".as_ptr());
+        push_global(lua, c"math");
         lua_getfield(lua, -1, c"randomseed".as_ptr());
         let arguments = state::push_seed(lua, bytes);
         lua_pcall(lua, arguments, 0, 0);

@@ -47,6 +47,7 @@ unsafe fn build_body(lua: *mut lua_State) -> Outcome {
             return Err(Raise::Message("the FFI library cannot be walled off".to_owned()));
         }
         lua_getfield(lua, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+        strip_metatables(lua);
         clear_preload(lua);
         for name in &policy.libs {
             let Some(errand) = starter else {
@@ -77,6 +78,54 @@ unsafe fn build_body(lua: *mut lua_State) -> Outcome {
         confine_names(lua);
     }
     Ok(0)
+}
+
+/// Takes away the metatables that preloaded modules may have given to libraries, to the globals, and to all values of a type:
+/// what they do is not for the job to reach, nor may it get between the walls and what they read.
+unsafe fn strip_metatables(lua: *mut lua_State) {
+    // SAFETY: the caller's state with `package.loaded` at index 1; balanced.
+    unsafe {
+        let strip = |lua| {
+            lua_pushnil(lua);
+            lua_setmetatable(lua, -2);
+        };
+        strip(lua);
+        for library in LIBRARIES.iter().filter(|library| !library.fields.is_empty()) {
+            if lua_getfield(lua, 1, name(library.name).as_ptr()) == LUA_TTABLE {
+                strip(lua);
+            }
+            lua_settop(lua, 1);
+        }
+        lua_pushnil(lua);
+        strip(lua);
+        lua_pushboolean(lua, 0);
+        strip(lua);
+        lua_pushinteger(lua, 0);
+        strip(lua);
+        lua_pushlightuserdata(lua, std::ptr::null_mut());
+        strip(lua);
+        lua_pushcfunction(lua, build);
+        strip(lua);
+        lua_pushthread(lua);
+        strip(lua);
+        // Strings keep theirs, with what the library put there: functions of C, and itself.
+        lua_settop(lua, 1);
+        push_text(lua, "");
+        if lua_getmetatable(lua, 2) != 0 {
+            lua_pushnil(lua);
+            while lua_next(lua, 3) != 0 {
+                if lua_iscfunction(lua, -1) == 0 {
+                    lua_pushvalue(lua, -2);
+                    lua_pushnil(lua);
+                    lua_rawset(lua, 3);
+                }
+                lua_settop(lua, 4);
+            }
+            lua_getfield(lua, 1, c"string".as_ptr());
+            lua_setfield(lua, 3, c"__index".as_ptr());
+        }
+        lua_settop(lua, 1);
+    }
 }
 
 fn name(text: &str) -> CString {

@@ -26,6 +26,8 @@ const ROUND: Duration = Duration::from_millis(1);
 pub(super) struct Follow {
     /// What its workers put on.
     pub(super) worn: Worn,
+    /// What those of a template put on.
+    pub(super) worn_below: Worn,
     /// Counts the changes that were followed.
     pub(super) generation: u32,
     umask: Option<u32>,
@@ -73,8 +75,10 @@ impl Follow {
     pub(super) fn new(limits: [Limit; RESOURCES], host: i32) -> Follow {
         let nice = getpriority_process(None).unwrap_or(0);
         let status = || File::open(format!("/proc/{host}/status")).ok();
+        let worn = Worn::new(None, nice, &limits);
         Follow {
-            worn: Worn::new(None, nice, &limits),
+            worn_below: worn.clone(),
+            worn,
             generation: 0,
             umask: system::umask(),
             nice,
@@ -116,6 +120,7 @@ impl Zygote {
     fn follow_host(&mut self, mut attributes: Attributes, streams: Vec<OwnedFd>) {
         llib_core::log!(Debug, "the host's attributes have changed: spares are replaced");
         take_on(&mut attributes, streams);
+        self.pass_on_attributes();
         let follow = &mut self.follow;
         follow.umask = attributes.umask.or(follow.umask);
         (follow.nice, follow.limits) = (attributes.nice, attributes.limits);
@@ -148,7 +153,9 @@ impl Zygote {
     /// From now on workers put on what is known of the host.
     fn wear(&mut self) {
         let Follow { umask, nice, limits, .. } = &self.follow;
-        self.follow.worn = Worn::new(*umask, *nice, limits);
+        let worn = Worn::new(*umask, *nice, limits);
+        self.follow.worn_below = Worn::everything(*umask, *nice, limits);
+        self.follow.worn = worn;
         self.follow.generation = self.follow.generation.wrapping_add(1);
         self.processes.limit_user(system::to_kernel(self.follow.limits[Resource::Nproc as usize]));
         self.replace_spares();

@@ -18,6 +18,7 @@ mod setup;
 mod spares;
 mod starter;
 mod stop;
+mod templates;
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
@@ -32,6 +33,7 @@ use llib_core::sys::ring::{Ring, Rung};
 use llib_core::sys::{clock, futex};
 use llib_core::wire::cause::Cause;
 use llib_core::wire::control::{Action, Command, JobRef, Watched};
+use nix::sys::signal::SigSet;
 use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -57,6 +59,7 @@ struct Zygote {
     doorbell: OwnedFd,
     rung_at: OwnedFd,
     signals: SignalFd,
+    no_signals: SigSet,
     host: OwnedFd,
     guard: OwnedFd,
     crew: crew::Crew,
@@ -78,7 +81,7 @@ struct Zygote {
     retired_at: u64,
     /// Whether jobs wait for the processes of workers that are about to end.
     short: bool,
-    trials: preload::Trials,
+    templates: templates::Templates,
 }
 
 /// Runs the zygote in the process that calls. Returns its exit code.
@@ -112,6 +115,7 @@ impl Zygote {
                 return Ending::Over;
             }
             self.reap();
+            self.load_next();
             self.keep_deadlines();
             self.hear_again();
             if self.is_done() {
@@ -119,7 +123,7 @@ impl Zygote {
             }
             let busy = self.start_some();
             self.segment.header().zygote_asleep.store(1, Ordering::SeqCst);
-            let idle = !busy && self.segment.header().attention.is_empty();
+            let idle = !busy && self.segment.header().attention.is_empty() && !self.templates.are_due();
             let ending = self.sleep(idle);
             self.segment.header().zygote_asleep.store(0, Ordering::SeqCst);
             if let Some(ending) = ending {
@@ -235,7 +239,7 @@ impl Zygote {
             Action::SignalPooled { job, signal, cause } => self.signal_pooled(job, signal, cause),
             Action::KillPooledAt { job, at, cause } => self.pools.appoint(job, at, cause),
             Action::LimitPool { pool, timeout } => self.limit_pool(pool, timeout),
-            Action::Preload(preload) => self.try_preload(preload),
+            Action::Preload(preload) => self.preload(preload),
             Action::Retire => self.retire(),
             Action::Drain => self.captures.values_mut().for_each(capture::Captured::drain),
         }
@@ -276,6 +280,7 @@ impl Zygote {
         self.keep_reserve(now);
         self.keep_pool_deadlines(now);
         self.keep_retired(now);
+        self.keep_load_time(now);
     }
 
     /// Makes the descriptors readable whose jobs have settled.
@@ -298,7 +303,7 @@ impl Zygote {
         /// its reply.
         const ROUND: Duration = Duration::from_secs(1);
         let next = [self.deadlines.next(), self.spares.next(), self.pools.next(), self.next_look()];
-        let next = next.into_iter().flatten().min();
+        let next = next.into_iter().chain([self.templates.next()]).flatten().min();
         let works =
             self.crew.len() > self.segment.header().ready.count() + self.segment.header().walled.count();
         let wait =
@@ -316,6 +321,9 @@ impl Zygote {
             PollFd::new(&self.host, PollFlags::IN),
             PollFd::new(&self.guard, PollFlags::IN),
         ];
+        let template = self.templates.file().map(|line| PollFd::from_borrowed_fd(line, PollFlags::IN));
+        let pipes_at = files.len() + usize::from(template.is_some());
+        files.extend(template);
         let pipes = self.captures.values().flat_map(capture::Captured::files);
         files.extend(pipes.map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)));
         let ready = poll(&mut files, time.as_ref());
@@ -341,7 +349,10 @@ impl Zygote {
             self.pools.hear();
             self.hear_nests();
         }
-        if said[5..].contains(&true) {
+        if said[5..pipes_at].contains(&true) {
+            self.hear_template();
+        }
+        if said[pipes_at..].contains(&true) {
             self.captures.values_mut().for_each(capture::Captured::drain);
         }
         if said[0] { self.hear() } else { None }

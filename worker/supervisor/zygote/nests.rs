@@ -284,7 +284,7 @@ impl Zygote {
             Err(_) if self.nests.anybody_leaves(line) => return Ok(()),
             Err(scarce) => return Err((Cause::Refused, scarce.code())),
         };
-        let (index, pid) = self.fork_nested(first, room, place, granted).map_err(|error| {
+        let (index, pid) = self.fork_nested(first, room, slot, place, granted).map_err(|error| {
             if let Some(account) = self.nests.accounts.get_mut(&line) {
                 account.settle(granted, 0);
             }
@@ -322,6 +322,7 @@ impl Zygote {
         &mut self,
         first: u32,
         room: Rc<RoomFile>,
+        starter: u32,
         place: usize,
         granted: Limits,
     ) -> io::Result<(u32, i32)> {
@@ -329,7 +330,7 @@ impl Zygote {
         let granted = Limits { result: Some(room.shape().longest_of(outer.result)), ..granted };
         let ends = self.ends_for(first, &room)?;
         let index = self.take_slot(granted.least(outer))?;
-        let nested = Some(seat::Nested { room: &room, place: place as u32, granted });
+        let nested = Some(seat::Nested { room: &room, starter, place: place as u32, granted });
         let forked = self.start(index, Start { ends, nested, ..Start::default() });
         forked.map(|pid| (index, pid)).inspect_err(|_| self.segment.header().free.give(index))
     }

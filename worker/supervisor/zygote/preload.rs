@@ -1,75 +1,153 @@
-//! Loading modules into the state that workers are forked with.
-//!
-//! A module may crash, hang or end the process as it is loaded. So a child tries it first; only what that child survived is
-//! loaded here too. Spares that were forked before go, so that the next jobs find it.
+//! Modules that all workers to come shall have: each is loaded by a new template, which takes over when it is done. One that
+//! fails has changed nothing. Spares that were forked before go, so that the next jobs find the module.
 
-use std::collections::HashMap;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use llib_core::shm::Region;
-use llib_core::sys::futex;
+use llib_core::sys::{clock, futex};
 use llib_core::wire::cause::Cause;
 use llib_core::wire::control::Preload;
-use nix::sys::signal::SigSet;
-use rustix::process::{Pid, Signal, getpid, set_child_subreaper, set_parent_process_death_signal, setpgid};
 
 use super::Zygote;
-use crate::{Worker, timeline};
-use llib_worker_sys::{self as sys, Forked};
+use super::processes::is_shortage;
+use super::templates::{Loading, Wanted, end_of};
+use crate::template::REFUSED;
+use crate::timeline;
+use llib_worker_sys as sys;
 
-/// Children that try a module.
-#[derive(Default)]
-pub(super) struct Trials {
-    running: HashMap<i32, Preload>,
-}
-
-impl Trials {
-    pub(super) fn has(&self, pid: i32) -> bool {
-        self.running.contains_key(&pid)
-    }
-}
+/// A template that dies within this time of the last that did is not replaced.
+const SOON: Duration = Duration::from_secs(10);
 
 impl Zygote {
-    /// Starts a trial.
-    pub(super) fn try_preload(&mut self, wanted: Preload) {
-        let reason = self.segment.preload_name(wanted.number);
-        match self.fork_for_job() {
-            Ok(Forked::Child) => try_here(&*self.worker, &wanted, &reason),
-            Ok(Forked::Parent(pid)) => {
-                let child = Pid::from_raw(pid);
-                let _ = setpgid(child, child);
-                self.trials.running.insert(pid, wanted);
-            }
-            Err(error) => {
-                tell(&reason, &format!("no process could be started to try it: {error}"));
-                self.finish_preload(wanted.number);
+    /// Has a module loaded when its turn comes.
+    pub(super) fn preload(&mut self, module: Preload) {
+        self.templates.waiting.push_back(Wanted { module, again: false });
+    }
+
+    /// Begins with the next module, if none is being loaded.
+    pub(super) fn load_next(&mut self) {
+        while self.templates.loading.is_none()
+            && let Some(wanted) = self.templates.waiting.pop_front()
+        {
+            match self.fork_template(&wanted.module) {
+                Err(error) if is_shortage(&error) && self.end_spare() => {
+                    self.templates.waiting.push_front(wanted);
+                }
+                Ok(template) => {
+                    let (end, generation) = (end_of(&wanted.module), self.follow.generation);
+                    self.templates.loading =
+                        Some(Loading { template, wanted, end, late: false, heard: true, generation });
+                }
+                Err(error) => {
+                    self.fail_to_load(&wanted, &format!("no process could be started to load it: {error}"));
+                }
             }
         }
     }
 
-    /// The child of a trial is gone.
-    pub(super) fn end_trial(&mut self, pid: i32, status: i32) {
-        let Some(wanted) = self.trials.running.remove(&pid) else { return };
-        let reason = self.segment.preload_name(wanted.number);
-        let name = String::from_utf8_lossy(&wanted.name);
+    /// The template that loads a module has said something, or its end of the line is closed.
+    pub(super) fn hear_template(&mut self) {
+        let Some(loading) = &mut self.templates.loading else { return };
+        if loading.template.line.hear(Duration::ZERO) != Some(0) {
+            // Its death tells the rest.
+            loading.heard = false;
+            return;
+        }
+        let Some(Loading { template, wanted, generation, .. }) = self.templates.loading.take() else {
+            return;
+        };
         llib_core::log!(
             Info,
-            "a child that tried the module '{name}' has ended: {}",
-            timeline::ending(status, Cause::Itself)
+            "template {} has loaded the module '{}'",
+            template.pid,
+            name_of(&wanted.module)
         );
-        if libc::WIFSIGNALED(status) {
-            let signal = llib_core::sys::signal::name(libc::WTERMSIG(status));
-            tell(&reason, &format!("the process that tried it died of SIG{signal}"));
-        } else if status == 0 {
-            match self.worker.preload(&wanted) {
-                Ok(()) => self.replace_spares(),
-                Err(problem) => tell(&reason, &problem),
-            }
-        } else if libc::WEXITSTATUS(status) != REFUSED {
-            let code = libc::WEXITSTATUS(status);
-            tell(&reason, &format!("the process that tried it exited with code {code}"));
+        self.templates.take_over(template);
+        if generation != self.follow.generation {
+            self.pass_on_attributes();
         }
-        self.finish_preload(wanted.number);
+        let number = wanted.module.number;
+        self.templates.loaded.push(wanted.module);
+        self.replace_spares();
+        self.finish_preload(number);
+    }
+
+    /// Ends a template whose module takes too long.
+    pub(super) fn keep_load_time(&mut self, now: u64) {
+        if let Some(loading) = self.templates.loading.as_mut().filter(|loading| loading.end <= now) {
+            (loading.late, loading.end) = (true, u64::MAX);
+            let _ = sys::kill(loading.template.pid, libc::SIGKILL);
+        }
+    }
+
+    /// A template is gone.
+    pub(super) fn end_template(&mut self, pid: i32, status: i32) {
+        self.templates.ended = true;
+        let how = timeline::ending(status, Cause::Itself);
+        if let Some(Loading { wanted, late, .. }) =
+            self.templates.loading.take_if(|loading| loading.template.pid == pid)
+        {
+            let time = Duration::from_nanos(wanted.module.time).as_millis();
+            let reason = if late {
+                format!("it was not loaded within {time} ms")
+            } else if libc::WIFSIGNALED(status) {
+                let signal = llib_core::sys::signal::name(libc::WTERMSIG(status));
+                format!("the process that loaded it died of SIG{signal}")
+            } else if libc::WEXITSTATUS(status) == REFUSED {
+                // Told already.
+                String::new()
+            } else {
+                format!("the process that loaded it exited with code {}", libc::WEXITSTATUS(status))
+            };
+            self.fail_to_load(&wanted, &reason);
+        } else if self.templates.current.take_if(|template| template.pid == pid).is_some() {
+            llib_core::log!(Warn, "template {pid} is gone: {how}");
+            // One that is loading has all that it had.
+            if self.templates.loading.is_none() {
+                self.load_again();
+            }
+        } else {
+            self.templates.forget(pid);
+        }
+    }
+
+    /// A module cannot be loaded, for this reason, if it is not told already.
+    fn fail_to_load(&mut self, wanted: &Wanted, reason: &str) {
+        let (number, name) = (wanted.module.number, name_of(&wanted.module));
+        let place = self.segment.preload_name(number);
+        if !reason.is_empty() {
+            // Without shared memory the host takes it for loaded, and jobs that need the module load it or say why not.
+            let _ = Region::write_new(&place, &reason.as_bytes());
+        }
+        if wanted.again {
+            let reason = Region::take(&place).map(|reason| reason.text()).unwrap_or_default();
+            llib_core::log!(Error, "the module '{name}' cannot be preloaded again: {reason}");
+        } else {
+            llib_core::log!(Info, "the module '{name}' cannot be preloaded");
+            self.finish_preload(number);
+        }
+        if self.templates.current.is_none() && self.templates.loading.is_none() {
+            self.load_again();
+        }
+    }
+
+    /// Has everything loaded once more, for want of a template that had it. Until that is done workers are forked without.
+    fn load_again(&mut self) {
+        let loaded = std::mem::take(&mut self.templates.loaded);
+        if loaded.is_empty() {
+            return;
+        }
+        let before = std::mem::replace(&mut self.templates.restored, clock::after(SOON));
+        if clock::now() < before {
+            return llib_core::log!(
+                Error,
+                "templates die again and again: no modules are preloaded any more"
+            );
+        }
+        for module in loaded.into_iter().rev() {
+            self.templates.waiting.push_front(Wanted { module, again: true });
+        }
     }
 
     fn finish_preload(&self, number: u32) {
@@ -79,30 +157,6 @@ impl Zygote {
     }
 }
 
-/// Exit code of a trial that has told the reason itself. A module that ends the process with it has no reason told.
-const REFUSED: i32 = 103;
-
-/// The child's part.
-fn try_here(worker: &dyn Worker, wanted: &Preload, reason: &str) -> ! {
-    sys::set_title("llib-preload", "");
-    let _ = setpgid(None, None);
-    let _ = set_parent_process_death_signal(Some(Signal::KILL));
-    // What the module starts stays below, see `strays`.
-    let _ = set_child_subreaper(Some(getpid()));
-    let _ = SigSet::empty().thread_set_mask();
-    let code = match worker.preload(wanted) {
-        Ok(()) => 0,
-        Err(problem) => {
-            tell(reason, &problem);
-            REFUSED
-        }
-    };
-    sys::flush_streams();
-    sys::exit_now(code)
-}
-
-/// Leaves the reason where the host looks for it.
-fn tell(name: &str, reason: &str) {
-    // Without shared memory the host takes it for loaded, and jobs that need the module load it or say why not.
-    let _ = Region::write_new(name, &if reason.is_empty() { "unknown error" } else { reason }.as_bytes());
+fn name_of(module: &Preload) -> String {
+    String::from_utf8_lossy(&module.name).into_owned()
 }

@@ -14,6 +14,8 @@ use llib_core::sys::clock;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::Zygote;
+use super::templates::Newborn;
+use crate::birth::with_limit;
 use crate::timeline;
 use llib_worker_sys::{self as sys, Forked};
 
@@ -49,26 +51,28 @@ impl Processes {
 
     /// The host's limit is this from now on.
     pub(super) fn limit_user(&mut self, limit: Rlimit) {
+        let _ = setrlimit(Resource::Nproc, limit);
         self.user = Some(limit).filter(|limit| limit.current.is_some());
     }
 
-    /// Forks, if the reserve is left.
-    fn fork_in_reserve(&self) -> io::Result<Forked> {
+    /// How many processes the user may have.
+    pub(super) fn limit(&self) -> Option<u64> {
+        self.user.and_then(|limit| limit.current)
+    }
+
+    /// The limit of processes with which a fork leaves the reserve, if there is one; an error where nothing would be left.
+    fn limit_in_reserve(&self) -> io::Result<Option<u64>> {
         if !self.groups.iter().all(Group::has_room) {
             return Err(io::Error::from_raw_os_error(libc::EAGAIN));
         }
-        let Some(limit) = self.user else { return sys::fork() };
         // How many processes the user has nobody tells; the kernel compares it with the limit of the process that forks.
-        let current = limit.current.map(|current| current.saturating_sub(RESERVE));
-        let _ = setrlimit(Resource::Nproc, Rlimit { current, maximum: limit.maximum });
-        let forked = sys::fork();
-        let _ = setrlimit(Resource::Nproc, limit);
-        forked
+        Ok(self.limit().map(|current| current.saturating_sub(RESERVE)))
     }
 
     /// Whether the reserve is there.
     fn have_room(&self) -> bool {
-        match self.fork_in_reserve() {
+        let forked = self.limit_in_reserve().and_then(|limit| with_limit(limit, sys::fork));
+        match forked {
             Ok(Forked::Child) => sys::exit_now(0),
             Ok(Forked::Parent(pid)) => {
                 sys::reap_child(pid);
@@ -79,8 +83,7 @@ impl Processes {
     }
 
     fn are_narrow(&self) -> bool {
-        let user = self.user.and_then(|limit| limit.current);
-        user.into_iter().chain(self.groups.iter().map(|group| group.most)).any(|most| most <= NARROW)
+        self.limit().into_iter().chain(self.groups.iter().map(|group| group.most)).any(|most| most <= NARROW)
     }
 }
 
@@ -113,7 +116,6 @@ fn groups(text: &str) -> Vec<PathBuf> {
             controllers if controllers.split(',').any(|name| name == "pids") => "/sys/fs/cgroup/pids",
             _ => continue,
         };
-        // Without the slash at the end that joining nothing leaves.
         let own: PathBuf = Path::new(root).join(path.trim_start_matches('/')).components().collect();
         folders.extend(own.ancestors().take_while(|folder| folder.starts_with(root)).map(Path::to_owned));
     }
@@ -122,14 +124,15 @@ fn groups(text: &str) -> Vec<PathBuf> {
 
 impl Zygote {
     /// Forks a spare, if that leaves room for others.
-    pub(super) fn fork_spare(&self) -> io::Result<Forked> {
-        self.processes.fork_in_reserve()
+    pub(super) fn fork_spare(&mut self, newborn: &mut Newborn<'_>) -> io::Result<i32> {
+        newborn.birth.processes = self.processes.limit_in_reserve()?;
+        self.bear(newborn)
     }
 
     /// Forks for a job; if need be in place of spares.
-    pub(super) fn fork_for_job(&mut self) -> io::Result<Forked> {
+    pub(super) fn fork_for_job(&mut self, newborn: &mut Newborn<'_>) -> io::Result<i32> {
         loop {
-            match sys::fork() {
+            match self.bear(newborn) {
                 Err(error) if is_shortage(&error) && self.end_spare() => {}
                 forked => return forked,
             }
@@ -160,7 +163,7 @@ impl Zygote {
     }
 
     /// Ends a spare, for its process; false if there is none.
-    fn end_spare(&mut self) -> bool {
+    pub(super) fn end_spare(&mut self) -> bool {
         let header = self.segment.header();
         let taken = header.walled.take_first(|_| true).or_else(|| header.ready.take_first(|_| true));
         let Some(index) = taken else { return false };

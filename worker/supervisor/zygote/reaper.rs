@@ -45,7 +45,7 @@ impl Zygote {
         while let Some((pid, status, usage)) = strays::reap() {
             self.note_death(&mut deaths, pid, status, usage);
         }
-        if deaths.is_empty() {
+        if deaths.is_empty() && !std::mem::take(&mut self.templates.ended) {
             return;
         }
         self.refill = true;
@@ -55,10 +55,11 @@ impl Zygote {
         }
         self.short = false;
         // Workers that are found dead on the way may have started others.
-        let mut known = 0;
-        while std::mem::replace(&mut known, deaths.len()) < deaths.len() {
+        let mut known = None;
+        while known.replace(deaths.len()) != Some(deaths.len()) {
             self.kill_strays(&mut deaths);
         }
+        self.templates.ended = false;
         // All of them before any is told of: nothing is started for a starter that is dead.
         for death in &deaths {
             self.close_nest(death.worker.slot);
@@ -73,8 +74,8 @@ impl Zygote {
     }
 
     fn note_death(&mut self, deaths: &mut Vec<Death>, pid: i32, status: i32, usage: Usage) {
-        if self.trials.has(pid) {
-            return self.end_trial(pid, status);
+        if self.templates.has(pid) {
+            return self.end_template(pid, status);
         }
         // Anything else was a stray.
         if let Some(worker) = self.crew.remove(pid) {
@@ -96,7 +97,7 @@ impl Zygote {
         let lives = |slot: u32, pid: i32| self.crew.at(slot) == Some(pid);
         let wanted = |pid: i32| match self.crew.slot_of(pid) {
             Some(slot) => !self.nests.is_orphan(slot, lives),
-            None => self.trials.has(pid),
+            None => self.templates.has(pid),
         };
         let found = strays::kill(strays::PATIENCE, &wanted, &mut |pid, status, usage| {
             reaped.push((pid, status, usage));
@@ -165,7 +166,7 @@ impl Zygote {
 
     /// Kills every worker and whatever jobs started, for the end of the session.
     pub(super) fn kill_everything(&mut self) {
-        for pid in self.crew.pids() {
+        for pid in self.crew.pids().into_iter().chain(self.templates.pids()) {
             let _ = sys::kill(pid, libc::SIGKILL);
             if !strays::are_visible() {
                 let _ = sys::kill(-pid, libc::SIGKILL);

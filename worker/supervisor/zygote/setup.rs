@@ -13,7 +13,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
 use rustix::process::{Resource, getpid, set_child_subreaper};
 
-use super::{Zygote, crew, deadlines, follow, nests, pools, preload, processes, spares};
+use super::{Zygote, crew, deadlines, follow, nests, pools, processes, spares, templates};
 use crate::{Prepare, Session, Worker, failed};
 use llib_worker_sys as sys;
 
@@ -49,6 +49,7 @@ pub(super) fn zygote(session: Session, guard: OwnedFd) -> Option<Zygote> {
         rung_at: parts.rung_at,
         doorbell: parts.doorbell,
         signals: parts.signals,
+        no_signals: SigSet::empty(),
         host,
         guard,
         crew: crew::Crew::default(),
@@ -65,7 +66,7 @@ pub(super) fn zygote(session: Session, guard: OwnedFd) -> Option<Zygote> {
         retired: false,
         retired_at: 0,
         short: false,
-        trials: preload::Trials::default(),
+        templates: templates::Templates::default(),
     })
 }
 

@@ -10,15 +10,15 @@ use llib_core::sys::{clock, futex};
 use llib_core::wire::cause::Cause;
 use llib_core::wire::sandbox::SandboxPolicy;
 use llib_core::wire::settings::Capture;
-use nix::sys::signal::SigSet;
 use rustix::process::{Pid, setpgid};
 
 use super::Zygote;
 use super::capture::Captured;
 use super::processes::is_shortage;
-use crate::seat::{Ends, Nested, Seat};
+use super::templates::Newborn;
+use crate::birth::{Birth, NestedBirth};
+use crate::seat::{Ends, Nested};
 use crate::timeline;
-use llib_worker_sys::Forked;
 
 /// Forks in a row before the loop looks at deaths and commands again.
 const BATCH: usize = 8;
@@ -194,61 +194,55 @@ impl Zygote {
             let (captured, ends) = Captured::new(&segment.output_name(index, generation), capture)?;
             (Some(captured), ends)
         };
-        let zygote = std::process::id().cast_signed();
         let (job, before) = (timeline::job_of(slot), if trace::on() { clock::now() } else { 0 });
         let owner = self.registrar.admit();
         slot.entry.set_owner(owner);
-        // Made here, since it takes the child a page of code more.
-        let signals = SigSet::empty();
-        let forked = if spare { self.fork_spare() } else { self.fork_for_job() };
-        let forked = forked.inspect_err(|_| {
+        let birth = Birth {
+            index,
+            owner: owner.map(|owner| (owner.index, owner.generation)),
+            walled,
+            nested: nested.map(|nested| NestedBirth {
+                starter: nested.starter,
+                place: nested.place,
+                granted: nested.granted,
+                outer: nested.room.charter.settings.limits,
+            }),
+            processes: None,
+        };
+        let mut newborn = Newborn { birth, ends, nested };
+        let forked = if spare { self.fork_spare(&mut newborn) } else { self.fork_for_job(&mut newborn) };
+        // What is captured ends when no worker has these any more.
+        drop(newborn);
+        let pid = forked.inspect_err(|_| {
             slot.entry.set_owner(None);
             if let Some(owner) = owner {
                 self.registrar.bury(owner);
             }
-        });
-        match forked? {
-            Forked::Child => self.worker.run(Seat {
-                segment,
-                segment_file: &self.segment_file,
-                index,
-                tree: &self.tree,
-                owner,
-                zygote,
-                doorbell: &self.doorbell,
-                walled,
-                nested,
-                ends,
-                signals: &signals,
-                worn: &self.follow.worn,
-            }),
-            Forked::Parent(pid) => {
-                // The worker does the same; whoever comes first. One that was stopped before it could would stay
-                // in the zygote's group, and a group with a stopped member gets SIGHUP when it is orphaned: the
-                // zygote would die of the guard's death.
-                let child = Pid::from_raw(pid);
-                llib_core::log!(
-                    Debug,
-                    "forked worker {pid} for slot {index}{}{}",
-                    if slot.entry.started.load(Ordering::SeqCst) == 0 { ", a spare" } else { "" },
-                    if walled { " behind walls" } else { "" }
-                );
-                if before != 0 {
-                    timeline::forked(slot, pid, before, job);
-                }
-                let _ = setpgid(child, child);
-                self.crew.add(pid, index, walled, self.follow.generation);
-                if let Some(owner) = owner {
-                    self.registrar.introduce(owner, pid);
-                }
-                if let Some(captured) = captured {
-                    self.captures.insert(index, captured);
-                }
-                slot.entry.pid.store(pid.cast_unsigned(), Ordering::SeqCst);
-                // Somebody may wait for the process of a job that found no spare.
-                futex::wake_all(&slot.entry.pid);
-                Ok(pid)
-            }
+        })?;
+        // The worker does the same; whoever comes first. One that was stopped before it could would stay
+        // in the zygote's group, and a group with a stopped member gets SIGHUP when it is orphaned: the
+        // zygote would die of the guard's death.
+        let child = Pid::from_raw(pid);
+        llib_core::log!(
+            Debug,
+            "forked worker {pid} for slot {index}{}{}",
+            if slot.entry.started.load(Ordering::SeqCst) == 0 { ", a spare" } else { "" },
+            if walled { " behind walls" } else { "" }
+        );
+        if before != 0 {
+            timeline::forked(slot, pid, before, job);
         }
+        let _ = setpgid(child, child);
+        self.crew.add(pid, index, walled, self.follow.generation);
+        if let Some(owner) = owner {
+            self.registrar.introduce(owner, pid);
+        }
+        if let Some(captured) = captured {
+            self.captures.insert(index, captured);
+        }
+        slot.entry.pid.store(pid.cast_unsigned(), Ordering::SeqCst);
+        // Somebody may wait for the process of a job that found no spare.
+        futex::wake_all(&slot.entry.pid);
+        Ok(pid)
     }
 }

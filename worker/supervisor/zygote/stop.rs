@@ -83,6 +83,9 @@ impl Zygote {
         while let Some((pid, paused)) = sys::next_stop() {
             if let Some(index) = self.crew.slot_of(pid) {
                 self.note_paused(index, paused);
+            } else if self.templates.current.as_ref().is_some_and(|template| paused && template.pid == pid) {
+                // It would keep everybody waiting who wants a worker. Its death leads to another one.
+                let _ = sys::kill(pid, libc::SIGKILL);
             }
         }
     }

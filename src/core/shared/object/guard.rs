@@ -195,6 +195,7 @@ impl<'a> Guard<'a> {
             Ok(file) => file,
             // Without descriptors there is no way to tell, and what stands there is hardly ever a lie.
             Err(Errno::MFILE | Errno::NFILE) => return self.make_writable(pair, half, 0..len).ok(),
+            Err(_) if !self.object.tree.is_in_reach() => return self.make_writable(pair, half, 0..len).ok(),
             Err(_) => return None,
         };
         let hole = rustix::fs::seek(&file, SeekFrom::Hole(start)).ok()?;

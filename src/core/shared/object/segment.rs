@@ -103,6 +103,12 @@ impl Object {
         self.tree.name()
     }
 
+    /// Whether jobs of this process, and others that it shares objects with now, can have it too: it is of this process's
+    /// tree, and not of one that it was forked into and cannot reach.
+    pub fn can_travel(&self) -> bool {
+        Tree::current().is_ok_and(|tree| std::ptr::eq(tree, self.tree))
+    }
+
     /// What it is called where people look on: what it is, and the first digits of its number.
     pub fn title(&self) -> String {
         self.kind.title(self.id)

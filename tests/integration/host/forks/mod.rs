@@ -3,6 +3,7 @@
 mod ends;
 mod jobs;
 mod objects;
+mod privileges;
 mod session;
 
 use support::{Interpreter, Scratch, Script};

@@ -20,6 +20,7 @@ use llib_lua::version::state;
 
 use super::process::Process;
 use super::watched::{Watched, metatable};
+use crate::lua::raw::push_global;
 use crate::lua::{explain, memory};
 use llib_worker_sys as sys;
 
@@ -72,10 +73,10 @@ impl Fresh {
             lua_createtable(lua, 64, 0);
             lua_pushvalue(lua, -1);
             let anchor = luaL_ref(lua, LUA_REGISTRYINDEX);
-            lua_getglobal(lua, c"math".as_ptr());
+            push_global(lua, c"math");
             lua_getfield(lua, -1, c"randomseed".as_ptr());
             let seed = luaL_ref(lua, LUA_REGISTRYINDEX);
-            lua_getglobal(lua, c"debug".as_ptr());
+            push_global(lua, c"debug");
             lua_getfield(lua, -1, c"sethook".as_ptr());
             let sethook = luaL_ref(lua, LUA_REGISTRYINDEX);
             lua_settop(lua, 0);

@@ -175,7 +175,7 @@ fn by_program(
     let program = host.program.as_ref().map_err(|error| StartError::NotFound(error.clone()))?;
     let ends = Ends::new().map_err(StartError::Channel)?;
     let tree = Tree::current().map_err(StartError::Tree)?;
-    if !tree.is_in_reach() {
+    if !tree.can_be_opened() {
         return Err(StartError::OutOfReach);
     }
     let hand_over = |monitor: BorrowedFd<'_>, first: bool| {

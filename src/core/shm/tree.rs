@@ -164,7 +164,7 @@ impl Tree {
 
     /// Whether this process could open the tree's segment by its name, as its supervisors will. Not where it has given up the user
     /// or the root directory that it had when it made it.
-    pub fn is_in_reach(&self) -> bool {
+    pub fn can_be_opened(&self) -> bool {
         SharedFile::open(&self.name).is_ok()
     }
 

@@ -11,7 +11,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use super::attributes::Told;
 use super::reap::{Guard, reap_later};
 use super::wait::{Patience, SLICE, reaches};
-use llib_core::shared::discard_undelivered;
+use llib_core::shared::{discard_undelivered, look_for_dead_hosts};
 use llib_core::shm::{Board, SLOTS, Segment, Slot, State, Waiting};
 use llib_core::sys::credentials::Credentials;
 use llib_core::sys::fork::Owned;
@@ -111,8 +111,9 @@ impl Session {
         self.retired.load(Ordering::SeqCst)
     }
 
-    /// Looks whether the supervisors live. A system call; for waits, once a slice.
+    /// Looks whether the supervisors live, and now and then for hosts that do not. A system call; for waits, once a slice.
     pub(super) fn check(&self) {
+        look_for_dead_hosts();
         if !self.is_lost() && self.is_ours() && self.guard.has_ended() {
             self.lost.store(true, Ordering::SeqCst);
             llib_core::log!(

@@ -1,11 +1,15 @@
 //! After a death: what the dead process held, and what was on its way to it or from it.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use super::object::{clear_bit, end_creation, end_if_unused, end_unheld, objects_of, release, with_header};
+use super::object::{
+    clear_bit, end_creation, end_if_unused, end_unheld, is_unused, objects_of, release, with_header,
+};
 use super::parcel::{split, split_bytes};
 use crate::shm::{self, Mailbox, Registrar, Segment, SharedFile, Slot, Spot, handles, walls};
 use crate::sync::Owner;
+use crate::sys::clock;
 
 /// Lets others have the locks of a slot's worker, which is dead, and drops its handles.
 ///
@@ -36,8 +40,10 @@ fn given(segment: &Segment, slot: Slot<'_>) -> Option<Vec<u64>> {
 fn take_off(tree: &str, owner: Owner, id: u64, noted: bool) {
     // Of those that it did not note, one that is no object yet is being created by somebody else. Any other that nobody
     // holds may be one whose end a supervisor had begun, which was killed meanwhile.
-    let held = with_header(tree, id, |header| clear_bit(header, owner));
-    release(tree, end_if_unused(tree, id, noted || held == Some(true)));
+    let found = with_header(tree, id, |header| (clear_bit(header, owner), is_unused(header)));
+    if let Some((held, true)) = found {
+        release(tree, end_if_unused(tree, id, noted || held));
+    }
 }
 
 /// Takes a dead worker off every object that it held. `mailbox` was its own.
@@ -161,6 +167,22 @@ pub fn bury_session(segment: &Segment) {
 pub fn bury_hosts(tree: &str) {
     if shm::registrar(tree).is_ok_and(|registrar| registrar.bury_hosts()) {
         end_unheld(tree);
+    }
+}
+
+/// The same for this process's tree, now and then: for a host that makes objects, or waits. Sandboxed jobs cannot find out by
+/// themselves that a lock's owner is dead.
+pub fn look_for_dead_hosts() {
+    const INTERVAL: Duration = Duration::from_millis(250);
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let (now, next) = (clock::now(), NEXT.load(Ordering::Relaxed));
+    if now < next {
+        return;
+    }
+    NEXT.store(clock::add(now, INTERVAL), Ordering::Relaxed);
+    let tree = shm::Tree::joined().filter(|tree| next != 0 && tree.journal().is_none());
+    if let Some(tree) = tree {
+        bury_hosts(tree.name());
     }
 }
 

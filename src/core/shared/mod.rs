@@ -20,7 +20,10 @@ mod snapshot;
 mod stops;
 mod unreadable;
 
-pub use bury::{bury, bury_hosts, bury_session, discard_inline, discard_known, discard_undelivered, sweep};
+pub use bury::{
+    bury, bury_hosts, bury_session, discard_inline, discard_known, discard_undelivered, look_for_dead_hosts,
+    sweep,
+};
 pub use delivery::take_over;
 pub use object::{
     Change, Guard, Header, Kind, LockError, Object, ObjectError, attach, create, end_unheld, release, retain,

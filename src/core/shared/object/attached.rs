@@ -2,19 +2,18 @@
 
 use std::collections::HashMap;
 use std::mem::ManuallyDrop;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
-use std::time::Duration;
 
 use rustix::io::Errno;
 
 use super::header::{Header, Kind, name_of};
 use super::holders::{self, end_if_unused, is_unused};
 use super::segment::{Object, ObjectError, allowed_length, map};
-use crate::shared::bury::bury_hosts;
+use crate::shared::bury::look_for_dead_hosts;
 use crate::shm::{RegionError, SharedFile, Tree, TreeError, names, unlink};
+use crate::sys::PAGE;
 use crate::sys::exit::at_exit;
-use crate::sys::{PAGE, clock};
 
 /// What this process has mapped, by id.
 static ATTACHED: Mutex<Option<HashMap<u64, Weak<Object>>>> = Mutex::new(None);
@@ -36,7 +35,7 @@ pub fn create(kind: Kind) -> Result<Arc<Object>, ObjectError> {
     }
     let me = tree.me()?;
     tree.owners()?;
-    look_for_dead_hosts(tree);
+    look_for_dead_hosts();
     let mut bytes = [0; 8];
     let random = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
     let id = u64::from_ne_bytes(bytes);
@@ -153,7 +152,8 @@ pub(in crate::shared) fn end_creation(tree: &str, id: u64) {
 
 /// Ends the objects of a tree that nobody has, as hosts leave them that are killed: nobody tells of each what those held.
 pub fn end_unheld(tree: &str) {
-    objects_of(tree).for_each(|id| release(tree, end_if_unused(tree, id, false)));
+    let unused = |id: &u64| with_header(tree, *id, is_unused) == Some(true);
+    objects_of(tree).filter(unused).for_each(|id| release(tree, end_if_unused(tree, id, false)));
 }
 
 /// The ids of a tree's objects.
@@ -161,19 +161,6 @@ pub(in crate::shared) fn objects_of(tree: &str) -> impl Iterator<Item = u64> {
     let prefix = name_of(tree, 0);
     let prefix = prefix[..prefix.len() - 16].to_owned();
     names().filter_map(move |name| u64::from_str_radix(name.strip_prefix(&prefix)?, 16).ok())
-}
-
-/// A host that makes more objects removes what others of its tree left that were killed, now and then.
-fn look_for_dead_hosts(tree: &Tree) {
-    const INTERVAL: Duration = Duration::from_secs(1);
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let (now, next) = (clock::now(), NEXT.load(Ordering::Relaxed));
-    if tree.journal().is_none() && now >= next {
-        NEXT.store(clock::add(now, INTERVAL), Ordering::Relaxed);
-        if next != 0 {
-            bury_hosts(tree.name());
-        }
-    }
 }
 
 /// Has a host's exit end what nobody else has then. A worker's zygote sees to that.

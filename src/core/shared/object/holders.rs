@@ -128,11 +128,8 @@ pub(in crate::shared) fn end_if_unused(tree: &str, id: u64, noted: bool) -> Vec<
     let unused = || {
         file.read_one::<Header>(0).filter(|header| (noted || header.kind().is_some()) && is_unused(header))
     };
-    while unused().is_some() {
-        // Who ends an object has it alone, so there is one that does; if that dies another finds the file unheld.
-        if !file.is_unheld() {
-            return Vec::new();
-        }
+    // Who ends an object has it alone, so there is one that does; if that dies another finds the file unheld.
+    while file.is_unheld() {
         if let Some(header) = unused() {
             let contained = contained::handles(&file, &header);
             unlink(&name);
@@ -140,6 +137,9 @@ pub(in crate::shared) fn end_if_unused(tree: &str, id: u64, noted: bool) -> Vec<
         }
         // Who has dropped the last handle just now has found the file held by this process, so this looks once more.
         file.let_go();
+        if unused().is_none() {
+            break;
+        }
     }
     Vec::new()
 }

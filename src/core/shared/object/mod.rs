@@ -12,5 +12,5 @@ pub(super) use attached::{attach_with, end_creation, objects_of, release_held, w
 pub use guard::{Change, Guard, LockError};
 pub(super) use halves::{LARGEST, half_in_file, half_size};
 pub use header::{Header, Kind};
-pub(super) use holders::{clear_bit, end_if_unused};
+pub(super) use holders::{clear_bit, end_if_unused, is_unused};
 pub use segment::{Object, ObjectError};

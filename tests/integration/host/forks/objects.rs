@@ -122,6 +122,11 @@ fn who_waits_for_a_lock_gets_it_when_the_child_that_has_it_dies() {
         for _, waits in ipairs {
             function() return m:lock(20000) end,
             function() return thread.async(function() return m:lock(20000) end):await() end,
+            -- Behind walls nobody can ask who lives.
+            function()
+                local job = function(_, _, mutex) return mutex:lock(20000) end
+                return thread.async(job, { args = { m }, sandbox = true }):await()
+            end,
         } do
             local pid = child(function() m:lock() ready:push(true) thread.sleep(60000) end)
             ready:pop()

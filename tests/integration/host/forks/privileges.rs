@@ -14,18 +14,18 @@ fn is_root() -> bool {
 }
 
 const SHARED: &str = r#"
-    local count, mutex, items = thread.buffer(0), thread.mutex(), thread.channel()
+    local count, mutex, items, long = thread.buffer(0), thread.mutex(), thread.channel(), thread.buffer()
     local function work()
         for i = 1, 300 do
             count:mod(function(n) return n + 1 end)
             items:push { i, ("x"):rep(i) }
             assert(items:pop(1000))
         end
-        local long = ("y"):rep(300000)
+        local text = ("y"):rep(300000)
         mutex:with(function()
-            count:mod(function(n) return { n, long } end)
-            assert(#count:get()[2] == 300000)
-            count:mod(function(t) return t[1] end)
+            long:set(text)
+            assert(long:get() == text)
+            long:set(nil)
         end)
     end
 "#;

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::io::Errno;
@@ -45,9 +45,15 @@ struct Member {
     journal: Option<Mailbox<'static>>,
     /// A host's claim to its place.
     _presence: Option<Presence>,
-    /// Whether it can open the tree's files. A forked process that has changed its user or its root before has what was
-    /// mapped, and no more.
-    reaches: bool,
+    /// Whether it can open the tree's files. A process that has changed its user or its root has what was mapped, and no more,
+    /// unless it has a monitor.
+    reaches: AtomicBool,
+}
+
+impl Member {
+    fn reaches(&self) -> bool {
+        self.reaches.load(Ordering::Relaxed)
+    }
 }
 
 /// Why a process cannot use shared objects.
@@ -77,18 +83,29 @@ impl Tree {
     /// The process's tree; a process that belongs to none, or to one that it cannot reach, becomes the root of one.
     pub fn current() -> Result<&'static Tree, TreeError> {
         if let Some(tree) = Tree::known()
-            && tree.member()?.reaches
+            && tree.member()?.reaches()
         {
             return Ok(tree);
         }
         let _entering = entering();
-        let entered = |tree: &&Tree| tree.member.get().is_some_and(|member| member.reaches);
+        let entered = |tree: &&Tree| tree.member.get().is_some_and(Member::reaches);
         if let Some(tree) = Tree::known().filter(entered) {
             return Ok(tree);
         }
         let tree = Box::leak(Box::new(found()?));
         CURRENT.store(tree, Ordering::Release);
         Ok(tree)
+    }
+
+    /// The same, for supervisors that are about to open its files. Where nobody can do that any more, since this process has changed
+    /// its user or its root and has no monitor, it becomes the root of another one.
+    pub fn for_supervisors() -> Result<&'static Tree, TreeError> {
+        let tree = Tree::current()?;
+        if SharedFile::open(&tree.name).is_err_and(monitor::is_out_of_reach) {
+            crate::log!(Info, "{} is out of reach: this process founds another tree", tree.name);
+            tree.member()?.reaches.store(false, Ordering::SeqCst);
+        }
+        Tree::current()
     }
 
     /// The process's tree, if it has a place there already.
@@ -109,7 +126,7 @@ impl Tree {
         waiting::set_own(journal.waiting());
         trace::Context { tree: name.to_owned(), spans: Some(journal.spans()) }.set();
         // A zygote belongs to no tree, and a worker joins once.
-        let member = Member { me, journal: Some(journal), _presence: None, reaches: true };
+        let member = Member { me, journal: Some(journal), _presence: None, reaches: true.into() };
         let tree = Tree::new(name.to_owned(), member, None);
         CURRENT.store(Box::leak(Box::new(tree)), Ordering::Release);
     }
@@ -154,18 +171,13 @@ impl Tree {
         if reaches {
             trace::Context { tree: self.name.clone(), spans: None }.set();
         }
+        let reaches = reaches.into();
         Ok(self.member.set(Member { me: Some(me), journal: None, _presence: presence, reaches }))
     }
 
     /// Whether this process can open the tree's files, as far as that was tried.
     pub(crate) fn is_in_reach(&self) -> bool {
-        self.member.get().is_none_or(|member| member.reaches)
-    }
-
-    /// Whether this process could open the tree's segment by its name, as its supervisors will. Not where it has given up the user
-    /// or the root directory that it had when it made it.
-    pub fn can_be_opened(&self) -> bool {
-        SharedFile::open(&self.name).is_ok()
+        self.member.get().is_none_or(Member::reaches)
     }
 
     /// Name of the tree's segment, and prefix of every other one of the tree.
@@ -278,7 +290,7 @@ fn create(name: &str) -> Result<Option<(Member, Life)>, RegionError> {
         };
         let (me, place, presence) = owners::root(&again);
         file.write_at(0, &&place[..])?;
-        Ok(Some((Member { me: Some(me), journal: None, _presence: presence, reaches: true }, life)))
+        Ok(Some((Member { me: Some(me), journal: None, _presence: presence, reaches: true.into() }, life)))
     })
 }
 

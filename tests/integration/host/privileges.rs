@@ -290,16 +290,25 @@ fn supervisors_of_a_host_that_gave_up_privileges_are_replaced_when_they_are_kill
 }
 
 #[test]
-fn a_host_without_supervisors_from_before_is_told_why_it_has_no_jobs() {
+fn without_supervisors_from_before_jobs_run_and_only_old_objects_cannot_be_sent() {
     let Some(place) = place() else { return };
-    for before in ["thread.buffer(1)", "job(secret) thread.close()"] {
+    for before in ["", "job(secret) thread.close()"] {
         let text = r#"
+            local old = thread.buffer(1)
             BEFORE
             assert(host.setgid(NOBODY) == "yes" and host.setuid(NOBODY) == "yes")
-            local ok, problem = pcall(thread.async, secret)
-            assert(not ok and problem:find("start a job before that", 1, true), problem)
+            assert(job(secret) == "refused")
+            local new = thread.buffer(1)
+            job(function() new:set(2) return true end)
+            assert(new:get() == 2 and old:get() == 1)
+            local ok, problem = pcall(thread.async, function() return old:get() end)
+            assert(not ok, "it was sent")
+            say(problem)
         "#;
-        script(&place, &text.replace("BEFORE", before)).start().end().output();
+        let session = script(&place, &text.replace("BEFORE", before)).start();
+        let problem = session.line();
+        assert!(problem.contains("buffer"), "{problem}");
+        session.end().output();
     }
     // With nothing of before it is a program like any other.
     let text = r#"

@@ -97,6 +97,12 @@ pub enum StartError {
     /// What it shares with others cannot be had.
     #[error("{0}")]
     Tree(TreeError),
+    /// What it shares was made with privileges that it has given up, and there are no supervisors from then.
+    #[error(
+        "the shared memory of this program is from before it gave up its user or its root directory, and supervisors cannot open it \
+         any more: start a job before that, or use nothing of llib before"
+    )]
+    OutOfReach,
     /// The monitor does not answer.
     #[error("the supervisors of before do not answer: {0}")]
     Unheard(io::Error),
@@ -169,6 +175,9 @@ fn by_program(
     let program = host.program.as_ref().map_err(|error| StartError::NotFound(error.clone()))?;
     let ends = Ends::new().map_err(StartError::Channel)?;
     let tree = Tree::current().map_err(StartError::Tree)?;
+    if !tree.can_be_opened() {
+        return Err(StartError::OutOfReach);
+    }
     let hand_over = |monitor: BorrowedFd<'_>, first: bool| {
         let commands = channel::descriptor(&ends.receiver)?;
         handshake::hand_over(&ends.ours, Handed { commands, host: ends.own.as_fd(), monitor, first })

@@ -1,8 +1,8 @@
 //! What a host is: its ids, capabilities and root directory, as the kernel tells it; and becoming that.
 //!
 //! A host that has given up privileges asks for supervisors that have no more than it. Its word counts for nothing. Each id has to be
-//! confirmed by what the kernel noted as the program itself acted: the real ones by the stamp on its question, the effective ones by the
-//! sockets that it made. For what /proc says alone may be another program's: the asking process could run one that is setuid root
+//! confirmed by what the kernel noted as the program itself acted: the real ones by the stamp on its question, the effective ones
+//! and the supplementary groups by the sockets that it made. For what /proc says alone may be another program's: the asking process could run one that is setuid root
 //! in the meantime. What is not confirmed is not handed on.
 
 use std::fs::{File, OpenOptions, read_link, read_to_string};
@@ -58,8 +58,12 @@ impl Identity {
         if is_over(process) {
             return Err("it is gone".to_owned());
         }
+        let groups = asked::makers_groups(ring).map_err(failed("failed to look at its groups"))?;
         let ids = |ids: credentials::Ids| (ids[0], ids[1]);
-        if ids(identity.users) != (user, effective_user) || ids(identity.groups) != (group, effective_group) {
+        let same = ids(identity.users) == (user, effective_user)
+            && ids(identity.groups) == (group, effective_group)
+            && sorted(&identity.supplementary) == sorted(&groups);
+        if !same {
             return Err("it has changed its ids meanwhile".to_owned());
         }
         Ok(identity.confirmed())
@@ -126,11 +130,8 @@ impl Identity {
 
     fn assume_groups(&self) -> io::Result<()> {
         let groups: Vec<Gid> = self.supplementary.iter().copied().map(Gid::from_raw).collect();
-        let mut own: Vec<u32> = rustix::process::getgroups()?.iter().map(|group| group.as_raw()).collect();
-        let mut wanted = self.supplementary.clone();
-        own.sort_unstable();
-        wanted.sort_unstable();
-        if own != wanted {
+        let own: Vec<u32> = rustix::process::getgroups()?.iter().map(|group| group.as_raw()).collect();
+        if sorted(&own) != sorted(&self.supplementary) {
             setgroups(&groups)?;
         }
         let [real, effective, saved] = self.groups.map(Gid::from_raw);
@@ -158,6 +159,12 @@ pub(crate) fn narrow(sets: credentials::Sets) -> io::Result<()> {
         set_capabilities(None, CapabilitySets { effective, permitted, inheritable })?;
     }
     Ok(())
+}
+
+fn sorted(groups: &[u32]) -> Vec<u32> {
+    let mut groups = groups.to_vec();
+    groups.sort_unstable();
+    groups
 }
 
 /// The process of a pidfd, as /proc/PID/fdinfo says; `None` once it is gone.

@@ -45,6 +45,23 @@ pub fn receive(socket: impl AsFd) -> io::Result<Option<Asked>> {
     Ok((len > 0).then_some(Asked { bytes, files, from }))
 }
 
+/// The supplementary groups of that process at that time, SO_PEERGROUPS.
+pub fn makers_groups(socket: impl AsFd) -> io::Result<Vec<u32>> {
+    /// NGROUPS_MAX of limits.h.
+    const MOST: usize = 65536;
+    let mut groups = vec![0u32; MOST];
+    let mut bytes = (MOST * size_of::<u32>()) as libc::socklen_t;
+    let number = socket.as_fd().as_raw_fd();
+    let (level, name) = (libc::SOL_SOCKET, libc::SO_PEERGROUPS);
+    // SAFETY: so many bytes may be written there, and `bytes` says afterwards how many were.
+    let done = unsafe { libc::getsockopt(number, level, name, groups.as_mut_ptr().cast(), &mut bytes) };
+    if done != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    groups.truncate(bytes as usize / size_of::<u32>());
+    Ok(groups)
+}
+
 /// Who made a pair of sockets: process id, effective user and effective group at that time, SO_PEERCRED.
 pub fn maker(socket: impl AsFd) -> io::Result<(i32, u32, u32)> {
     let who = getsockopt(&socket, sockopt::PeerCredentials)?;

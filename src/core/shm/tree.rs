@@ -162,6 +162,12 @@ impl Tree {
         self.member.get().is_none_or(|member| member.reaches)
     }
 
+    /// Whether this process could open the tree's segment by its name, as its supervisors will. Not where it has given up the user
+    /// or the root directory that it had when it made it.
+    pub fn can_be_opened(&self) -> bool {
+        SharedFile::open(&self.name).is_ok()
+    }
+
     /// Name of the tree's segment, and prefix of every other one of the tree.
     pub fn name(&self) -> &str {
         &self.name

@@ -288,3 +288,25 @@ fn supervisors_of_a_host_that_gave_up_privileges_are_replaced_when_they_are_kill
     session.end().output();
     session.expect_nothing_left();
 }
+
+#[test]
+fn a_host_without_supervisors_from_before_is_told_why_it_has_no_jobs() {
+    let Some(place) = place() else { return };
+    for before in ["thread.buffer(1)", "job(secret) thread.close()"] {
+        let text = r#"
+            BEFORE
+            assert(host.setgid(NOBODY) == "yes" and host.setuid(NOBODY) == "yes")
+            local ok, problem = pcall(thread.async, secret)
+            assert(not ok and problem:find("start a job before that", 1, true), problem)
+        "#;
+        script(&place, &text.replace("BEFORE", before)).start().end().output();
+    }
+    // With nothing of before it is a program like any other.
+    let text = r#"
+        assert(host.setgid(NOBODY) == "yes" and host.setuid(NOBODY) == "yes")
+        assert(job(secret) == "refused")
+    "#;
+    let session = script(&place, text).start();
+    session.end().output();
+    session.expect_nothing_left();
+}

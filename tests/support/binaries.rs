@@ -53,7 +53,9 @@ fn build() -> PathBuf {
     let directory = test.ancestors().nth(2).expect("tests lie in target/PROFILE/deps").to_path_buf();
     let above = directory.parent().expect("PROFILE lies in TARGET");
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let triple = Some(name(above)).filter(|_| !above.join("CACHEDIR.TAG").exists());
+    // Of these the first is only written where cargo makes the folder itself.
+    let is_target = ["CACHEDIR.TAG", ".rustc_info.json"].iter().any(|file| above.join(file).exists());
+    let triple = Some(name(above)).filter(|_| !is_target);
     let target = if triple.is_some() { above.parent().unwrap_or(above) } else { above };
 
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());

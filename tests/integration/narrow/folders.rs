@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
 
-use support::{Interpreter, Scratch, Script};
+use support::{Interpreter, Scratch, Script, binaries};
 
 use super::{can_mount, prepared};
 
@@ -60,19 +60,19 @@ fn a_read_only_system_without_a_folder_for_temporary_files_runs_jobs() {
     if !can_mount() {
         return;
     }
+    // Where the programs under test lie there, the folder stays, and can only be read.
+    let hide = if binaries::directory().starts_with("/tmp") {
+        "mount --bind /tmp /tmp\nmount -o remount,bind,ro /tmp"
+    } else {
+        "mount -t tmpfs -o ro tmpfs /tmp"
+    };
+    // The script is where nothing is any more; the shell keeps it open.
+    let commands = format!(
+        "exec 9<\"$SCRATCH/script.lua\"\nmount -o remount,bind,ro /\n{hide}\nmount -t tmpfs -o ro tmpfs /var/tmp\n\
+         ! touch /x /tmp/x 2>/dev/null\nexec \"$1\" /proc/self/fd/9"
+    );
     for interpreter in Interpreter::all() {
-        // The script is where nothing is any more; the shell keeps it open.
-        let line = [
-            "unshare",
-            "-m",
-            "sh",
-            "-ec",
-            "exec 9<\"$SCRATCH/script.lua\"\nmount -o remount,bind,ro /\n\
-             mount -t tmpfs -o ro tmpfs /tmp\nmount -t tmpfs -o ro tmpfs /var/tmp\n! touch /x /tmp/x 2>/dev/null\n\
-             exec \"$1\" /proc/self/fd/9",
-            "sh",
-        ]
-        .map(str::to_owned);
+        let line = ["unshare", "-m", "sh", "-ec", &commands, "sh"].map(str::to_owned);
         let script = Script::new(JOBS).by(interpreter).wrapped(&line);
         assert_eq!(script.run().output(), "1048576\n", "{interpreter:?}");
     }

@@ -38,9 +38,17 @@ pub(super) unsafe fn decode_plain(
     object: &Object,
     bytes: SharedBytes<'_>,
 ) -> Result<(), DecodeError> {
-    let max_memory = if object.is_distrusted() { memory_for(bytes.len()) } else { usize::MAX };
+    let max_memory = memory_for(bytes.len());
     // SAFETY: as demanded.
-    unsafe { decode_one(lua, bytes, &DecodeOptions { max_memory, ..DecodeOptions::PLAIN }) }
+    unsafe {
+        match decode_one(lua, bytes, &DecodeOptions { max_memory, ..DecodeOptions::PLAIN }) {
+            // Looking whom an object is open to takes system calls, so only now.
+            Err(DecodeError::TooMuch { .. }) if !object.is_distrusted() => {
+                decode_one(lua, bytes, &DecodeOptions::PLAIN)
+            }
+            decoded => decoded,
+        }
+    }
 }
 
 /// Bytes of memory that a value of `len` bytes may take which a sandboxed job may have written: as many as the result of a sandboxed job with

@@ -104,8 +104,8 @@ pub(super) unsafe fn push_field(lua: *mut lua_State, object: &Object, key: c_int
     unsafe {
         let pause = Pause::new(lua, view.bytes.len().saturating_mul(MEMORY_FACTOR));
         let source = Source::new(view.bytes.as_ptr(), view.bytes.len());
-        let max_memory = if object.is_distrusted() { memory_for(view.bytes.len()) } else { usize::MAX };
-        let options = DecodeOptions { max_memory, ..DecodeOptions::PLAIN };
+        // What needs more is left to the whole value.
+        let options = DecodeOptions { max_memory: memory_for(view.bytes.len()), ..DecodeOptions::PLAIN };
         let found = decode_field(lua, source, key, &options, &mut Objects::default());
         drop(guard);
         pause.end();

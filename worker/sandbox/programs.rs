@@ -72,6 +72,7 @@ pub(super) const FREE: &[Rule] = rules! {
 
 /// Numbers on every architecture, as of all calls since Linux 5.1.
 const CACHESTAT: i64 = 451;
+const FCHMODAT2: i64 = 452;
 const MAP_SHADOW_STACK: i64 = 453;
 const FUTEX_WAKE: i64 = 454;
 const FUTEX_WAIT: i64 = 455;
@@ -137,29 +138,10 @@ pub(super) const BOUND: &[Rule] = rules! {
     DENY, #[cfg(target_arch = "x86_64")] [SYS_modify_ldt SYS_uselib], "a frequent place of kernel bugs";
 };
 
-/// The same.
-const FCHMODAT2: i64 = 452;
-
 const DESTRUCTIVE_ADVICE: &[u32] = &[MADV_REMOVE.cast_unsigned(), MADV_HWPOISON.cast_unsigned()];
 
 /// Streams and sequences of packets: their ends are connected to each other, and to nothing else for ever.
-const CONNECTED: &[u32] = &{
-    const STREAM: u32 = SOCK_STREAM.cast_unsigned();
-    const PACKETS: u32 = SOCK_SEQPACKET.cast_unsigned();
-    const CLOEXEC: u32 = SOCK_CLOEXEC.cast_unsigned();
-    const NONBLOCK: u32 = SOCK_NONBLOCK.cast_unsigned();
-    const BOTH: u32 = CLOEXEC | NONBLOCK;
-    [
-        STREAM,
-        STREAM | CLOEXEC,
-        STREAM | NONBLOCK,
-        STREAM | BOTH,
-        PACKETS,
-        PACKETS | CLOEXEC,
-        PACKETS | NONBLOCK,
-        PACKETS | BOTH,
-    ]
-};
+const CONNECTED: &[u32] = &with_flags(SOCK_STREAM, SOCK_SEQPACKET);
 
 /// Without `net`.
 pub(super) const NO_NET: &[Rule] = rules! {

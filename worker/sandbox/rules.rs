@@ -144,24 +144,17 @@ pub(super) const WRITE: &[Rule] = rules! {
 /// Sockets that programs ask for and can do without.
 pub(super) const OTHER_SOCKETS: Action = Fail(EAFNOSUPPORT);
 const INTERNET: &[u32] = &[AF_INET.cast_unsigned(), AF_INET6.cast_unsigned()];
-/// Streams and datagrams, with the flags that may go with them.
-const TYPES: &[u32] = &{
-    const STREAM: u32 = SOCK_STREAM.cast_unsigned();
-    const DATAGRAM: u32 = SOCK_DGRAM.cast_unsigned();
-    const CLOEXEC: u32 = SOCK_CLOEXEC.cast_unsigned();
-    const NONBLOCK: u32 = SOCK_NONBLOCK.cast_unsigned();
-    const BOTH: u32 = CLOEXEC | NONBLOCK;
-    [
-        STREAM,
-        STREAM | CLOEXEC,
-        STREAM | NONBLOCK,
-        STREAM | BOTH,
-        DATAGRAM,
-        DATAGRAM | CLOEXEC,
-        DATAGRAM | NONBLOCK,
-        DATAGRAM | BOTH,
-    ]
-};
+/// Streams and datagrams.
+const TYPES: &[u32] = &with_flags(SOCK_STREAM, SOCK_DGRAM);
+
+/// Two types of sockets, alone and with the flags that may go with them.
+pub(super) const fn with_flags(one: i32, other: i32) -> [u32; 8] {
+    const BOTH: i32 = SOCK_CLOEXEC | SOCK_NONBLOCK;
+    let (one, other) = (one.cast_unsigned(), other.cast_unsigned());
+    let (cloexec, nonblock, both) =
+        (SOCK_CLOEXEC.cast_unsigned(), SOCK_NONBLOCK.cast_unsigned(), BOTH.cast_unsigned());
+    [one, one | cloexec, one | nonblock, one | both, other, other | cloexec, other | nonblock, other | both]
+}
 
 /// What the type says, TCP and UDP.
 const PROTOCOLS: &[u32] = &[0, IPPROTO_TCP.cast_unsigned(), IPPROTO_UDP.cast_unsigned()];

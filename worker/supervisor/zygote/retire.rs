@@ -1,11 +1,8 @@
 //! The end of a session whose host is not any more what it was at the start: another user, without some capability, in another root
 //! directory. Jobs that run come to their end; nothing new is begun, whatever the host writes into the shared memory.
 
-use std::sync::atomic::Ordering;
-
 use llib_core::shm::{SLOTS, State};
 use llib_core::sys::clock;
-use llib_core::wire::cause::Cause;
 
 use super::Zygote;
 
@@ -36,17 +33,7 @@ impl Zygote {
 
     /// A job that came too late.
     pub(super) fn refuse(&mut self, index: u32) {
-        let entry = self.segment.slot(index).entry;
-        entry.set_cause(Cause::NotStarted);
-        entry.status.store(libc::EPERM, Ordering::SeqCst);
-        entry.ended.store(clock::now(), Ordering::SeqCst);
-        let pooled = entry.pool.load(Ordering::SeqCst);
-        if entry.change(State::Pending, State::Dead) {
-            self.settle(index)
-        } else {
-            self.finish(index)
-        }
-        self.announce_pool_death(pooled);
+        self.end_unstarted(index, libc::EPERM);
     }
 
     /// Whether the last job is gone, and its result taken.

@@ -123,18 +123,24 @@ impl Zygote {
             }
             Err(error) => {
                 llib_core::log!(Warn, "no worker could be forked for slot {index}: {error}");
-                entry.set_cause(Cause::NotStarted);
-                entry.status.store(error.raw_os_error().unwrap_or(0), Ordering::SeqCst);
-                entry.ended.store(clock::now(), Ordering::SeqCst);
-                let pooled = entry.pool.load(Ordering::SeqCst);
-                if entry.change(State::Pending, State::Dead) {
-                    self.settle(index)
-                } else {
-                    self.finish(index)
-                }
-                self.announce_pool_death(pooled);
+                self.end_unstarted(index, error.raw_os_error().unwrap_or(0));
             }
         }
+    }
+
+    /// Ends a job that no worker has; `error` is the system's number for why.
+    pub(super) fn end_unstarted(&mut self, index: u32, error: i32) {
+        let entry = self.segment.slot(index).entry;
+        entry.set_cause(Cause::NotStarted);
+        entry.status.store(error, Ordering::SeqCst);
+        entry.ended.store(clock::now(), Ordering::SeqCst);
+        let pooled = entry.pool.load(Ordering::SeqCst);
+        if entry.change(State::Pending, State::Dead) {
+            self.settle(index)
+        } else {
+            self.finish(index)
+        }
+        self.announce_pool_death(pooled);
     }
 
     /// Starts a spare, if there is room for one. A failure is none: jobs are started when they come.

@@ -229,6 +229,8 @@ spec("a channel in whose midst a process is stopped is busy, soon, and goes on w
         T.contains(err.message, "in the middle of a push or a pop")
         return
       end
+      -- The job waits for this item otherwise, and holds no lock meanwhile.
+      if value ~= nil then c:push(value) end
       os.execute("kill -CONT " .. pid)
     end
     T.fail("the job was never met with the lock")

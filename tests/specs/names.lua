@@ -385,6 +385,27 @@ local classes = {
     function class:new(v) return self(v) end
     return { Middle = class }
   ]],
+  -- A library of classes, whose functions are in all of them, and a module of which nothing but methods of one class are.
+  making = [[
+    local function make(name, super)
+      local dict = {} dict.__index = dict
+      if super then for key, value in pairs(super.dict) do if key ~= "__index" then dict[key] = value end end end
+      function dict:class_of() return self.class end
+      return setmetatable({ name = name, dict = dict, super = super }, {
+        __index = dict, __newindex = dict, __call = function(class, v) return setmetatable({ class = class, v = v }, dict) end,
+      })
+    end
+    return make
+  ]],
+  problems = [[
+    local make = require "making"
+    local M = { Problem = make "Problem" }
+    function M.Problem:text() return self.v end
+    M.Missing = make("Missing", M.Problem)
+    M.Plain = {} M.Plain.__index = M.Plain
+    M.Derived = setmetatable({}, { __index = M.Plain }) M.Derived.__index = M.Derived
+    return M
+  ]],
 }
 
 spec("a class of a module is the module's in the job, and the host's again in what comes back", function()
@@ -409,6 +430,38 @@ spec("a class of a module is the module's in the job, and the host's again in wh
     shapes.defaults.size = 9
     T.results(T.job(function() return Class == require "shapes".Point, defaults.size end), true, 9)
     T.yes(T.values(function() return Class end) == Class, "the class comes back")
+  end)
+end)
+
+spec("so is a class that has no methods, or none but what a library of classes has given it", function()
+  with_modules(classes, function()
+    local problems = require "problems"
+    for _, name in ipairs { "Problem", "Missing", "Plain", "Derived" } do
+      local Class = problems[name]
+      local instance = Class.dict and Class(5) or setmetatable({}, Class)
+      local there, back, Same, made = T.values(function()
+        local C = require "problems"[name]
+        local same = Class == C and getmetatable(instance) == (C.dict or C) and (not C.dict or instance:class_of() == C)
+        return same, instance, C, C.dict and C(6) or setmetatable({}, C)
+      end)
+      equal(there, true, name .. " in the job")
+      T.yes(Same == Class, name .. " itself")
+      for _, object in ipairs { back, made } do
+        T.yes(getmetatable(object) == (Class.dict or Class) and object.class == instance.class, name .. " of what comes back")
+      end
+    end
+    -- One that is the script's own is not looked for there.
+    local Own = {} Own.__index = Own
+    function Own:own() return "own" end
+    problems.Missing = Own
+    package.loaded.another = {}
+    equal(T.values(function() return setmetatable({}, Own):own() end), "own")
+    problems.Added = setmetatable({}, { __index = problems.Plain })
+    problems.Added.__index = problems.Added
+    package.loaded.yet_another = {}
+    local added = setmetatable({}, problems.Added)
+    T.yes(getmetatable(T.values(function() return added end)) == problems.Added, "one that the job's module has not")
+    package.loaded.another, package.loaded.yet_another = nil, nil
   end)
 end)
 

@@ -226,3 +226,81 @@ unsafe fn has_function_of(lua: *mut lua_State, module: &[u8]) -> bool {
         false
     }
 }
+
+/// Whether nothing in the table on top, a class or metatable, is a script's: the Lua functions in it, and in tables in it, were
+/// written in files of modules that are loaded, if there are any. A class without methods is so, and one that a library of classes
+/// has put together.
+///
+/// # Safety
+/// As for [`can_be_required`]; a table is on top.
+pub(super) unsafe fn made_by_modules(lua: *mut lua_State) -> bool {
+    /// As above.
+    const MOST: usize = 100;
+    // SAFETY: as demanded; balanced.
+    unsafe {
+        let table = lua_gettop(lua);
+        let mut all = functions_are_of_modules(lua);
+        let mut seen = 0;
+        lua_pushnil(lua);
+        while all && seen < MOST && lua_next(lua, table) != 0 {
+            seen += 1;
+            if lua_type(lua, -1) == LUA_TTABLE && lua_rawequal(lua, -1, table) == 0 {
+                all = functions_are_of_modules(lua);
+            }
+            lua_settop(lua, -2);
+        }
+        lua_settop(lua, table);
+        all
+    }
+}
+
+/// Whether the first Lua functions among the fields of the table on top were written in files of modules that are loaded.
+unsafe fn functions_are_of_modules(lua: *mut lua_State) -> bool {
+    /// As above.
+    const MOST: usize = 100;
+    // SAFETY: as the caller demands; balanced, as for `has_function_of`.
+    unsafe {
+        let table = lua_gettop(lua);
+        let mut last = std::ptr::null();
+        let (mut all, mut seen) = (true, 0);
+        lua_pushnil(lua);
+        while all && seen < MOST && lua_next(lua, table) != 0 {
+            seen += 1;
+            if lua_type(lua, -1) != LUA_TFUNCTION || lua_iscfunction(lua, -1) != 0 {
+                lua_settop(lua, -2);
+                continue;
+            }
+            let mut about: lua_Debug = std::mem::zeroed();
+            lua_pushvalue(lua, -1);
+            lua_getinfo(lua, c">S".as_ptr(), &mut about);
+            if !about.source.is_null() && about.source != last {
+                last = about.source;
+                let file = CStr::from_ptr(about.source).to_bytes().strip_prefix(b"@");
+                all = file.is_some_and(|file| is_file_of_any(lua, file));
+            }
+            lua_settop(lua, -2);
+        }
+        lua_settop(lua, table);
+        all
+    }
+}
+
+/// Whether `require` finds any of the modules that are loaded in this file.
+unsafe fn is_file_of_any(lua: *mut lua_State, file: &[u8]) -> bool {
+    // SAFETY: as the caller demands; balanced. `push_file` leaves `package.loaded` as it is.
+    unsafe {
+        let top = lua_gettop(lua);
+        push_loaded(lua);
+        let mut any = false;
+        lua_pushnil(lua);
+        while lua_type(lua, top + 1) == LUA_TTABLE && !any && lua_next(lua, top + 1) != 0 {
+            lua_settop(lua, -2);
+            if lua_type(lua, -1) == LUA_TSTRING {
+                let module = string(lua, -1);
+                any = !has_module(module) && is_file_of(lua, module, file);
+            }
+        }
+        lua_settop(lua, top);
+        any
+    }
+}

@@ -572,6 +572,13 @@ spec("map gives results in their order", function()
   T.yes(holes[1] == nil and holes[2] == 2 and holes[3] == nil and holes[4] == 4, "results that are nil")
 end)
 
+spec("map asks a list with metamethods for its length and its items, nil too", function()
+  local pool = T.scoped(thread.pool { size = 2 })
+  local list = setmetatable({}, { __len = function() return 4 end, __index = function(_, index) if index < 3 then return index * 10 end end })
+  local results = pool:map(function(item, index) return tostring(item) .. index end, list)
+  equal(table.concat(results, " "), "101 202 nil3 nil4")
+end)
+
 spec("map tells the first failure by index", function()
   local pool = T.scoped(thread.pool { size = 3 })
   local list = {}

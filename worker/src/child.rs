@@ -143,7 +143,7 @@ pub(crate) static START: OnceLock<PathBuf> = OnceLock::new();
 /// Goes to the job's directory, unless this is where the worker started.
 pub(crate) fn enter_directory(directory: &Path) {
     if START.get().is_none_or(|start| start != directory) {
-        // One that is gone is gone for the host as well; relative names fail there and here.
+        // Without /proc one that was removed cannot be entered.
         let _ = std::env::set_current_dir(directory);
     }
 }

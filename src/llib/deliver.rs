@@ -180,6 +180,10 @@ pub(super) unsafe fn report(
             lua_pushvalue(lua, base);
             lua_setfield(lua, -2, c"message".as_ptr());
         }
+        if kind == Kind::Syntax {
+            lua_pushboolean(lua, 1);
+            lua_setfield(lua, -2, c"syntax".as_ptr());
+        }
         if let Some(limit) = limits.memory.filter(|_| kind == Kind::Memory) {
             failure::set_integer(lua, c"limit", limit.cast_signed());
         }

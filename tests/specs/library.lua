@@ -158,6 +158,7 @@ spec("a failure has no fields but annotated ones", function()
   local met = {}
   for _, job in ipairs {
     { function() error({ 1 }) end },
+    { "x = = 1" },
     { function() error({ coroutine.create(function() end) }) end },
     { function(_, rej) rej("no", 2) end },
     { function() os.exit(3) end },

@@ -40,7 +40,7 @@ mod text;
 
 pub use by_value::ByValue;
 pub use classes::forget_classes;
-pub use decode::{Field, MEMORY_FACTOR, decode, decode_field, fuzz_decode, register_inert};
+pub use decode::{Field, MEMORY_FACTOR, decode, decode_field, decode_keeping, fuzz_decode, register_inert};
 pub use encode::{Message, encode};
 pub use error::{DecodeError, EncodeError};
 pub use fields::{library_functions, push_library};

@@ -37,6 +37,15 @@ pub unsafe fn dump(lua: *mut lua_State, chunk: &mut Vec<u8>) -> c_int {
     unsafe { lua_dump(lua, append, std::ptr::from_mut(chunk).cast(), 0) }
 }
 
+/// Loads precompiled code and pushes the function, or what was wrong; returns what `lua_load` does.
+///
+/// # Safety
+/// `lua` is a valid state with two free stack slots. Lua checks no code: it comes from somebody trusted.
+pub unsafe fn load(lua: *mut lua_State, code: *const [u8]) -> c_int {
+    // SAFETY: as demanded.
+    unsafe { luaL_loadbufferx(lua, code.cast(), code.len(), c"=llib".as_ptr(), c"b".as_ptr()) }
+}
+
 /// Bytes at the start of every chunk that say which Lua can run it: signature, version, format, and the sizes
 /// of what it contains. (ldump.c, `dumpHeader`; lj_bcdump.h for LuaJIT, whose header ends with its flags.)
 pub const HEADER: usize = if cfg!(feature = "lua55") {

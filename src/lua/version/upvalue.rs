@@ -41,6 +41,20 @@ pub unsafe fn exists(lua: *mut lua_State, function: c_int, number: c_int) -> boo
     }
 }
 
+/// How many upvalues the Lua function on top has, beside [`FIRST`] where that is an environment.
+///
+/// # Safety
+/// `lua` is a valid state with a free stack slot and a Lua function on top.
+pub unsafe fn count(lua: *mut lua_State) -> c_int {
+    // SAFETY: as demanded; the record is filled in.
+    unsafe {
+        let mut about: lua_Debug = std::mem::zeroed();
+        lua_pushvalue(lua, -1);
+        lua_getinfo(lua, c">u".as_ptr(), &mut about);
+        about.nups.into()
+    }
+}
+
 /// Sets upvalue `number` to the value on top, which is popped. False, with nothing popped, where it cannot be
 /// set: there is none, or the value is no table for an environment.
 ///

@@ -15,10 +15,11 @@ use llib_core::observe::trace;
 use llib_core::wire::kind::Kind;
 use llib_core::wire::pooled::{HEAD, Head};
 use llib_core::wire::settings::PoolPost;
-use llib_lua::convert::{DecodeError, DecodeOptions, Roots, Source, decode, forget_classes};
+use llib_lua::convert::{DecodeError, DecodeOptions, Roots, Source, decode, decode_keeping, forget_classes};
 use llib_lua::ffi::*;
 use llib_lua::types::Objects;
-use llib_lua::version::{self, collector};
+use llib_lua::version::prototypes::Prototypes;
+use llib_lua::version::{self, collector, jit};
 
 use self::fresh::Fresh;
 use self::functions::Functions;
@@ -35,6 +36,13 @@ use llib_worker_sys as sys;
 const HANDLER: c_int = 1;
 /// Where a job's function stands; its arguments follow.
 const FUNCTION: c_int = 2;
+
+/// What is kept of jobs for those that bring the same code.
+#[derive(Default)]
+struct Store {
+    functions: Functions,
+    prototypes: Prototypes,
+}
 
 /// Serves the pool until it is time to go. The process ends here.
 ///
@@ -58,7 +66,7 @@ pub(super) unsafe fn serve(lua: *mut lua_State, job: &'static Job, place: &PoolP
                 tell(job, format!("the pool cannot be joined: {error}").as_bytes(), code(Kind::Error))
             }
         };
-        let mut functions = Functions::default();
+        let mut store = Store::default();
         let mut kept = 0;
         let tidy = || {
             // What jobs left may hold shared objects, files, memory.
@@ -69,12 +77,16 @@ pub(super) unsafe fn serve(lua: *mut lua_State, job: &'static Job, place: &PoolP
             if let Some(timers) = timers {
                 timers.start();
             }
-            let reached = run(lua, job, post, taken, &mut functions, &mut fresh);
+            let reached = run(lua, job, post, taken, &mut store, &mut fresh);
             if let Some(timers) = timers {
                 timers.stop();
             }
             lua_settop(lua, 0);
             forget_classes(lua);
+            if reached && jit::was_looked_into(lua) {
+                store.functions.forget(lua);
+                store.prototypes.forget(lua);
+            }
             let restored = !reached || fresh.restore(lua);
             if !restored || is_worn(lua, post) {
                 post.leave();
@@ -122,14 +134,14 @@ unsafe fn run(
     job: &Job,
     post: &Post,
     taken: Taken,
-    functions: &mut Functions,
+    store: &mut Store,
     fresh: &mut Fresh,
 ) -> bool {
     // SAFETY: the worker's state with an empty stack, below a protected call.
     unsafe {
         let taken = Taken::timed(post, taken);
         let _span = trace::span("pool", || format!("job {} of its pool", taken.number));
-        let (head, reaches) = match receive(lua, post, taken, functions, fresh) {
+        let (head, reaches) = match receive(lua, post, taken, store, fresh) {
             Ok(received) => received,
             Err(DecodeError::Memory) => exhausted(lua, job),
             Err(error) => {
@@ -174,7 +186,7 @@ unsafe fn receive(
     lua: *mut lua_State,
     post: &Post,
     taken: Taken,
-    functions: &mut Functions,
+    store: &mut Store,
     fresh: &mut Fresh,
 ) -> Result<(Head, bool), DecodeError> {
     let load = post.load(taken).map_err(|error| DecodeError::Handle(error.to_string()))?;
@@ -190,7 +202,7 @@ unsafe fn receive(
         let function = (head.function as usize).min(payload.len());
         let mut reaches = true;
         if function > 0 {
-            reaches = functions.push(lua, payload.first(function))?;
+            reaches = store.functions.push(lua, payload.first(function), &mut store.prototypes)?;
         }
         let values = payload.after(function);
         let source = Source::new(values.as_ptr(), values.len());
@@ -208,7 +220,8 @@ unsafe fn receive(
             Some(decoded) => decoded?,
             None => {
                 reaches = true;
-                decode(lua, source, &DecodeOptions::TRUSTED, &mut Objects::default())?
+                let mut objects = Objects::default();
+                decode_keeping(lua, source, &DecodeOptions::TRUSTED, &mut objects, &mut store.prototypes)?
             }
         };
         if load.carries {

@@ -117,6 +117,7 @@ end)
 
 spec("wrong arguments raise before anything is loaded", function()
   T.raises_here(function() thread.preload("counted", 5) end, "bad argument #2 to 'preload' (string expected, got number)")
+  T.raises_here(function() thread.preload { "counted" } end, "bad argument #1 to 'preload' (string expected, got table)")
   T.raises_here(function() thread.preload("counted", { timeout = 0 }) end, "option 'timeout' expects milliseconds above zero, got 0")
   T.raises_here(function() thread.preload("counted", { time = 1 }) end, "unknown option 'time' (known: timeout)")
   thread.preload()

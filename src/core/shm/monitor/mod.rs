@@ -168,7 +168,7 @@ pub(super) fn instead(error: Errno, request: impl FnOnce() -> Request) -> Result
 
 /// Has the monitor do something with a name, where there is one.
 pub(super) fn order(request: Request) -> Result<(), Errno> {
-    let Some(end) = end().filter(|_| !is_confined()) else { return Err(Errno::PERM) };
+    let Some(end) = end_in_need().filter(|_| !is_confined()) else { return Err(Errno::PERM) };
     match ask(end, &request, &[]) {
         Ok((Answer::Done, _)) => Ok(()),
         Ok((Answer::Failed(number), _)) => Err(Errno::from_raw_os_error(number)),

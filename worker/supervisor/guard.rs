@@ -121,7 +121,7 @@ fn serve(order: Order, prepare: Prepare) -> Next {
 fn found(ring: &Ring, host: &OwnedFd, pid: i32, tree: &str) -> Result<(Segment, SessionLock), String> {
     /// What the zygote opens until it serves, and some for the first job.
     const DESCRIPTORS: usize = 20;
-    ring.check_room(DESCRIPTORS).map_err(failed("too small a limit of descriptors"))?;
+    ring.check_room(DESCRIPTORS).map_err(failed("the limit of open descriptors, ulimit -n, is too low"))?;
     if is_over(host) {
         return Err("the host is gone".to_owned());
     }

@@ -20,6 +20,7 @@
 
 mod by_value;
 mod classes;
+mod code;
 mod decode;
 mod encode;
 mod error;

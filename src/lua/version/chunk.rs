@@ -67,7 +67,7 @@ pub const HASHED_STRING: usize =
     if cfg!(any(feature = "lua51", feature = "luajit")) { isize::MAX as usize } else { 40 };
 
 /// Longest name looked for.
-const MAX_NAME: usize = 200;
+pub const MAX_NAME: usize = 200;
 
 /// Calls `found` with every identifier among the strings of a precompiled chunk.
 ///

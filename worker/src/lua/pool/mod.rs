@@ -27,6 +27,7 @@ use super::memory;
 use super::outcome::{Unsent, VALUES, code, exhausted, finish, is_memory_error, send, tell};
 use crate::job::Job;
 use crate::lua::explain;
+use crate::lua::text::compile_at;
 use crate::pool::{self, Post, Taken};
 use llib_sandbox::limits::JobTime;
 use llib_worker_sys as sys;
@@ -151,6 +152,17 @@ unsafe fn run(
                 return true;
             }
         };
+        let status = compile_at(lua, FUNCTION, &job.settings.name);
+        if status != LUA_OK {
+            let error = unfold_error(lua, job, status);
+            if head.map {
+                // For the first item of the chunk.
+                lua_pushvalue(lua, FUNCTION + 1);
+                lua_insert(lua, error);
+            }
+            conclude(lua, job, error, true, code(Kind::Syntax));
+            return reaches;
+        }
         if head.map {
             map(lua, job);
             return reaches;

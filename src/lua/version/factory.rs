@@ -1,37 +1,40 @@
-//! LuaJIT's precompiled chunks, taken apart as far as it takes to make a *factory* of a function: a chunk that returns a
-//! new closure of the same prototype each time it is called.
+//! Builds *factories* from LuaJIT's precompiled chunks. A factory is a chunk that returns a new closure of the same prototype
+//! each time it is called.
 //!
-//! A chunk holds prototypes, the inner ones first, and each takes its inner ones from a stack. So the prototypes
-//! of a function, with those of `local v return function() v = v end` around them, are a chunk whose main function makes closures
-//! of it. Of the function's own bytes only its list of upvalues is another: all are the local variable `v`. (lj_bcdump.h)
+//! A chunk is a list of prototypes, inner ones first; each prototype takes its inner ones off a stack. So the prototypes of a
+//! function f, followed by the main prototype of `local v return function() v = v end`, form a chunk that creates
+//! closures of f. The only change in f itself is its list of upvalues: all refer to the local variable `v`. The
+//! format is described in lj_bcdump.h.
 //!
-//! Nothing in here knows an instruction, and what is not exactly as expected has no factory.
+//! No instruction is interpreted or written here. A chunk that is not exactly as expected has no factory.
 
-/// The flags of a chunk: of its machine, those that its instructions need, without debug information.
+/// All flags that a chunk may have.
 const FLAGS: u8 = 0x1f;
+/// Flag of chunks without debug information.
 const STRIPPED: u8 = 0x02;
-/// What may differ between two chunks of one LuaJIT: use of the FFI library and of operators on bits.
+/// Flags that may differ between two chunks of the same LuaJIT: FFI literals and bit operators.
 const NEEDS: u8 = 0x04 | 0x10;
+/// Signature and version of the format.
 const SIGNATURE: &[u8] = b"\x1bLJ\x02";
 
-/// The source text of a chunk that makes closures with one upvalue. It is assigned to, so that nobody takes it for a constant.
+/// A chunk that returns closures with one upvalue. The assignment keeps LuaJIT from treating it as a constant.
 pub(super) const SOURCE: &std::ffi::CStr = c"local v return function() v = v end";
 
-/// What stands around a function's prototype in its factory.
+/// The parts of a factory that are the same for all functions.
 #[derive(Debug)]
 pub(super) struct Template {
     flags: u8,
-    /// How the list of upvalues says `v`.
+    /// The entry of `v` in a list of upvalues.
     variable: [u8; 2],
-    /// The main function with its length, and the end of the chunk.
+    /// The main prototype with its length, and the end mark of the chunk.
     main: Vec<u8>,
 }
 
 impl Template {
-    /// From the chunk of [`SOURCE`]; none if it is not as expected.
+    /// From the chunk of [`SOURCE`]; `None` if it is not as expected.
     pub(super) fn of(chunk: &[u8]) -> Option<Template> {
         let whole = Chunk::of(chunk)?;
-        // Up to the inner prototype it is a chunk of its own.
+        // Without the main prototype it is the chunk of the inner function.
         let inner = [&chunk[..whole.last.0], &[0]].concat();
         let (start, end) = Chunk::of(&inner)?.upvalues(&inner)?;
         let variable = inner[start..end].try_into().ok()?;
@@ -41,8 +44,8 @@ impl Template {
         (template.surround(&inner, &mut again) == Some(1) && again == chunk).then_some(template)
     }
 
-    /// Makes `factory` the factory of the function whose chunk this is; the number of its upvalues, or none if it has no
-    /// factory.
+    /// Writes the factory of the function in `chunk` to `factory`, and returns the function's number of upvalues. `None` if
+    /// there is no factory for it.
     pub(super) fn surround(&self, chunk: &[u8], factory: &mut Vec<u8>) -> Option<u8> {
         let parsed = Chunk::of(chunk)?;
         if parsed.flags & !NEEDS != self.flags {
@@ -59,10 +62,10 @@ impl Template {
     }
 }
 
-/// A chunk with debug information.
+/// A parsed chunk that has debug information.
 struct Chunk {
     flags: u8,
-    /// Where the length of the last prototype stands, which is the whole function's, and where it begins.
+    /// Start of the last prototype, which is the function itself: with and without its length.
     last: (usize, usize),
 }
 
@@ -88,29 +91,29 @@ impl Chunk {
         (rest.at == chunk.len()).then_some(Chunk { flags, last: last? })
     }
 
-    /// Where the list of upvalues of the last prototype begins and ends.
+    /// Start and end of the last prototype's list of upvalues.
     fn upvalues(&self, chunk: &[u8]) -> Option<(usize, usize)> {
         let mut rest = Rest { chunk, at: self.last.1 };
-        // Flags, parameters, size of the frame.
+        // Flags, number of parameters, frame size.
         rest.take(3)?;
         let upvalues = usize::from(rest.byte()?);
         let _objects = rest.number()?;
         let _numbers = rest.number()?;
         let instructions = rest.number()?;
         if rest.number()? > 0 {
-            // There is debug information, with its first line and the number of lines.
+            // Debug information follows later: skip the first line and the number of lines.
             rest.number()?;
             rest.number()?;
         }
         rest.take(instructions.checked_mul(4)?)?;
         let start = rest.at;
         rest.take(upvalues * 2)?;
-        // The end of the chunk is no part of it.
+        // The chunk's end mark does not belong to the prototype.
         (rest.at < chunk.len()).then_some((start, rest.at))
     }
 }
 
-/// What has not been read yet.
+/// The bytes that have not been read yet.
 struct Rest<'a> {
     chunk: &'a [u8],
     at: usize,
@@ -127,7 +130,7 @@ impl<'a> Rest<'a> {
         Some(self.take(1)?[0])
     }
 
-    /// A number of 32 bits in groups of seven, the lowest first, all but the last marked.
+    /// A 32-bit number in groups of seven bits, lowest first. All groups but the last have the high bit set.
     fn number(&mut self) -> Option<usize> {
         let mut number = 0u64;
         for group in 0..5 {

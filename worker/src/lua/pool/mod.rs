@@ -37,7 +37,7 @@ const HANDLER: c_int = 1;
 /// Where a job's function stands; its arguments follow.
 const FUNCTION: c_int = 2;
 
-/// What is kept of jobs for those that bring the same code.
+/// Code of earlier jobs, for jobs that bring the same code.
 #[derive(Default)]
 struct Store {
     functions: Functions,
@@ -83,6 +83,7 @@ pub(super) unsafe fn serve(lua: *mut lua_State, job: &'static Job, place: &PoolP
             }
             lua_settop(lua, 0);
             forget_classes(lua);
+            // The constants of kept functions may be different now.
             if reached && jit::was_looked_into(lua) {
                 store.functions.forget(lua);
                 store.prototypes.forget(lua);

@@ -166,9 +166,10 @@ spec("finalizers run before the next job, and what they do is gone with them", f
     ends = function() os.exit(3) end,
     changes = function() leaked = 1 string.upper = nil end,
     fails = function() error("in vain") end,
+    text = "left = setmetatable({}, { __gc = function() leaked = 1 end }) return true",
     renews = function(object) setmetatable({}, getmetatable(object)) end,
   } do
-    equal(pool:submit(leaves(finalizer)):await(), true)
+    equal(pool:submit(name == "text" and finalizer or leaves(finalizer)):await(), true)
     for _ = 1, 20 do
       equal(pool:submit(function()
         collectgarbage()
@@ -634,7 +635,7 @@ spec("wrong arguments raise at once", function()
   local pool = T.scoped(thread.pool { size = 1 })
   T.raises_here(function() pool:submit() end, "bad argument #1 to 'submit' (function or string expected, got no value)")
   T.raises_here(function() pool:submit(print) end, "Lua function expected, got a C function")
-  T.raises(function() pool:submit("return +") end, "unexpected symbol")
+  T.raises_here(function() pool:submit(("\27Lua"):rep(3)) end, "source text expected, got precompiled code")
   T.raises_here(function() pool:submit(function() end, coroutine.create(function() end)) end, "cannot send argument 1")
   T.raises_here(function() pool:map(function() end, 5) end, "bad argument #2 to 'map' (table expected, got number)")
   T.raises_here(function() pool:map(function() end, {}, { chunk = 0 }) end, "option 'chunk' expects")

@@ -38,7 +38,6 @@ spec("a module is loaded once, and every job has it", function()
 end)
 
 spec("what a job does to a preloaded module's table the next one does not see", function()
-  if T.lua < 5.4 then T.skip("there are no pools in this Lua") end
   local pool = T.scoped(thread.pool { size = 1, preload = "counted" })
   pool:submit(function() require("counted").answer = 1 package.loaded.counted = nil end):await()
   equal(pool:submit(function() return package.loaded.counted.answer end):await(), 42, "the answer")
@@ -119,6 +118,7 @@ end)
 
 spec("wrong arguments raise before anything is loaded", function()
   T.raises_here(function() thread.preload("counted", 5) end, "bad argument #2 to 'preload' (string expected, got number)")
+  T.raises_here(function() thread.preload { "counted" } end, "bad argument #1 to 'preload' (string expected, got table)")
   T.raises_here(function() thread.preload("counted", { timeout = 0 }) end, "option 'timeout' expects milliseconds above zero, got 0")
   T.raises_here(function() thread.preload("counted", { time = 1 }) end, "unknown option 'time' (known: timeout)")
   thread.preload()

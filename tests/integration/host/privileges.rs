@@ -158,6 +158,32 @@ fn after_chroot_jobs_are_inside_and_nothing_is_opened_by_name() {
 const BOTH: &str = r#"host.chroot(os.getenv "ROOT") == "yes" and host.setgid(NOBODY) == "yes" and host.setuid(NOBODY) == "yes""#;
 
 #[test]
+fn what_the_host_shares_is_opened_for_it_before_another_job_starts() {
+    let Some(place) = place() else { return };
+    let root = Scratch::new();
+    for change in [r#"host.setgid(NOBODY) == "yes" and host.setuid(NOBODY) == "yes""#, BOTH] {
+        let text = r#"
+            local channel = thread.channel()
+            local keeps = thread.async(function(res)
+                channel:push(thread.buffer "made by a job")
+                channel:push(thread.mutex())
+                while not res:testclose() do thread.sleep(1) end
+            end)
+            while #channel < 2 do thread.sleep(1) end
+            assert(CHANGE)
+            assert(channel:pop():get() == "made by a job")
+            assert(channel:pop():lock())
+            assert(thread.buffer(7):get() == 7)
+            keeps:close()
+            keeps:await()
+        "#;
+        let session = script(&place, &text.replace("CHANGE", change)).env("ROOT", root.path()).start();
+        session.end().output();
+        session.expect_nothing_left();
+    }
+}
+
+#[test]
 fn a_capability_a_group_or_the_effective_user_given_up_is_gone_from_jobs_too() {
     let Some(place) = place() else { return };
     let session = script(

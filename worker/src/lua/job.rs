@@ -18,6 +18,7 @@ use super::outcome::{
     VALUES, code, exhausted, finish, finish_failure, heap_exhausted, is_memory_error, send, tell,
 };
 use super::raw::{push_field, push_library, set_global};
+use super::text::compile_at;
 use super::{confine, explain, memory, res};
 use crate::child;
 use crate::job::{self, Job};
@@ -137,12 +138,14 @@ unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
         if !job.rehearsal {
             let status = llib::call_after_fork(lua, 1);
             if status != LUA_OK {
-                lua_replace(lua, 2);
-                lua_settop(lua, 2);
-                fail(lua, job, status);
+                fail(lua, job, status, Kind::Error);
             }
         }
         // The stack: 1 handler, 2 function, 3 res, 4 rej, 5… arguments.
+        let status = compile_at(lua, 2, &job.settings.name);
+        if status != LUA_OK {
+            fail(lua, job, status, Kind::Syntax);
+        }
         let arguments = lua_gettop(lua) - 2;
         let status = lua_pcall(lua, arguments, LUA_MULTRET, 1);
         if status == LUA_OK {
@@ -162,7 +165,7 @@ unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
         if job.rehearsal {
             return Ok(0);
         }
-        fail(lua, job, status)
+        fail(lua, job, status, Kind::Error)
     }
 }
 
@@ -191,15 +194,16 @@ pub(super) unsafe fn set_search_paths(lua: *mut lua_State, job: &Job) {
 }
 
 /// Ends the job with the error that is on top of the stack.
-unsafe fn fail(lua: *mut lua_State, job: &Job, status: c_int) -> ! {
-    // SAFETY: the job's state after its call has ended.
+unsafe fn fail(lua: *mut lua_State, job: &Job, status: c_int, kind: Kind) -> ! {
+    // SAFETY: the job's state, with the handler at the bottom of the stack.
     unsafe {
         if is_memory_error(lua, status) {
             exhausted(lua, job);
         }
-        // Below it is the handler alone.
+        lua_insert(lua, 2);
+        lua_settop(lua, 2);
         explain::unfold(lua, 1);
         lua_remove(lua, 1);
-        finish_failure(lua, 1, code(Kind::Error));
+        finish_failure(lua, 1, code(kind));
     }
 }

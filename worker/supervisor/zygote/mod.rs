@@ -39,7 +39,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::end::{self, Ending};
 use crate::{Session, Worker, timeline};
-use llib_worker_sys as sys;
+use llib_worker_sys::{self as sys, Apart};
 
 /// Everything the zygote holds.
 struct Zygote {
@@ -66,6 +66,8 @@ struct Zygote {
     pending: VecDeque<u32>,
     deadlines: deadlines::Deadlines,
     captures: HashMap<u32, capture::Captured>,
+    /// Where bytes of jobs pass through.
+    apart: Apart,
     watchers: HashMap<u32, Vec<(JobRef, OwnedFd)>>,
     spares: spares::Spares,
     /// Whether spares are made up to the number that there should be. A job that has just begun needs the processors more,
@@ -241,7 +243,7 @@ impl Zygote {
             Action::LimitPool { pool, timeout } => self.limit_pool(pool, timeout),
             Action::Preload(preload) => self.preload(preload),
             Action::Retire => self.retire(),
-            Action::Drain => self.captures.values_mut().for_each(capture::Captured::drain),
+            Action::Drain => self.drain_captured(),
         }
     }
 
@@ -344,7 +346,7 @@ impl Zygote {
         }
         if said[2] {
             // Non-blocking; what was written does not matter.
-            let _ = rustix::io::read(&self.rung_at, &mut [0; 4096]);
+            let _ = rustix::io::read(&self.rung_at, self.apart.bytes());
             self.tell_watchers();
             self.pools.hear();
             self.hear_nests();
@@ -353,9 +355,14 @@ impl Zygote {
             self.hear_template();
         }
         if said[pipes_at..].contains(&true) {
-            self.captures.values_mut().for_each(capture::Captured::drain);
+            self.drain_captured();
         }
         if said[0] { self.hear() } else { None }
+    }
+
+    fn drain_captured(&mut self) {
+        let buffer = self.apart.bytes();
+        self.captures.values_mut().for_each(|captured| captured.drain(buffer));
     }
 
     fn hear(&mut self) -> Option<Ending> {

@@ -52,6 +52,7 @@ llib.crypto = crypto
 ---@field usage? llib.usage what the job has used
 ---@field traceback? string the worker's, with the script's own file and line
 ---@field value? any what was passed to `error`, or first to `rej`
+---@field syntax? boolean whether the job is source text that cannot be compiled
 ---@field value_reason? string why there is no value though something was passed: it cannot travel
 ---@field values? table all that was passed, with `n`
 ---@field signal? string of which it died, such as `"SEGV"`

@@ -41,6 +41,18 @@ impl Monitor {
     /// The end that listens goes to a first session's guard; the other one is this process's.
     pub(super) fn note(socket: OwnedFd, then: Credentials) {
         *known() = Some(Monitor::new(socket, then));
+        monitor::find_by(Monitor::find);
+    }
+
+    /// Has it asked from now on if this process is not what it was: it may use what it shares before it starts another job.
+    fn find() {
+        let monitor = known().clone();
+        if let Some(monitor) =
+            monitor.filter(|monitor| monitor.is_open() && monitor.then != Credentials::own())
+            && let Ok(end) = monitor.socket.try_clone()
+        {
+            monitor::use_from_now_on(end);
+        }
     }
 
     fn new(socket: OwnedFd, then: Credentials) -> Monitor {

@@ -73,7 +73,6 @@ impl Start {
                 .filter_map(|file| file.parent())
                 .map(Path::to_owned)
                 .collect();
-            start.beside.dedup();
         }
         start
     }
@@ -86,7 +85,12 @@ impl Start {
     fn look(&self, search_path: &OsStr) -> Result<PathBuf, NotFound> {
         let on_path = std::env::split_paths(search_path).filter(|folder| !folder.as_os_str().is_empty());
         let folders = self.beside.iter().cloned().chain(on_path.map(|folder| self.whole(&folder)));
-        let looked: Vec<PathBuf> = folders.map(|folder| folder.join(NAME)).collect();
+        let mut looked: Vec<PathBuf> = Vec::new();
+        for path in folders.map(|folder| folder.join(NAME)) {
+            if !looked.contains(&path) {
+                looked.push(path);
+            }
+        }
         looked.iter().find(|path| path.is_file()).cloned().ok_or(NotFound { looked })
     }
 }
@@ -100,7 +104,7 @@ mod tests {
         let start = Start::of(Some("/nowhere/start".into()), Some(Path::new("./llib.so")));
         assert_eq!(start.whole(Path::new("w")), Path::new("/nowhere/start/w"));
         assert_eq!(start.whole(Path::new("/w")), Path::new("/w"));
-        let problem = start.look(OsStr::new("/nowhere/a:b:")).unwrap_err().to_string();
+        let problem = start.look(OsStr::new("/nowhere/a:b::/nowhere/a")).unwrap_err().to_string();
         let looked = "'/nowhere/start/llib-worker', '/nowhere/a/llib-worker', '/nowhere/start/b/llib-worker'";
         assert!(problem.contains(&format!("looked for {looked} (")), "{problem}");
     }

@@ -46,6 +46,11 @@ impl Guard {
         self.has_ended()
     }
 
+    /// SIGCONT, which it passes on to a zygote that was stopped.
+    pub(super) fn resume(&self) {
+        let _ = pidfd_send_signal(&**self.process, Signal::CONT);
+    }
+
     /// SIGKILL. To a host that has changed its user since it may be forbidden.
     pub(super) fn kill(&self) {
         let _ = pidfd_send_signal(&**self.process, Signal::KILL);

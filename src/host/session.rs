@@ -28,6 +28,7 @@ pub struct Session {
     pub(super) refreshes: AtomicU32,
     guard: Guard,
     zygote: i32,
+    checks: AtomicU32,
     lost: AtomicBool,
     /// What this process was when the supervisors were started, and what those are.
     credentials: Credentials,
@@ -72,6 +73,7 @@ impl Session {
             refreshes: AtomicU32::new(0),
             guard,
             zygote,
+            checks: AtomicU32::new(0),
             lost: AtomicBool::new(false),
             credentials,
             retired: AtomicBool::new(false),
@@ -113,7 +115,12 @@ impl Session {
 
     /// Looks whether the supervisors live, and now and then for hosts that do not. A system call; for waits, once a slice.
     pub(super) fn check(&self) {
+        /// Of [`SLICE`]: for 500 ms nothing has happened, which may be since the supervisors were stopped.
+        const LONG: u32 = 500 / SLICE.as_millis() as u32;
         look_for_dead_hosts();
+        if self.checks.fetch_add(1, Ordering::Relaxed) % LONG == LONG - 1 {
+            self.guard.resume();
+        }
         if !self.is_lost() && self.is_ours() && self.guard.has_ended() {
             self.lost.store(true, Ordering::SeqCst);
             llib_core::log!(
@@ -125,10 +132,14 @@ impl Session {
         }
     }
 
-    /// Has the supervisors kill what runs and end, and waits for that.
-    pub(super) fn close(&self, patience: Patience<'_>) {
+    /// Has the supervisors kill what runs and end.
+    pub(super) fn hang_up(&self) {
         llib_core::log!(Info, "closes session {}", self.segment.name());
         self.ring.close();
+    }
+
+    /// Waits until the supervisors are gone.
+    pub(super) fn wait_for_end(&self, patience: Patience<'_>) {
         while !self.guard.wait(SLICE) && patience() {}
         self.check();
     }

@@ -8,7 +8,7 @@ use llib_lua::ffi::*;
 
 use super::options::{self, Options};
 use super::session::{session, settings};
-use super::source::{function_at, source_of};
+use super::source::{check_function, source_of};
 use super::task::{self, Facts, Sandboxed};
 use super::{inherit, nested, option, sandbox};
 use llib_core::shm::Joined;
@@ -17,7 +17,7 @@ use llib_core::wire::sandbox::SandboxPolicy;
 use llib_core::wire::settings::{Settings, Stdio};
 use llib_host::{Broker, Job, Launch, Session, Walls};
 use llib_lua::call::{Outcome, Raise, is_absent, wrong_type};
-use llib_lua::convert::{EncodeOptions, Roots};
+use llib_lua::convert::{EncodeOptions, GlobalMode, Roots};
 use llib_lua::types::Outgoing;
 
 /// # Safety
@@ -31,10 +31,16 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
             _ if is_absent(lua, 2) => Options::default(),
             _ => return Err(wrong_type(lua, 2, "table")),
         };
+        // Nobody that the host trusts has written it: it does not choose what it is given.
+        let foreign = options.sandbox.is_some() && lua_type(lua, 1) == LUA_TSTRING;
+        let usual = if foreign { GlobalMode::None } else { GlobalMode::Named };
         let options = inherit::complete(options).map_err(|problem| Raise::Argument(2, problem))?;
-        function_at(lua, 1, options.name.as_deref())?;
+        check_function(lua, 1)?;
         lua_settop(lua, 2);
-        let name = options.name.clone().unwrap_or_else(|| source_of(lua, 1));
+        let name = match &options.name {
+            Some(name) => name.clone(),
+            None => source_of(lua, 1)?,
+        };
         let sandbox = match &options.sandbox {
             Some(policy) => Some(Rc::new(Sandboxed {
                 report: sandbox::check(policy).map_err(Raise::Message)?,
@@ -56,7 +62,7 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
         let arguments = if options.has_args { push_arguments(lua)? } else { 0 };
         let choice = EncodeOptions {
             roots: Roots::Job,
-            globals: options.globals,
+            globals: options.globals.unwrap_or(usual),
             extra_globals: &options.extra_globals,
             ..EncodeOptions::default()
         };

@@ -15,6 +15,10 @@ use llib_lua::convert::{DecodeOptions, Source, decode};
 use llib_lua::hooks;
 use llib_lua::types::{Objects, failure, result_memory};
 
+/// Why jobs, pools and preloads are lost with their supervisors.
+pub(super) const LOST: &str =
+    "the supervisors of the worker processes have ended: they died, or thread.close was called";
+
 /// What is said of a pool before how one of its workers has stopped it.
 pub(super) const STOPPED: &str = "the pool has stopped, since its workers die at their start: ";
 
@@ -141,7 +145,7 @@ unsafe fn lost(lua: *mut lua_State) {
     // SAFETY: the caller's state with free slots.
     unsafe {
         lua_pushnil(lua);
-        failure::push(lua, Kind::Lost, "the supervisor of the worker processes died");
+        failure::push(lua, Kind::Lost, LOST);
     }
 }
 
@@ -179,6 +183,10 @@ pub(super) unsafe fn report(
             // The bytes themselves, which need not be UTF-8.
             lua_pushvalue(lua, base);
             lua_setfield(lua, -2, c"message".as_ptr());
+        }
+        if kind == Kind::Syntax {
+            lua_pushboolean(lua, 1);
+            lua_setfield(lua, -2, c"syntax".as_ptr());
         }
         if let Some(limit) = limits.memory.filter(|_| kind == Kind::Memory) {
             failure::set_integer(lua, c"limit", limit.cast_signed());

@@ -21,7 +21,8 @@ pub(super) struct Options {
     pub(super) stdout: Stdio,
     pub(super) stderr: Stdio,
     pub(super) capture_limit: u32,
-    pub(super) globals: GlobalMode,
+    /// `None`: what is usual for such a job.
+    pub(super) globals: Option<GlobalMode>,
     pub(super) extra_globals: Vec<Vec<u8>>,
     pub(super) nice: i32,
     pub(super) limits: Limits,
@@ -41,7 +42,7 @@ impl Default for Options {
             stdout: Stdio::Inherit,
             stderr: Stdio::Inherit,
             capture_limit: 1 << 20,
-            globals: GlobalMode::Named,
+            globals: None,
             extra_globals: Vec::new(),
             nice: 0,
             limits: Limits::default(),
@@ -172,9 +173,9 @@ unsafe fn globals(lua: *mut lua_State, options: &mut Options, key: &str) -> Resu
     // SAFETY: the caller has the value on top of the stack and free slots.
     unsafe {
         match bytes(lua, -1) {
-            Some(b"named") => options.globals = GlobalMode::Named,
-            Some(b"all") => options.globals = GlobalMode::All,
-            Some(b"none") => options.globals = GlobalMode::None,
+            Some(b"named") => options.globals = Some(GlobalMode::Named),
+            Some(b"all") => options.globals = Some(GlobalMode::All),
+            Some(b"none") => options.globals = Some(GlobalMode::None),
             None if lua_type(lua, -1) == LUA_TTABLE => {
                 for position in 1..=lua_rawlen(lua, -1) {
                     lua_rawgeti(lua, -1, position as lua_Integer);

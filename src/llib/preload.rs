@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use llib_lua::ffi::*;
 
+use super::deliver::LOST;
 use super::option::{self, each, unknown};
 use super::session::{directory, package_field, session};
 use llib_core::wire::control::Preload;
@@ -22,6 +23,10 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
         let mut count = lua_gettop(lua);
         let mut time = TIME;
         if count > 0 && lua_type(lua, count) == LUA_TTABLE {
+            // A list of names, as the option of a pool takes one.
+            if lua_rawlen(lua, count) > 0 {
+                return Err(wrong_type(lua, count, "string"));
+            }
             each(lua, count, |key| match key {
                 "timeout" => {
                     time = option::time(lua, key)?;
@@ -70,7 +75,7 @@ pub(super) unsafe fn load(
     let problem = match loaded {
         Preloaded::Yes => return Ok(()),
         Preloaded::Failed(reason) => reason,
-        Preloaded::Lost => "the supervisor of the worker processes died".to_owned(),
+        Preloaded::Lost => LOST.to_owned(),
         Preloaded::Stopped => "it was interrupted".to_owned(),
     };
     Err(Raise::Message(format!("failed to preload module '{name}': {problem}")))

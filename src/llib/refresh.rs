@@ -8,6 +8,7 @@ use llib_lua::call::{Outcome, Raise};
 /// # Safety
 /// Called by Lua.
 pub(super) unsafe fn body(_: *mut lua_State) -> Outcome {
+    Session::look_closely();
     // Supervisors that are started later have everything as it is then; those of a sandboxed job are its host's.
     if let Some(session) = Session::running() {
         session.refresh().map_err(|error| {

@@ -1,20 +1,25 @@
-//! The function that a job runs, as it is given: a function, or source text.
+//! What a job runs, as it is given: a function, or source text, which its worker compiles.
 
-use std::ffi::c_int;
+use std::ffi::{CString, c_int};
 
 use llib_lua::ffi::*;
 
 use llib_lua::call::{Raise, bytes, wrong_type};
 
-/// Makes sure that there is a Lua function at `index`, compiling source text, which is called `name`.
+/// Makes sure that there is a Lua function at `index`, or source text.
 ///
 /// # Safety
 /// `lua` is a valid state with free slots and a value at the absolute `index`.
-pub(super) unsafe fn function_at(lua: *mut lua_State, index: c_int, name: Option<&str>) -> Result<(), Raise> {
+pub(super) unsafe fn check_function(lua: *mut lua_State, index: c_int) -> Result<(), Raise> {
+    /// First byte of every precompiled chunk.
+    const ESCAPE: u8 = 0x1b;
     // SAFETY: as demanded.
     unsafe {
-        if bytes(lua, index).is_some() {
-            return compile(lua, index, name);
+        if let Some(text) = bytes(lua, index) {
+            if text.first() == Some(&ESCAPE) {
+                return Err(Raise::Argument(index, "source text expected, got precompiled code".to_owned()));
+            }
+            return Ok(());
         }
         if lua_type(lua, index) != LUA_TFUNCTION {
             return Err(wrong_type(lua, index, "function or string"));
@@ -26,46 +31,36 @@ pub(super) unsafe fn function_at(lua: *mut lua_State, index: c_int, name: Option
     }
 }
 
-/// Replaces the source text at `index` by its function. Compiled here, so that a syntax error is raised here.
+/// `script.lua:12`, where the function at `index` was written; `[string "..."]` for source text, as Lua itself calls it.
 ///
 /// # Safety
-/// `lua` is a valid state with free slots and a string at the absolute `index`.
-unsafe fn compile(lua: *mut lua_State, index: c_int, name: Option<&str>) -> Result<(), Raise> {
-    /// First byte of every precompiled chunk.
-    const ESCAPE: u8 = 0x1b;
-    // SAFETY: the caller's state.
-    if unsafe { bytes(lua, index) }.is_some_and(|text| text.first() == Some(&ESCAPE)) {
-        return Err(Raise::Argument(index, "source text expected, got precompiled code".to_owned()));
-    }
-    // SAFETY: the index holds a string, which stays there while it is read; the name ends with a zero byte.
-    unsafe {
-        let mut len = 0;
-        let text = lua_tolstring(lua, index, &mut len);
-        let label = match name {
-            Some(name) => std::ffi::CString::new(format!("={}", name.replace('\0', ""))).unwrap_or_default(),
-            None => Default::default(),
-        };
-        let label = if name.is_some() { label.as_ptr() } else { text };
-        if luaL_loadbufferx(lua, text, len, label, c"t".as_ptr()) != LUA_OK {
-            return Err(Raise::Object);
-        }
-        lua_replace(lua, index);
-    }
-    Ok(())
-}
-
-/// `script.lua:12`, where the function at `index` was written.
-///
-/// # Safety
-/// `lua` is a valid state with a free slot and a function at `index`.
-pub(super) unsafe fn source_of(lua: *mut lua_State, index: c_int) -> String {
+/// `lua` is a valid state with free slots and a function or a string at the absolute `index`, in a protected call.
+pub(super) unsafe fn source_of(lua: *mut lua_State, index: c_int) -> Result<String, Raise> {
     // SAFETY: with `>` the call takes the function that is pushed for it, and fills in what is read here:
     // `short_src` is a string with its end inside the array.
     unsafe {
         let mut about: lua_Debug = std::mem::zeroed();
-        lua_pushvalue(lua, index);
+        match bytes(lua, index) {
+            Some(text) => push_empty(lua, text)?,
+            None => lua_pushvalue(lua, index),
+        }
         lua_getinfo(lua, c">S".as_ptr(), &mut about);
         let source = std::ffi::CStr::from_ptr(about.short_src.as_ptr()).to_string_lossy();
-        if about.linedefined > 0 { format!("{source}:{}", about.linedefined) } else { source.into_owned() }
+        Ok(if about.linedefined > 0 {
+            format!("{source}:{}", about.linedefined)
+        } else {
+            source.into_owned()
+        })
     }
+}
+
+/// Pushes a function without code whose chunk has the name that one of this text would have.
+unsafe fn push_empty(lua: *mut lua_State, text: &[u8]) -> Result<(), Raise> {
+    /// More than Lua shows of it.
+    const SHOWN: usize = 200;
+    let start = text.iter().take(SHOWN).take_while(|byte| **byte != 0).copied().collect::<Vec<u8>>();
+    let label = CString::new(start).unwrap_or_default();
+    // SAFETY: the caller's state with a free slot. Where there is no memory for it, the error is pushed in its place.
+    let status = unsafe { luaL_loadbufferx(lua, c"".as_ptr(), 0, label.as_ptr(), c"t".as_ptr()) };
+    if status == LUA_OK { Ok(()) } else { Err(Raise::Object) }
 }

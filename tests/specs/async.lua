@@ -34,9 +34,47 @@ spec("a string is Lua source whose ... is res, rej and the arguments", function(
   equal(err.message, "no", "the message")
 end)
 
-spec("a syntax error in a string is raised at once, with the chunk's name and line", function()
-  T.raises(function() thread.async("x = = 1") end, '[string "x = = 1"]:1:', "near '='")
-  T.raises(function() thread.async("\n\nfor", { name = "job" }) end, "job:3:", "near ", "<eof>")
+spec("a syntax error in a string is the job's failure, with the chunk's name and line", function()
+  local pool = T.scoped(thread.pool { size = 1 })
+  local named = T.scoped(thread.pool { size = 1, name = "job" })
+  local function check(err, ...)
+    equal(T.failure(err, "error").syntax, true, "the failure's syntax")
+    for _, text in ipairs { ... } do T.contains(err[2].message, text, "the message") end
+    equal(err[2].value, err[2].message, "what was raised")
+  end
+  check(T.job("x = = 1"), '[string "x = = 1"]:1:', "near '='")
+  check(T.job("\n\nfor", { name = "job" }), "job:3:", "near ", "<eof>")
+  check(pack(pool:submit("x = = 1"):await()), '[string "x = = 1"]:1:', "near '='")
+  check(pack(named:submit("\n\nfor"):await()), "job:3:", "near ", "<eof>")
+  local err = pack(pool:map("x = = 1", { "a", "b", "c" }, { chunk = 2 }))
+  check(err, '[string "x = = 1"]:1:')
+  equal(err[2].index, 1, "the item")
+  equal(pool:submit("return ..."):await(), nil, "a worker that has seen such a text")
+  equal(T.failure(T.job("error('x = = 1')"), "error").syntax, nil, "any other error")
+end)
+
+spec("source text names globals, libraries' functions and modules of the script's own, also in words that it has not understood", function()
+  _G.text_global, _G.text_table = 5, { text_global = 1 }
+  string.text_shout = function(text) return text:upper() end
+  package.preload["text-module.of-host"] = function() return { value = 7 } end
+  local text = [[
+    -- text_global alone
+    return text_table.text_global, text_global, ("a"):text_shout(), require 'text-module.of-host'.value, other_global]]
+  local pool = T.scoped(thread.pool { size = 1 })
+  T.results(T.job(text), 1, 5, "A", 7, nil)
+  T.results(pack(pool:submit(text):await()), 1, 5, "A", 7, nil)
+  T.results(T.job("return text_global", { globals = "none" }), nil)
+  T.results(T.job("return text_global ~= nil, text_table ~= nil", { globals = "all" }), true, true)
+  _G.text_global, _G.text_table, string.text_shout, package.preload["text-module.of-host"] = nil, nil, nil, nil
+end)
+
+spec("source text is named after its first line, cut off as Lua does it", function()
+  for _, text in ipairs { "return 1", "return 1\n", ("return --%s"):format(("x"):rep(300)), "return\n2", "" } do
+    local chunk = debug.getinfo((loadstring or load)(text), "S").short_src
+    local task = thread.async(text)
+    equal(task:name(), chunk, "the task's name")
+    task:await(5000)
+  end
 end)
 
 spec("precompiled code is refused as an argument", function()

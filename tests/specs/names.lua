@@ -385,6 +385,26 @@ local classes = {
     function class:new(v) return self(v) end
     return { Middle = class }
   ]],
+  -- What middleclass makes has no function in the class itself: all are in that metatable, with what is inherited.
+  kinds = [[
+    return function(super)
+      local dict = {}
+      for name, f in pairs(super and super.__instanceDict or {}) do dict[name] = f end
+      dict.__index = dict
+      return setmetatable({ __instanceDict = dict, super = super }, {
+        __index = dict,
+        __newindex = function(_, name, f) dict[name] = f end,
+        __call = function(class, v) return setmetatable({ class = class, v = v }, dict) end,
+      })
+    end
+  ]],
+  animals = [[
+    local Animal = require "kinds"()
+    function Animal:get() return self.v end
+    return { Animal = Animal, Dog = require "kinds"(Animal) }
+  ]],
+  -- It hands on what others made, under names that come first in the alphabet and are shorter.
+  all = [[ return { P = require "shapes".Point, Q = require "point", D = require "animals".Dog } ]],
 }
 
 spec("a class of a module is the module's in the job, and the host's again in what comes back", function()
@@ -409,6 +429,36 @@ spec("a class of a module is the module's in the job, and the host's again in wh
     shapes.defaults.size = 9
     T.results(T.job(function() return Class == require "shapes".Point, defaults.size end), true, 9)
     T.yes(T.values(function() return Class end) == Class, "the class comes back")
+  end)
+end)
+
+spec("a class without functions in its own table is the module's", function()
+  with_modules(classes, function()
+    local animals = require "animals"
+    local animal, dog = animals.Animal(1), animals.Dog(2)
+    local a, b, there, Dog = T.values(function()
+      local loaded = require "animals"
+      local there = animal.class == loaded.Animal and dog.class == loaded.Dog and dog.class.super == animal.class
+      return animal, dog, there, loaded.Dog
+    end)
+    equal(there, true, "in the job")
+    T.yes(a.class == animals.Animal and getmetatable(a) == animals.Animal.__instanceDict and a:get() == 1, "an instance")
+    T.yes(b.class == animals.Dog and b:get() == 2, "of a class that has inherited all of it")
+    T.yes(Dog == animals.Dog, "a class that only the job has named")
+  end)
+end)
+
+spec("a class that another module hands on is that of the module that made it", function()
+  with_modules(classes, function()
+    local shapes, Point, animals, all = require "shapes", require "point", require "animals", require "all"
+    local p, q, d = T.values(function()
+      local all = require "all"
+      return all.P, all.Q, all.D
+    end)
+    T.yes(p == shapes.Point, "a field of the module that made it")
+    T.yes(q == Point, "a module that is a class")
+    T.yes(d == animals.Dog, "a class that makes its metatable")
+    T.results(T.job(function() return all.P == require "shapes".Point, all.Q == require "point", all.D == require "animals".Dog end), true, true, true)
   end)
 end)
 

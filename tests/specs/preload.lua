@@ -16,6 +16,7 @@ module("counted", "local log = io.open('" .. folder .. "/log', 'a') log:write('x
 module("broken", "error('no such luck')")
 module("deadly", "os.exit(5)")
 module("leaving", "os.exit(0)")
+module("refused", "os.exit(103)")
 module("endless", "while true do end")
 module("crashing", "local pid = io.open('/proc/self/stat'):read('*n') os.execute('kill -SEGV ' .. pid) return 1")
 
@@ -37,7 +38,6 @@ spec("a module is loaded once, and every job has it", function()
 end)
 
 spec("what a job does to a preloaded module's table the next one does not see", function()
-  if T.lua < 5.4 then T.skip("there are no pools in this Lua") end
   local pool = T.scoped(thread.pool { size = 1, preload = "counted" })
   pool:submit(function() require("counted").answer = 1 package.loaded.counted = nil end):await()
   equal(pool:submit(function() return package.loaded.counted.answer end):await(), 42, "the answer")
@@ -47,6 +47,7 @@ spec("a module that fails is named, and does no harm", function()
   local running = T.scoped(thread.async(function() require("llib").thread.sleep(1e9) end))
   for name, reason in pairs {
     broken = "no such luck", deadly = "the process that loaded it exited with code 5", leaving = "the process that loaded it exited with code 0",
+    refused = "the process that loaded it exited with code 103",
     crashing = "the process that loaded it died of SIGSEGV", ["not.there"] = "module 'not.there' not found",
   } do
     T.raises_here(function() thread.preload("string", name) end, "failed to preload module '" .. name .. "': ", reason)
@@ -117,6 +118,7 @@ end)
 
 spec("wrong arguments raise before anything is loaded", function()
   T.raises_here(function() thread.preload("counted", 5) end, "bad argument #2 to 'preload' (string expected, got number)")
+  T.raises_here(function() thread.preload { "counted" } end, "bad argument #1 to 'preload' (string expected, got table)")
   T.raises_here(function() thread.preload("counted", { timeout = 0 }) end, "option 'timeout' expects milliseconds above zero, got 0")
   T.raises_here(function() thread.preload("counted", { time = 1 }) end, "unknown option 'time' (known: timeout)")
   thread.preload()

@@ -75,6 +75,51 @@ spec("functions of the host run in a sandbox with their upvalues and globals", f
   T.results(T.job(add, { sandbox = true, args = { 5 } }), 15, "nil", "nil")
 end)
 
+spec("a sandboxed job gives way to all others on the processor", function()
+  local function nice(pid)
+    local f = io.open("/proc/" .. pid .. "/stat")
+    local stat = f:read("*a")
+    f:close()
+    -- proc(5): the name in parentheses is the second field, this one the nineteenth.
+    return tonumber((stat:gsub("^.*%) " .. ("%S+ "):rep(16) .. "(%S+).*$", "%1")))
+  end
+  local own = nice("self")
+  for _, case in ipairs { { {}, 10 }, { { env = { "HOME" } }, 10 }, { { read = { "/usr" }, exec = true }, 19 } } do
+    local ready = thread.channel()
+    local task = T.scoped(thread.async(function() ready:push(true) while true do end end, { sandbox = case[1] }))
+    T.results(T.pack(ready:pop(5000)), true)
+    equal(nice(task:pid()), math.min(19, own + case[2]))
+  end
+  local plain = T.scoped(thread.async(T.forever))
+  equal(nice(T.wait(function() return plain:pid() end, "the job to run")), own)
+end)
+
+spec("source text is compiled in its worker, under the job's limits, and not here", function()
+  local huge = "local x = { " .. ("1, "):rep(4000000) .. "}"
+  local before = collectgarbage("count")
+  local result = T.job(huge, { sandbox = true, memory = "16M", cpu = 2000 })
+  T.failure(result, result[2].kind == "cpu" and "cpu" or "memory")
+  T.yes(collectgarbage("count") - before < 30000, "the host has compiled nothing")
+  for _, text in ipairs { "x = = 1", ("("):rep(300) .. "1", "goto = 1 -- \0 '", ("a."):rep(100) } do
+    equal(T.failure(T.job(text, { sandbox = true }), "error").syntax, true, text:sub(1, 20))
+  end
+end)
+
+spec("source text in a sandbox gets no global of the host by naming it, unless it is told to", function()
+  _G.host_secret, _G.host_table = "hunter2", { 1 }
+  local text = "return host_secret, type(host_table)"
+  T.results(T.job(text, { sandbox = true }), nil, "nil")
+  T.results(T.job(text, { sandbox = true, globals = { "host_table" } }), nil, "table")
+  T.results(T.job(text, { sandbox = true, globals = "named" }), "hunter2", "table")
+  T.results(T.job(function() return host_secret, type(host_table) end, { sandbox = true }), "hunter2", "table")
+  -- A job that starts another in its own sandbox has written that one itself.
+  T.results(T.job([[
+    inner_global = 5
+    return require "llib".thread.async("return inner_global, host_secret"):await()
+  ]], { sandbox = true }), 5, nil)
+  _G.host_secret, _G.host_table = nil, nil
+end)
+
 spec("jobs one after the other and many at once all run sandboxed", function()
   for round = 1, 3 do
     local tasks = {}

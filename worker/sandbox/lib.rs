@@ -45,6 +45,11 @@ pub fn raise(policy: &SandboxPolicy, grants: Grants, doorbell: RawFd, kept: &[Ra
         // The host has looked already; this is for the case that the two do not see the same kernel.
         return Err(format!("this kernel lacks {}", missing[0].words));
     }
+    /// How much nicer than its supervisors such a job is, so that it cannot keep the processor from those who have to end it;
+    /// programs can be many.
+    const BEHIND: i32 = 10;
+    const FAR_BEHIND: i32 = 19;
+    sys::renice(if policy.exec { FAR_BEHIND } else { BEHIND });
     // There is nothing to read from.
     sys::silence(libc::STDIN_FILENO);
     sys::descriptors::disarm(kept);

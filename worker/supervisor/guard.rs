@@ -20,6 +20,8 @@ use llib_core::sys::ring::Ring;
 use llib_core::sys::spawn::RING_FD;
 use llib_core::wire::attributes::{Limit, RESOURCES};
 use llib_core::wire::control::Hello;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Resource, getpid, pidfd_open, set_child_subreaper, setpgid};
 
@@ -119,7 +121,7 @@ fn serve(order: Order, prepare: Prepare) -> Next {
 fn found(ring: &Ring, host: &OwnedFd, pid: i32, tree: &str) -> Result<(Segment, SessionLock), String> {
     /// What the zygote opens until it serves, and some for the first job.
     const DESCRIPTORS: usize = 20;
-    ring.check_room(DESCRIPTORS).map_err(failed("too small a limit of descriptors"))?;
+    ring.check_room(DESCRIPTORS).map_err(failed("the limit of open descriptors, ulimit -n, is too low"))?;
     if is_over(host) {
         return Err("the host is gone".to_owned());
     }
@@ -202,18 +204,31 @@ struct Watch {
 }
 
 impl Watch {
-    /// Waits until the zygote is gone. After the host's end it gets some time to leave by itself. In a child that was forked
-    /// meanwhile: what that has to do.
+    /// Waits until the zygote is gone. After the host's end it gets some time to leave by itself. One that was stopped, by a
+    /// job for instance, goes on: a host waits for it. In a child that was forked meanwhile: what that has to do.
     fn until_gone(&mut self, zygote: i32, process: OwnedFd) -> Option<Box<Order>> {
         const PATIENCE: Duration = Duration::from_secs(5);
+        let children = SigSet::from_iter([Signal::SIGCHLD]);
+        let signals = children
+            .thread_block()
+            .and_then(|()| SignalFd::with_flags(&children, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC));
         let mut patience = None;
         loop {
+            while let Some((pid, stopped)) = sys::next_stop() {
+                if stopped && pid == zygote {
+                    let _ = sys::kill(zygote, libc::SIGCONT);
+                }
+            }
             let host = patience.is_none().then_some(&self.host);
             let time = patience.map(clock::until);
             let files = [Some(&process), host].into_iter().flatten().map(AsFd::as_fd);
+            let files = files.chain(signals.as_ref().ok().map(AsFd::as_fd));
             let ready = poll_with(files.collect(), self.monitor.as_ref(), time);
             if ready.first() == Some(&true) {
                 return None;
+            }
+            if ready.last() == Some(&true) {
+                let _ = signals.as_ref().map(SignalFd::read_signal);
             }
             if patience.is_some_and(|end| clock::until(end).is_zero()) {
                 // Our child and not reaped, so the id is still its.

@@ -35,7 +35,7 @@ impl RegionError {
     }
 }
 
-/// What to do about an error that says that /dev/shm is not what it should be.
+/// What to do about an error that says that /dev/shm, or a limit of this process, is not what it should be.
 fn advice(source: &io::Error) -> &'static str {
     match source.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::NOENT | Errno::NOTDIR) if !Path::new(DIRECTORY).is_dir() => {
@@ -44,6 +44,8 @@ fn advice(source: &io::Error) -> &'static str {
         Some(Errno::ROFS | Errno::ACCESS | Errno::PERM) => {
             " (llib needs a /dev/shm, usually a tmpfs, in which this user may create files)"
         }
+        Some(Errno::FBIG) => " (the limit of file size, ulimit -f, is too low)",
+        Some(Errno::NOMEM) => " (the limit of address space, ulimit -v, may be too low)",
         _ => "",
     }
 }

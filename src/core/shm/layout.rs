@@ -70,6 +70,8 @@ pub struct Header {
     pub acknowledged: AtomicU32,
     /// Number of the last module that was loaded, or could not be; a futex. Written by the zygote.
     pub preloaded: AtomicU32,
+    /// Number of the last module that could not be loaded. Written by the zygote, before that.
+    pub refused: AtomicU32,
     /// Number of the last message with the host's attributes that holds for all workers to come; a futex. Written by the
     /// zygote.
     pub attributes: AtomicU32,

@@ -49,7 +49,12 @@ pub struct Process {
 
 /// The process of this id, unless there is none.
 pub fn process(pid: i32) -> Option<Process> {
-    parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok().filter(|_| pid > 0)?)
+    parse(pid, &text(format!("/proc/{pid}/stat")).filter(|_| pid > 0)?)
+}
+
+/// The text of such a file. A process gives itself any name, also one that is no text.
+fn text(path: String) -> Option<String> {
+    Some(String::from_utf8_lossy(&fs::read(path).ok()?).into_owned())
 }
 
 fn parse(pid: i32, stat: &str) -> Option<Process> {
@@ -102,7 +107,7 @@ pub fn usage(pid: i32) -> Option<Usage> {
         return cpu_time(pid);
     }
     let process = process(pid)?;
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let status = text(format!("/proc/{pid}/status"))?;
     let max_rss = status
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:"))
@@ -122,7 +127,7 @@ pub fn cpu_time(pid: i32) -> Option<Usage> {
 /// CPU time in nanoseconds of a process that has a processor, waits for one, or for the kernel itself (a page, a lock of the
 /// kernel); `None` for one that sleeps, is stopped, or of which nothing can be known.
 pub fn cpu_time_of_runnable(pid: i32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = text(format!("/proc/{pid}/stat"))?;
     stat.rsplit_once(')')?.1.trim_start().starts_with(['R', 'D']).then_some(())?;
     let clock = nix::time::ClockId::pid_cpu_clock_id(nix::unistd::Pid::from_raw(pid)).ok()?;
     u64::try_from(Duration::from(clock.now().ok()?).as_nanos()).ok()
@@ -169,6 +174,24 @@ mod tests {
         assert_eq!((process.user, process.system, process.started), (11, 22, 99));
         assert_eq!(process.resident, 3 * 4096);
         assert_eq!((parse(7, "7 (x"), parse(42, "42")), (None, None));
+    }
+
+    #[test]
+    fn a_process_whose_name_is_no_text_is_known_all_the_same() {
+        // The kernel takes it from any process and any parent.
+        let other = std::process::Command::new("sh")
+            .args(["-c", r"printf '\377\376)\377' > /proc/$$/comm; echo; exec 1>&-; read line"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn();
+        let mut other = other.unwrap();
+        std::io::Read::read_to_end(&mut other.stdout.take().unwrap(), &mut Vec::new()).unwrap();
+        let id = other.id().cast_signed();
+        let (found, used) = (process(id), usage(id));
+        drop(other.stdin.take());
+        other.wait().unwrap();
+        assert!(found.is_some_and(|found| found.title.starts_with('\u{fffd}') && found.parent > 0));
+        assert!(used.is_some_and(|used| used.max_rss > 0));
     }
 
     #[test]

@@ -8,6 +8,9 @@ use strum::IntoStaticStr;
 pub enum Kind {
     /// An uncaught error.
     Error,
+    /// Source text that cannot be compiled; scripts see an error with `syntax = true`.
+    #[strum(serialize = "error")]
+    Syntax,
     /// `rej` was called.
     Rejected,
     /// The await's own time was over; the job is untouched.
@@ -38,7 +41,8 @@ pub enum Kind {
 
 /// The kinds that a worker itself can report. Every other kind is the host's or the supervisor's to find: a worker
 /// cannot claim to have been killed.
-const REPLIES: [Kind; 5] = [Kind::Error, Kind::Rejected, Kind::Closed, Kind::Encode, Kind::Memory];
+const REPLIES: [Kind; 6] =
+    [Kind::Error, Kind::Rejected, Kind::Closed, Kind::Encode, Kind::Memory, Kind::Syntax];
 
 /// Number of the first of them. Zero and one mean "no reply" and "values".
 const FIRST_REPLY: u32 = 2;

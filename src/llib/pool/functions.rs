@@ -64,7 +64,7 @@ pub(super) unsafe fn push_table(lua: *mut lua_State) {
     }
 }
 
-/// What is known of the function at `function` for jobs with these options; the table of all is at `table`. Valid as
+/// What is known of the function at `function` for jobs with these options, if it is one and no source text; the table of all is at `table`. Valid as
 /// long as the function is.
 ///
 /// # Safety
@@ -75,6 +75,10 @@ pub(super) unsafe fn find<'a>(
     function: c_int,
     options: &EncodeOptions<'_>,
 ) -> Option<&'a Known> {
+    // SAFETY: as demanded.
+    if unsafe { lua_type(lua, function) } != LUA_TFUNCTION {
+        return None;
+    }
     // SAFETY: as demanded; only this file puts userdata into the table. Balanced.
     unsafe {
         let top = lua_gettop(lua);
@@ -158,7 +162,7 @@ unsafe fn learn(lua: *mut lua_State, place: *mut Known, function: c_int, options
     // SAFETY: the userdata is on top and alive; the caller has free slots. Balanced.
     unsafe {
         let known = lua_gettop(lua);
-        (*place).name = Rc::from(source_of(lua, function));
+        (*place).name = Rc::from(source_of(lua, function).unwrap_or_default());
         let upvalues = upvalues(lua, function);
         let Some(reaches_globals) = upvalues else { return };
         let plain = options.globals == GlobalMode::Named && options.extra_globals.is_empty();

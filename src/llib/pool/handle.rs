@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use llib_lua::ffi::*;
 
-use crate::deliver::{STOPPED, deliver};
+use crate::deliver::{LOST, STOPPED, deliver};
 use crate::session;
 use crate::task::Facts;
 use llib_host::pool::Pool;
@@ -100,9 +100,7 @@ impl Handle {
             }
             self.check_ours()?;
             if pool.is_lost() {
-                return Err(Raise::Message(
-                    "the pool is lost: the supervisor of its workers died".to_owned(),
-                ));
+                return Err(Raise::Message(format!("the pool is lost: {LOST}")));
             }
             pool.stopper()
         };

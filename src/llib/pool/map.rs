@@ -14,7 +14,7 @@ use super::handle::{Handle, check};
 use super::submit::send;
 use crate::deliver::{decode_reply, deliver, report as report_failure};
 use crate::option::{each, expected, integer, unknown};
-use crate::source::{function_at, source_of};
+use crate::source::{check_function, source_of};
 use crate::task::Facts;
 use llib_core::observe::trace;
 use llib_core::wire::cause::Cause;
@@ -168,7 +168,7 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
         let handle = check(lua)?;
         handle.serving(lua)?;
         lua_settop(lua, 4);
-        function_at(lua, 2, handle.name.as_deref())?;
+        check_function(lua, 2)?;
         if lua_type(lua, 3) != LUA_TTABLE {
             return Err(wrong_type(lua, 3, "table"));
         }
@@ -182,7 +182,7 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
         // Twice, since a function is kept when it is seen for the second time.
         let _ = functions::find(lua, KNOWN, 2, &handle.encoding());
         let known = functions::find(lua, KNOWN, 2, &handle.encoding());
-        let facts = handle.facts(Rc::from(source_of(lua, 2)));
+        let facts = handle.facts(Rc::from(source_of(lua, 2)?));
         run(lua, handle, known, &choice, total, &facts)
     }
 }

@@ -52,7 +52,7 @@ pub(crate) unsafe fn new(lua: *mut lua_State) -> Outcome {
             pools: RefCell::new(vec![Rc::clone(&pool)]),
             name: jobs.name.as_deref().map(Rc::from),
             facts: Facts { name: Rc::from(""), timeout, limits, sandbox: None, captures: false },
-            globals,
+            globals: globals.unwrap_or_default(),
             extra_globals,
         };
         lua_settop(lua, 2);

@@ -7,7 +7,7 @@ use llib_lua::ffi::*;
 
 use super::functions::{self, Known};
 use super::handle::{Handle, check};
-use crate::source::{function_at, source_of};
+use crate::source::{check_function, source_of};
 use crate::task;
 use llib_core::shm::Joined;
 use llib_core::wire::pooled::Head;
@@ -25,7 +25,7 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
     unsafe {
         let handle = check(lua)?;
         handle.serving(lua)?;
-        function_at(lua, 2, handle.name.as_deref())?;
+        check_function(lua, 2)?;
         lua_getiuservalue(lua, 1, 1);
         lua_insert(lua, 2);
         let arguments = lua_gettop(lua) - 3;
@@ -34,7 +34,7 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
         let name = match (&handle.name, known) {
             (Some(name), _) => Rc::clone(name),
             (None, Some(known)) => Rc::clone(&known.name),
-            (None, None) => Rc::from(source_of(lua, 3)),
+            (None, None) => Rc::from(source_of(lua, 3)?),
         };
         let same = (4..4 + arguments).any(|index| lua_rawequal(lua, index, 3) != 0);
         // Before the job exists, so that running out of memory here loses nothing.

@@ -20,10 +20,12 @@
 
 mod by_value;
 mod classes;
+mod code;
 mod decode;
 mod encode;
 mod error;
 mod fields;
+mod finalizers;
 mod format;
 pub mod mentions;
 mod names;
@@ -39,11 +41,12 @@ mod text;
 
 pub use by_value::ByValue;
 pub use classes::forget_classes;
-pub use decode::{Field, MEMORY_FACTOR, decode, decode_field, fuzz_decode, register_inert};
+pub use decode::{Field, MEMORY_FACTOR, decode, decode_field, decode_keeping, fuzz_decode, register_inert};
 pub use encode::{Message, encode};
 pub use error::{DecodeError, EncodeError};
 pub use fields::{library_functions, push_library};
-pub use names::{Known, confine_names, know_functions, push_own, remember_names, set_own};
+pub use finalizers::may_have_finalizers;
+pub use names::{Known, confine_names, know_functions, push_own, push_standard, remember_names, set_own};
 pub use options::{DecodeOptions, EncodeOptions, GlobalMode, Handles, NoHandles, Roots};
 pub use required::loaders_state;
 pub use source::Source;

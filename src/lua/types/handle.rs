@@ -250,7 +250,8 @@ impl Handles for Objects {
             if !object.can_travel() {
                 let noun = noun(kind);
                 return Some(Err(format!(
-                    "this {noun} is of before this process changed its user or root directory, and others cannot reach it"
+                    "this {noun} was made before this process changed its user or root directory, and jobs cannot open it; they could if \
+                     a job had been started before the change"
                 )));
             }
             if self.0.len() >= MOST_HANDLES {

@@ -37,6 +37,15 @@ pub unsafe fn dump(lua: *mut lua_State, chunk: &mut Vec<u8>) -> c_int {
     unsafe { lua_dump(lua, append, std::ptr::from_mut(chunk).cast(), 0) }
 }
 
+/// Loads precompiled code and pushes the function or an error message; returns the status of `lua_load`.
+///
+/// # Safety
+/// `lua` is a valid state with two free stack slots. The code comes from a trusted sender, because Lua does not verify it.
+pub unsafe fn load(lua: *mut lua_State, code: *const [u8]) -> c_int {
+    // SAFETY: as demanded.
+    unsafe { luaL_loadbufferx(lua, code.cast(), code.len(), c"=llib".as_ptr(), c"b".as_ptr()) }
+}
+
 /// Bytes at the start of every chunk that say which Lua can run it: signature, version, format, and the sizes
 /// of what it contains. (ldump.c, `dumpHeader`; lj_bcdump.h for LuaJIT, whose header ends with its flags.)
 pub const HEADER: usize = if cfg!(feature = "lua55") {
@@ -58,7 +67,7 @@ pub const HASHED_STRING: usize =
     if cfg!(any(feature = "lua51", feature = "luajit")) { isize::MAX as usize } else { 40 };
 
 /// Longest name looked for.
-const MAX_NAME: usize = 200;
+pub const MAX_NAME: usize = 200;
 
 /// Calls `found` with every identifier among the strings of a precompiled chunk.
 ///

@@ -11,22 +11,59 @@ use super::ffi::*;
 /// # Safety
 /// `lua` is a valid state.
 pub unsafe fn make_hooks_reliable(lua: *mut lua_State) {
+    // SAFETY: as demanded; both calls act on the whole state.
+    unsafe {
+        set_mode(lua, 0, ENGINE | FLUSH);
+        set_mode(lua, 0, ENGINE | OFF);
+    }
+}
+
+/// Turns compilation on again for the Lua function on top and its inner functions. `jit.off` turns it off for all closures
+/// of a prototype.
+///
+/// # Safety
+/// `lua` is a valid state with a Lua function on top.
+pub unsafe fn compile_again(lua: *mut lua_State) {
+    // SAFETY: as demanded.
+    unsafe { set_mode(lua, -1, FUNCTIONS | ON) }
+}
+
+/// Whether a script has loaded `jit.util`, which lets it modify the constants of functions.
+///
+/// # Safety
+/// `lua` is a valid state with three free stack slots.
+pub unsafe fn was_looked_into(lua: *mut lua_State) -> bool {
+    if !super::IS_JIT {
+        return false;
+    }
+    // SAFETY: as demanded. Balanced.
+    unsafe {
+        let top = lua_gettop(lua);
+        lua_getfield(lua, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+        lua_pushstring(lua, c"jit.util".as_ptr());
+        let loaded = lua_type(lua, top + 1) == LUA_TTABLE && lua_rawget(lua, top + 1) != LUA_TNIL;
+        lua_settop(lua, top);
+        loaded
+    }
+}
+
+/// luajit.h
+const ENGINE: c_int = 0;
+const FUNCTIONS: c_int = 3;
+const OFF: c_int = 0;
+const ON: c_int = 0x100;
+const FLUSH: c_int = 0x200;
+
+unsafe fn set_mode(lua: *mut lua_State, index: c_int, mode: c_int) {
     #[cfg(feature = "luajit")]
     {
-        /// luajit.h
-        const ENGINE: c_int = 0;
-        const OFF: c_int = 0;
-        const FLUSH: c_int = 0x200;
         unsafe extern "C-unwind" {
             fn luaJIT_setmode(lua: *mut lua_State, index: c_int, mode: c_int) -> c_int;
         }
-        // SAFETY: as demanded; both calls act on the whole state.
-        unsafe {
-            luaJIT_setmode(lua, 0, ENGINE | FLUSH);
-            luaJIT_setmode(lua, 0, ENGINE | OFF);
-        }
+        // SAFETY: the caller's state and index.
+        unsafe { luaJIT_setmode(lua, index, mode) };
     }
-    let _ = lua;
+    let _ = (lua, index, mode);
 }
 
 /// Compiles nothing from now on, which takes memory that is written and then executed, and has the FFI library open:

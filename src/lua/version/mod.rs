@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`ffi`] | Lua's C API; what older versions lack is filled in |
 //! | [`chunk`] | the form of precompiled chunks |
+//! | [`prototypes`], `factory` | keeping received code together with LuaJIT's traces |
 //! | [`collector`] | holding the garbage collector back |
 //! | [`upvalue`] | variables of functions: upvalues, and environments before Lua 5.2 |
 //! | [`environment`] | tables of globals of their own, before Lua 5.2 |
@@ -26,10 +27,12 @@ pub mod chunk;
 mod closure;
 pub mod collector;
 pub mod environment;
+mod factory;
 pub mod ffi;
 pub mod function;
 pub mod jit;
 pub mod operator;
+pub mod prototypes;
 pub mod state;
 pub mod text;
 pub mod unwind;

@@ -41,6 +41,20 @@ pub unsafe fn exists(lua: *mut lua_State, function: c_int, number: c_int) -> boo
     }
 }
 
+/// Number of upvalues of the Lua function on top. Environments do not count.
+///
+/// # Safety
+/// `lua` is a valid state with a free stack slot and a Lua function on top.
+pub unsafe fn count(lua: *mut lua_State) -> c_int {
+    // SAFETY: as demanded; the record is plain data, and `u` fills in the field that is read.
+    unsafe {
+        let mut about: lua_Debug = std::mem::zeroed();
+        lua_pushvalue(lua, -1);
+        lua_getinfo(lua, c">u".as_ptr(), &mut about);
+        about.nups as c_int
+    }
+}
+
 /// Sets upvalue `number` to the value on top, which is popped. False, with nothing popped, where it cannot be
 /// set: there is none, or the value is no table for an environment.
 ///

@@ -17,7 +17,8 @@ use llib_lua::version::collector::{self, Pause};
 use super::outcome::{
     VALUES, code, exhausted, finish, finish_failure, heap_exhausted, is_memory_error, send, tell,
 };
-use super::raw::{push_global, set_global};
+use super::raw::{push_field, push_library, set_global};
+use super::text::compile_at;
 use super::{confine, explain, memory, res};
 use crate::child;
 use crate::job::{self, Job};
@@ -137,12 +138,14 @@ unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
         if !job.rehearsal {
             let status = llib::call_after_fork(lua, 1);
             if status != LUA_OK {
-                lua_replace(lua, 2);
-                lua_settop(lua, 2);
-                fail(lua, job, status);
+                fail(lua, job, status, Kind::Error);
             }
         }
         // The stack: 1 handler, 2 function, 3 res, 4 rej, 5… arguments.
+        let status = compile_at(lua, 2, &job.settings.name);
+        if status != LUA_OK {
+            fail(lua, job, status, Kind::Syntax);
+        }
         let arguments = lua_gettop(lua) - 2;
         let status = lua_pcall(lua, arguments, LUA_MULTRET, 1);
         if status == LUA_OK {
@@ -162,23 +165,28 @@ unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
         if job.rehearsal {
             return Ok(0);
         }
-        fail(lua, job, status)
+        fail(lua, job, status, Kind::Error)
     }
 }
 
 pub(super) unsafe fn set_search_paths(lua: *mut lua_State, job: &Job) {
-    // SAFETY: Lua's state; nothing of a job has run, so `package` is the library.
+    // SAFETY: Lua's state; raw access, since modules that were preloaded may have done anything to the table.
     unsafe {
-        push_global(lua, c"package");
+        push_library(lua, c"package");
+        if lua_type(lua, -1) != LUA_TTABLE {
+            lua_pop(lua, 1);
+            return;
+        }
         for (field, value) in [(c"path", &job.settings.path), (c"cpath", &job.settings.cpath)] {
             let Some(value) = value else { continue };
-            lua_getfield(lua, -1, field.as_ptr());
+            push_field(lua, field.as_ptr());
             // Usually it is this already, and each page that is not written to is one less to copy.
             let same = bytes(lua, -1) == Some(value.as_slice());
             lua_pop(lua, 1);
             if !same {
+                lua_pushstring(lua, field.as_ptr());
                 push_bytes(lua, value);
-                lua_setfield(lua, -2, field.as_ptr());
+                lua_rawset(lua, -3);
             }
         }
         lua_pop(lua, 1);
@@ -186,15 +194,16 @@ pub(super) unsafe fn set_search_paths(lua: *mut lua_State, job: &Job) {
 }
 
 /// Ends the job with the error that is on top of the stack.
-unsafe fn fail(lua: *mut lua_State, job: &Job, status: c_int) -> ! {
-    // SAFETY: the job's state after its call has ended.
+unsafe fn fail(lua: *mut lua_State, job: &Job, status: c_int, kind: Kind) -> ! {
+    // SAFETY: the job's state, with the handler at the bottom of the stack.
     unsafe {
         if is_memory_error(lua, status) {
             exhausted(lua, job);
         }
-        // Below it is the handler alone.
+        lua_insert(lua, 2);
+        lua_settop(lua, 2);
         explain::unfold(lua, 1);
         lua_remove(lua, 1);
-        finish_failure(lua, 1, code(Kind::Error));
+        finish_failure(lua, 1, code(kind));
     }
 }

@@ -4,6 +4,7 @@
 //! only makes a descriptor readable; and, where there is a timeline, two that go into that. What it decides stands in the slot table, see `llib_core::shm`.
 
 mod account;
+mod bell;
 mod capture;
 mod crew;
 mod deadlines;
@@ -57,7 +58,7 @@ struct Zygote {
     rung: bool,
     /// The end of a pair of sockets that workers write to, and the one where the zygote hears it.
     doorbell: OwnedFd,
-    rung_at: OwnedFd,
+    bell: bell::Bell,
     signals: SignalFd,
     no_signals: SigSet,
     host: OwnedFd,
@@ -305,7 +306,8 @@ impl Zygote {
         /// its reply.
         const ROUND: Duration = Duration::from_secs(1);
         let next = [self.deadlines.next(), self.spares.next(), self.pools.next(), self.next_look()];
-        let next = next.into_iter().chain([self.templates.next()]).flatten().min();
+        let pause = self.bell.pause();
+        let next = next.into_iter().chain([self.templates.next(), pause]).flatten().min();
         let works =
             self.crew.len() > self.segment.header().ready.count() + self.segment.header().walled.count();
         let wait =
@@ -319,7 +321,7 @@ impl Zygote {
         let mut files = vec![
             PollFd::new(&self.ring, PollFlags::IN),
             PollFd::from_borrowed_fd(signals, PollFlags::IN),
-            PollFd::new(&self.rung_at, PollFlags::IN),
+            PollFd::new(&self.bell.file, if pause.is_none() { PollFlags::IN } else { PollFlags::empty() }),
             PollFd::new(&self.host, PollFlags::IN),
             PollFd::new(&self.guard, PollFlags::IN),
         ];
@@ -345,8 +347,7 @@ impl Zygote {
             self.note_stops();
         }
         if said[2] {
-            // Non-blocking; what was written does not matter.
-            let _ = rustix::io::read(&self.rung_at, self.apart.bytes());
+            self.bell.hear(self.apart.bytes());
             self.tell_watchers();
             self.pools.hear();
             self.hear_nests();

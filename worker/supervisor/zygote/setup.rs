@@ -13,7 +13,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
 use rustix::process::{Resource, getpid, set_child_subreaper};
 
-use super::{Zygote, crew, deadlines, follow, nests, pools, processes, spares, templates};
+use super::{Zygote, bell, crew, deadlines, follow, nests, pools, processes, spares, templates};
 use crate::{Prepare, Session, Worker, failed};
 use llib_worker_sys::{self as sys, Apart};
 
@@ -46,7 +46,7 @@ pub(super) fn zygote(session: Session, guard: OwnedFd) -> Option<Zygote> {
         ring,
         commands: parts.commands,
         rung: false,
-        rung_at: parts.rung_at,
+        bell: bell::Bell::new(parts.rung_at),
         doorbell: parts.doorbell,
         signals: parts.signals,
         no_signals: SigSet::empty(),

@@ -11,6 +11,7 @@ mod files;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -35,6 +36,8 @@ pub const FILES: usize = 5;
 static END: AtomicI32 = AtomicI32::new(-1);
 /// Which socket that is. A process that was forked may have closed it, and have another file under the number.
 static SOCKET: AtomicU64 = AtomicU64::new(0);
+/// Sets the end of a process that has changed since it last asked whether it has, see [`find_by`].
+static FIND: OnceLock<fn()> = OnceLock::new();
 
 /// Which socket a descriptor is; 0 for what is none, or closed.
 pub fn socket_number(file: BorrowedFd<'_>) -> u64 {
@@ -56,6 +59,19 @@ pub fn end() -> Option<BorrowedFd<'static>> {
     // program has closed it, another file of the number is looked at and not used.
     let end = unsafe { BorrowedFd::borrow_raw(number) };
     (socket_number(end) == SOCKET.load(Ordering::SeqCst)).then_some(end)
+}
+
+/// Has `find` called where this process cannot open a file and has no end: it may call [`use_from_now_on`].
+pub fn find_by(find: fn()) {
+    FIND.get_or_init(|| find);
+}
+
+/// As [`end`], for something that has failed without.
+fn end_in_need() -> Option<BorrowedFd<'static>> {
+    end().or_else(|| {
+        FIND.get()?();
+        end()
+    })
 }
 
 /// Notes that the end has another number now; the old one is closed by the caller.
@@ -139,7 +155,10 @@ pub(super) fn is_out_of_reach(error: Errno) -> bool {
 
 /// What the monitor says where this process itself failed with `error`; that, if there is none to ask.
 pub(super) fn instead(error: Errno, request: impl FnOnce() -> Request) -> Result<OwnedFd, Errno> {
-    let Some(end) = end().filter(|_| is_out_of_reach(error) && !is_confined()) else { return Err(error) };
+    if !is_out_of_reach(error) || is_confined() {
+        return Err(error);
+    }
+    let Some(end) = end_in_need() else { return Err(error) };
     match ask(end, &request(), &[]) {
         Ok((Answer::Done, Some(file))) => Ok(file),
         Ok((Answer::Failed(number), _)) => Err(Errno::from_raw_os_error(number)),
@@ -149,7 +168,7 @@ pub(super) fn instead(error: Errno, request: impl FnOnce() -> Request) -> Result
 
 /// Has the monitor do something with a name, where there is one.
 pub(super) fn order(request: Request) -> Result<(), Errno> {
-    let Some(end) = end().filter(|_| !is_confined()) else { return Err(Errno::PERM) };
+    let Some(end) = end_in_need().filter(|_| !is_confined()) else { return Err(Errno::PERM) };
     match ask(end, &request, &[]) {
         Ok((Answer::Done, _)) => Ok(()),
         Ok((Answer::Failed(number), _)) => Err(Errno::from_raw_os_error(number)),

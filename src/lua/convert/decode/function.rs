@@ -2,9 +2,10 @@
 
 use crate::ffi::*;
 
+use super::super::finalizers::note_code;
 use super::super::protect::error_text;
 use super::*;
-use crate::version::upvalue;
+use crate::version::{chunk, upvalue};
 
 impl Decoder<'_> {
     pub(super) unsafe fn function(&mut self, tag: u8, shared: bool, offset: usize) -> Step<bool> {
@@ -30,16 +31,20 @@ impl Decoder<'_> {
         }
         let dumped = self.scratch.len().saturating_sub(CHECK_SUM);
         let (code, sum) = self.scratch.split_at(dumped);
-        if sum != check_sum(code).to_le_bytes() {
+        let checked = check_sum(code);
+        if sum != checked.to_le_bytes() {
             return self.corrupt("code that is not what was sent");
         }
+        note_code(code);
         let lua = self.lua;
         // SAFETY: below `lua_pcall` with room. The code comes from a trusted sender, as the option says;
         // it is loaded from private memory.
         unsafe {
-            let code = &raw const self.scratch;
-            let status =
-                luaL_loadbufferx(lua, (*code).as_ptr().cast(), dumped, c"=llib".as_ptr(), c"b".as_ptr());
+            let code = &raw const self.scratch[..dumped];
+            let status = match &mut self.prototypes {
+                Some(prototypes) => prototypes.load(lua, code, checked),
+                None => chunk::load(lua, code),
+            };
             if status != LUA_OK {
                 let error = if status == LUA_ERRMEM {
                     DecodeError::Memory

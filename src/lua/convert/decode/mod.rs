@@ -38,6 +38,7 @@ use super::protect::{FIRST, Protected, protected};
 use super::source::{Cursor, Read, Source};
 use super::stack::{ROOM, Stack};
 use crate::version::collector::Pause;
+use crate::version::prototypes::Prototypes;
 use budget::Budget;
 pub use field::{Field, decode_field};
 pub use fuzz::fuzz_decode;
@@ -98,6 +99,8 @@ struct Decoder<'a> {
     start: usize,
     options: &'a DecodeOptions,
     handles: &'a mut dyn Handles,
+    /// Loads and keeps code, where it is kept.
+    prototypes: Option<&'a mut Prototypes>,
     frames: Vec<Frame>,
     /// Private copy of code, names, handles and objects.
     scratch: Vec<u8>,
@@ -132,6 +135,32 @@ pub unsafe fn decode(
     options: &DecodeOptions,
     handles: &mut dyn Handles,
 ) -> Result<c_int, DecodeError> {
+    // SAFETY: as demanded.
+    unsafe { decode_with(lua, source, options, handles, None) }
+}
+
+/// Like [`decode`], but `prototypes` loads the code, and keeps it for later messages.
+///
+/// # Safety
+/// As for [`decode`]. `prototypes` is always used with the same state.
+pub unsafe fn decode_keeping(
+    lua: *mut lua_State,
+    source: Source,
+    options: &DecodeOptions,
+    handles: &mut dyn Handles,
+    prototypes: &mut Prototypes,
+) -> Result<c_int, DecodeError> {
+    // SAFETY: as demanded.
+    unsafe { decode_with(lua, source, options, handles, Some(prototypes)) }
+}
+
+unsafe fn decode_with(
+    lua: *mut lua_State,
+    source: Source,
+    options: &DecodeOptions,
+    handles: &mut dyn Handles,
+    prototypes: Option<&mut Prototypes>,
+) -> Result<c_int, DecodeError> {
     let mut cursor = stream(source, options)?;
     let blobs = cursor.end;
     let count = match cursor.varint() {
@@ -147,6 +176,7 @@ pub unsafe fn decode(
         return Ok(1);
     }
     let mut decoder = Decoder::new(lua, Position { cursor, blobs, total: source.len() }, options, handles);
+    decoder.prototypes = prototypes;
     // SAFETY: the state is valid; the stack is checked before anything is pushed.
     unsafe {
         // The results are on both stacks for a moment.
@@ -219,6 +249,7 @@ impl<'a> Decoder<'a> {
             start: 0,
             options,
             handles,
+            prototypes: None,
             frames: Vec::new(),
             scratch: Vec::new(),
             stack: Stack::new(lua, AWAY, 0),

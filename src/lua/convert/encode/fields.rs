@@ -1,21 +1,21 @@
 //! Functions of a script's own in the tables of libraries, see [`super::super::fields`].
 
+use super::super::code::Code;
 use super::super::fields::{LIBRARIES, Mentioned, is_own};
 use super::globals::Place;
 use super::*;
-use crate::version::chunk;
 
 impl Encoder<'_> {
     /// What a function's code names of the libraries goes along, if it is the script's own.
-    pub(super) unsafe fn found_fields(&mut self, code: &[u8]) {
+    pub(super) unsafe fn found_fields(&mut self, code: Code<'_>) {
         let mut mentioned = Mentioned::new();
-        chunk::identifiers(code, |name| mentioned.note(name));
+        code.identifiers(|name| mentioned.note(name));
         let lua = self.lua;
         // SAFETY: below `lua_pcall` with free slots; nothing with a destructor lives on the frames up to here. Balanced.
         unsafe {
             let top = lua_gettop(lua);
             mentioned.push_tables(lua);
-            chunk::identifiers(code, |name| self.found_field(mentioned, top + 1, name));
+            code.identifiers(|name| self.found_field(mentioned, top + 1, name));
             lua_settop(lua, top);
         }
     }

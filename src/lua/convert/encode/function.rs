@@ -2,6 +2,7 @@
 
 use crate::ffi::*;
 
+use super::super::code::Code;
 use super::environment::is_environment;
 use super::*;
 use crate::version::{chunk, upvalue};
@@ -85,7 +86,7 @@ impl Encoder<'_> {
             chunk::identifiers(code, |name| unsafe { self.found_name(name) });
         }
         // SAFETY: as above.
-        unsafe { self.found_code(code) };
+        unsafe { self.found_code(Code::Chunk(code)) };
     }
 
     /// Continues with upvalue `index`.

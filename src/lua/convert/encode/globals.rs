@@ -43,6 +43,20 @@ impl Encoder<'_> {
         }
     }
 
+    /// What a job's source text names goes along.
+    pub(super) unsafe fn found_text(&mut self, text: &[u8]) {
+        self.uses_globals = true;
+        if self.options.globals != GlobalMode::Named {
+            return;
+        }
+        let code = Code::Text(text);
+        // SAFETY: below `lua_pcall`, and nothing changes the text, which is on the stack.
+        unsafe {
+            code.identifiers(|name| self.found_name(name));
+            self.found_code(code);
+        }
+    }
+
     fn queue(&mut self, name: &[u8]) {
         if self.buffers.queued.insert(name.into()) {
             self.buffers.queue.push((Place::Global, name.into()));

@@ -23,10 +23,11 @@ use std::slice;
 use crate::ffi::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::code::Code;
 use super::error::EncodeError;
 use super::format::*;
 use super::names::{Names, own_address};
-use super::options::{EncodeOptions, GlobalMode, Handles};
+use super::options::{EncodeOptions, GlobalMode, Handles, Roots};
 use super::protect::{FIRST, Protected, protected};
 use super::sink::{Mark, Sink};
 use super::stack::{ROOM, Stack};
@@ -186,7 +187,9 @@ pub unsafe fn encode(
     handles: &mut dyn Handles,
 ) -> Result<Message, EncodeError> {
     let mut buffers = SPARE.take().unwrap_or_default();
-    let no_globals = options.globals != GlobalMode::All && options.extra_globals.is_empty();
+    // A job's text names globals.
+    let no_globals =
+        options.globals != GlobalMode::All && options.extra_globals.is_empty() && options.roots != Roots::Job;
     // SAFETY: the caller vouches for state and index, and leaves the value where it is.
     if count == 1 && no_globals && unsafe { scalar::message(lua, first, &mut buffers.sink) } {
         let fits = buffers.sink.total() <= options.max_len;
@@ -288,6 +291,9 @@ impl Encoder<'_> {
             for index in 0..self.count {
                 self.root = Root::Value(index);
                 lua_pushvalue(self.lua, VALUES + index as c_int);
+                if index == 0 && self.options.roots == Roots::Job && lua_type(self.lua, -1) == LUA_TSTRING {
+                    self.found_text(bytes_at(self.lua, -1));
+                }
                 self.whole_value()?;
             }
             self.send_globals()?;

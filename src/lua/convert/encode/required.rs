@@ -2,12 +2,13 @@
 //! a script made, and searchers. Entries whose names occur in the code go along, searchers with any code that names
 //! `require`. A sandboxed job sends none: what it may require was granted.
 
+use super::super::code::Code;
 use super::super::names::{can_be_required, has_module, is_confined, push_loaded};
 use super::super::options::GlobalMode;
 use super::super::required::push_package_table;
 use super::globals::Place;
 use super::*;
-use crate::version::{SEARCHERS, chunk};
+use crate::version::SEARCHERS;
 
 /// What there is that could go along, as far as that is quick to tell.
 #[derive(Clone, Copy)]
@@ -18,21 +19,19 @@ pub(super) struct Required {
 
 impl Encoder<'_> {
     /// What a function's code may require, or names of the libraries, goes along.
-    pub(super) unsafe fn found_code(&mut self, code: &[u8]) {
+    pub(super) unsafe fn found_code(&mut self, code: Code<'_>) {
         if self.options.globals != GlobalMode::Named {
             return;
         }
         // SAFETY: below `lua_pcall` with free slots.
         unsafe { self.found_fields(code) };
-        if is_confined() || memchr::memmem::find(code, b"require").is_none() {
+        if is_confined() || memchr::memmem::find(code.bytes(), b"require").is_none() {
             return;
         }
         // SAFETY: below `lua_pcall` with free slots; nothing with a destructor lives on the frames up to here.
         unsafe {
             let required = self.required();
-            chunk::strings(code, |name| {
-                self.found_module(name, required);
-            });
+            code.strings(|name| self.found_module(name, required));
         }
     }
 

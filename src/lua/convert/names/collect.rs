@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::ffi::c_int;
 
 use super::library::{self, functions, has_module};
-use super::modules::{can_be_required, is_file_of, module_of};
+use super::modules::{can_be_required, is_file_of, made_by, module_of};
 use super::shape::{is_class, is_metatable};
 use super::{Names, TABLE_KEY, WORDS, push, push_loaded, standard, stream};
 use crate::convert::classes;
@@ -258,8 +258,8 @@ impl Names {
     }
 
     /// Enters the value on top with the name below it, unless it has a better one: first those that `require` finds; of a C
-    /// function, those in the module of its own library; those of modules that the host has as globals of the same name; the
-    /// shorter; the first in the alphabet.
+    /// function, those in the module of its own library; of a class, those in the module that made it, or that it is; those of
+    /// modules that the host has as globals of the same name; the shorter; the first in the alphabet.
     unsafe fn add(&self) {
         let lua = self.lua;
         // SAFETY: as in `rebuild`; the strings stay on the stack while they are compared.
@@ -282,19 +282,27 @@ impl Names {
         unsafe {
             let last = |yes: bool| !yes;
             let found = |module| last(can_be_required(self.lua, module));
-            let by_file = || {
+            let by_maker = || {
                 lua_pushvalue(self.lua, -2);
                 let function = lua_iscfunction(self.lua, -1) != 0;
+                let table = lua_type(self.lua, -1) == LUA_TTABLE;
                 let what = if function { identity(self.lua).and_then(Identity::address) } else { None };
-                lua_settop(self.lua, -2);
                 let file = what.and_then(llib_core::sys::module::file_of);
-                let home =
-                    |module| last(file.is_some_and(|file| is_file_of(self.lua, module, file.to_bytes())));
-                home(module).cmp(&home(other))
+                let home = |name: &[u8]| {
+                    let module = module_of(name);
+                    last(if table {
+                        module.len() == name.len() || made_by(self.lua, module)
+                    } else {
+                        file.is_some_and(|file| is_file_of(self.lua, module, file.to_bytes()))
+                    })
+                };
+                let order = home(new).cmp(&home(old));
+                lua_settop(self.lua, -2);
+                order
             };
             let global = |module| last(self.is_global(module));
             (found(module).cmp(&found(other)))
-                .then_with(by_file)
+                .then_with(by_maker)
                 .then_with(|| global(module).cmp(&global(other)))
                 .then_with(|| new.len().cmp(&old.len()))
                 .then_with(|| new.cmp(old))

@@ -29,7 +29,7 @@ pub(super) use modules::can_be_required;
 use modules::{made_by, module_of};
 #[cfg(test)]
 pub(super) use originals::forget_originals;
-pub use originals::{confine_names, remember_names};
+pub use originals::{confine_names, push_standard, remember_names};
 pub(super) use originals::{is_confined, push_original};
 pub(super) use own::own_address;
 pub use own::{push_own, set_own};

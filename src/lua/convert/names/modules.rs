@@ -5,6 +5,7 @@ use std::io::{Cursor, Write};
 use std::os::unix::ffi::OsStrExt;
 
 use super::library::has_module;
+use super::shape::is_metatable;
 use super::{push, push_loaded};
 use crate::convert::protect::string;
 use crate::ffi::*;
@@ -172,19 +173,40 @@ pub(super) unsafe fn made_by(lua: *mut lua_State, module: &[u8]) -> bool {
         let mut made = has_function_of(lua, module);
         if !made {
             push(lua, "__index");
-            made = lua_rawget(lua, top) == LUA_TTABLE
-                && lua_rawequal(lua, -1, top) == 0
-                && has_function_of(lua, module);
+            made = match lua_rawget(lua, top) {
+                LUA_TTABLE => lua_rawequal(lua, -1, top) == 0 && has_function_of(lua, module),
+                LUA_TNIL => has_metatable_of(lua, top, module),
+                _ => false,
+            };
         }
         lua_settop(lua, top);
         made
     }
 }
 
+/// The most fields of a table that are looked at: a class has its own functions beside those it inherits.
+const MOST: usize = 100;
+
+/// Whether one of the first fields of the table at `class` is a metatable with a function of the module's file: middleclass keeps
+/// what instances have in such a field, and nothing in the class itself.
+unsafe fn has_metatable_of(lua: *mut lua_State, class: c_int, module: &[u8]) -> bool {
+    // SAFETY: as the caller demands; balanced.
+    unsafe {
+        let top = lua_gettop(lua);
+        let (mut found, mut seen) = (false, 0);
+        lua_pushnil(lua);
+        while !found && seen < MOST && lua_next(lua, class) != 0 {
+            seen += 1;
+            found = lua_type(lua, -1) == LUA_TTABLE && is_metatable(lua) && has_function_of(lua, module);
+            lua_settop(lua, top + 1);
+        }
+        lua_settop(lua, top);
+        found
+    }
+}
+
 /// Whether one of the first fields of the table on top is a function of the module's file.
 unsafe fn has_function_of(lua: *mut lua_State, module: &[u8]) -> bool {
-    /// A class has its own functions beside those it inherits.
-    const MOST: usize = 100;
     // SAFETY: as the caller demands; balanced. With `>` the call takes the function that is pushed for it; `source` is a
     // string that the function keeps.
     unsafe {

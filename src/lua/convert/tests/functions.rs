@@ -136,7 +136,9 @@ fn parts_of_llib_go_by_name() {
 
 #[test]
 fn a_module_made_by_hand_is_copied() {
-    trip(
+    trip_between(
+        &State::new(),
+        &State::new(),
         "package.loaded.mine = {x = 5} package.preload.pre = function() return {y = 6} end
         return package.loaded.mine, require 'pre'",
         "local m, p = ... assert(m.x == 5 and p.y == 6 and package.loaded.mine == m and require 'pre' == p)",
@@ -195,4 +197,51 @@ fn code_with_a_single_wrong_bit_is_not_loaded() {
         }
     }
     assert_eq!(receiver.decode(&bytes, &DecodeOptions::TRUSTED).unwrap(), 1);
+}
+
+/// LuaJIT's traces tell upvalues apart by the place where they were created. (Lua 5.1 has no `upvaluejoin`.)
+#[cfg(not(feature = "lua51"))]
+#[test]
+fn code_that_is_kept_and_compiled_serves_closures_that_share_other_variables() {
+    let pair = "local function pair(joined)
+        local x, y = 0, 0
+        local function set(v) y = v end
+        local function sum(n) local s = 0 for i = 1, n do set(i) s = s + x end return s end
+        return joined, set, sum
+    end";
+    let apart = encoded(&format!("{pair} return pair(false)"));
+    let joined = encoded(&format!(
+        "{pair} local j, set, sum = pair(true)
+        for i = 1, 2 do if debug.getupvalue(sum, i) == 'x' then debug.upvaluejoin(sum, i, set, 1) end end
+        return j, set, sum"
+    ));
+    let (receiver, mut kept) = (State::new(), Prototypes::default());
+    for bytes in [&apart, &joined, &apart, &joined, &joined, &apart] {
+        let count = receiver.decode_keeping(bytes, &mut kept);
+        receiver.run(
+            "local joined, set, sum = ... local expected = joined and 500500 or 0
+            for i = 1, 3 do local s = sum(1000) assert(s == expected, s .. ' for ' .. tostring(joined)) end",
+            count,
+        );
+    }
+}
+
+#[test]
+fn code_that_is_kept_takes_a_bounded_amount_of_memory() {
+    let (sender, receiver, mut kept) = (State::new(), State::new(), Prototypes::default());
+    let mut used = Vec::new();
+    for round in 0..4 {
+        for number in 0..1000 {
+            let code =
+                format!("local up = {round} return function() return up, 'x{number}', {{{number}}} end");
+            sender.run(&code, 0);
+            let bytes = sender.encode(1, &EncodeOptions::default()).unwrap();
+            let count = receiver.decode_keeping(&bytes, &mut kept);
+            receiver.run(&format!("local a, b = (...)() assert(a == {round} and b == 'x{number}')"), count);
+        }
+        receiver.run("collectgarbage() collectgarbage() return collectgarbage('count')", 0);
+        // SAFETY: the number is on top.
+        used.push(unsafe { lua_tonumber(receiver.0, -1) });
+    }
+    assert!(used[3] < used[0] * 1.1, "KiB after each thousand functions: {used:?}");
 }

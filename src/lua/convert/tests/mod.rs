@@ -15,6 +15,7 @@ mod values;
 use std::ffi::{CStr, c_int};
 
 use crate::ffi::*;
+use crate::version::prototypes::Prototypes;
 use llib_core::shm::Payload;
 
 use super::protect::error_text;
@@ -154,6 +155,17 @@ impl State {
 }
 
 impl State {
+    /// Decodes a trusted message, whose code `prototypes` keeps.
+    #[track_caller]
+    pub(super) fn decode_keeping(&self, bytes: &[u8], prototypes: &mut Prototypes) -> c_int {
+        // SAFETY: the slice lives meanwhile.
+        let source = unsafe { Source::new(bytes.as_ptr(), bytes.len()) };
+        // SAFETY: the tests are their own trusted sender, and have one state for these prototypes.
+        unsafe {
+            decode_keeping(self.0, source, &DecodeOptions::TRUSTED, &mut NoHandles, prototypes).unwrap()
+        }
+    }
+
     /// Replaces the key on top by what [`decode_field`] pushes for it, if it does.
     pub(super) fn field(&self, bytes: &[u8], options: &DecodeOptions) -> Result<Field, DecodeError> {
         let key = self.top();
@@ -178,10 +190,16 @@ impl Drop for State {
     }
 }
 
-/// The values that `send` returns, as `...` of `check` in another state.
+/// Passes the values that `send` returns to `check` in another state, and in one that has kept their code.
 #[track_caller]
 pub(super) fn trip(send: &str, check: &str) {
     trip_between(&State::new(), &State::new(), send, check);
+    let (bytes, receiver, mut kept) = (encoded(send), State::new(), Prototypes::default());
+    receiver.decode_keeping(&bytes, &mut kept);
+    // SAFETY: the state is valid.
+    unsafe { lua_settop(receiver.0, 0) };
+    let count = receiver.decode_keeping(&bytes, &mut kept);
+    receiver.run(check, count);
 }
 
 #[track_caller]

@@ -58,11 +58,11 @@ fn a_child_of_another_user_shares_what_was_there_before() {
 }
 
 #[test]
-fn a_child_of_another_user_has_jobs_and_objects_of_its_own() {
+fn a_child_of_another_user_has_jobs_and_sends_them_old_objects_where_its_parent_had_jobs() {
     if !is_root() {
         return;
     }
-    for before in ["", "thread.async(function() end):await()"] {
+    for (before, sent) in [("", "false"), ("thread.async(function() end):await()", "true")] {
         each_in(
             &[Interpreter::Builtin],
             &format!(
@@ -75,10 +75,11 @@ fn a_child_of_another_user_has_jobs_and_objects_of_its_own() {
                     assert(thread.async(function() return own:get() end):await() == 5)
                     assert(thread.lock(7))
                     assert(thread.async(function() return (thread.lock(7, 10)) end):await() == nil)
-                    local ok, reason = pcall(function()
+                    local sent, result = pcall(function()
                         return thread.async(function() return count:get() end):await()
                     end)
-                    assert(ok or tostring(reason):find "changed its user", reason)
+                    assert(sent == {sent}, result)
+                    assert(sent and result == 300 or tostring(result):find "changed its user", result)
                 end)
                 assert(ends(pid) == "exit 0")
                 "#

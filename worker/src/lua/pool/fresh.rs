@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use llib_core::shm::SharedBytes;
 use llib_core::sync::holds_any;
+use llib_lua::convert::{may_have_finalizers, push_standard};
 use llib_lua::ffi::*;
 use llib_lua::version::collector::{self, Pace};
 use llib_lua::version::environment::{self, Environments};
@@ -20,7 +21,6 @@ use llib_lua::version::state;
 
 use super::process::Process;
 use super::watched::{Watched, metatable};
-use crate::lua::raw::push_global;
 use crate::lua::{explain, memory};
 use llib_worker_sys as sys;
 
@@ -73,12 +73,12 @@ impl Fresh {
             lua_createtable(lua, 64, 0);
             lua_pushvalue(lua, -1);
             let anchor = luaL_ref(lua, LUA_REGISTRYINDEX);
-            push_global(lua, c"math");
-            lua_getfield(lua, -1, c"randomseed".as_ptr());
-            let seed = luaL_ref(lua, LUA_REGISTRYINDEX);
-            push_global(lua, c"debug");
-            lua_getfield(lua, -1, c"sethook".as_ptr());
-            let sethook = luaL_ref(lua, LUA_REGISTRYINDEX);
+            let [seed, sethook] = [("math", "randomseed"), ("debug", "sethook")].map(|(module, field)| {
+                if !push_standard(lua, module, field) {
+                    lua_pushnil(lua);
+                }
+                luaL_ref(lua, LUA_REGISTRYINDEX)
+            });
             lua_settop(lua, 0);
             let mut bytes = [0; 8];
             let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
@@ -208,6 +208,13 @@ impl Fresh {
     pub(super) unsafe fn restore(&mut self, lua: *mut lua_State) -> bool {
         // SAFETY: as demanded.
         unsafe {
+            let mut changed = false;
+            if may_have_finalizers() {
+                // They are the job's code, and run now. What they leave is put back with the rest.
+                let Some(tables) = self.restore_tables(lua) else { return false };
+                changed = tables;
+                collector::collect(lua);
+            }
             if holds_any() || sys::has_children() {
                 return false;
             }
@@ -217,7 +224,8 @@ impl Fresh {
             if !self.engine.restore(lua) {
                 return false;
             }
-            let Some(changed) = self.restore_tables(lua) else { return false };
+            let Some(tables) = self.restore_tables(lua) else { return false };
+            changed |= tables;
             if !self.restore_basic(lua) {
                 return false;
             }

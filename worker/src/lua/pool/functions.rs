@@ -6,9 +6,10 @@
 use std::ffi::c_int;
 
 use llib_core::shm::SharedBytes;
-use llib_lua::convert::{DecodeError, DecodeOptions, NoHandles, Source, decode};
+use llib_lua::convert::{DecodeError, DecodeOptions, NoHandles, Source, decode_keeping};
 use llib_lua::ffi::*;
-use llib_lua::version::upvalue;
+use llib_lua::version::prototypes::Prototypes;
+use llib_lua::version::{jit, upvalue};
 
 /// Functions that are kept.
 const MOST: usize = 64;
@@ -39,6 +40,7 @@ impl Functions {
         &mut self,
         lua: *mut lua_State,
         bytes: SharedBytes<'_>,
+        prototypes: &mut Prototypes,
     ) -> Result<bool, DecodeError> {
         // SAFETY: as demanded; the references are this struct's own.
         unsafe {
@@ -49,6 +51,7 @@ impl Functions {
                 let known = &self.known[place];
                 lua_rawgeti(lua, LUA_REGISTRYINDEX, known.reference.into());
                 if globals(lua) == Some(known.globals) {
+                    jit::compile_again(lua);
                     return Ok(known.globals.is_some());
                 }
                 // A job got at it with the debug library.
@@ -57,7 +60,8 @@ impl Functions {
                 self.known.swap_remove(place);
             }
             let source = Source::new(self.message.as_ptr(), self.message.len());
-            if decode(lua, source, &DecodeOptions::TRUSTED, &mut NoHandles)? != 1 {
+            let options = DecodeOptions::TRUSTED;
+            if decode_keeping(lua, source, &options, &mut NoHandles, prototypes)? != 1 {
                 return Err(DecodeError::Refused("a message without a function"));
             }
             let Some(globals) = globals(lua) else { return Ok(true) };
@@ -69,6 +73,17 @@ impl Functions {
             let reference = luaL_ref(lua, LUA_REGISTRYINDEX);
             self.known.push(Known { hash, bytes: std::mem::take(&mut self.message), reference, globals });
             Ok(globals.is_some())
+        }
+    }
+
+    /// Drops all of them.
+    ///
+    /// # Safety
+    /// As for [`Functions::push`].
+    pub(super) unsafe fn forget(&mut self, lua: *mut lua_State) {
+        for known in self.known.drain(..) {
+            // SAFETY: as demanded; the reference is this struct's own.
+            unsafe { luaL_unref(lua, LUA_REGISTRYINDEX, known.reference) };
         }
     }
 }

@@ -15,10 +15,11 @@ use llib_core::observe::trace;
 use llib_core::wire::kind::Kind;
 use llib_core::wire::pooled::{HEAD, Head};
 use llib_core::wire::settings::PoolPost;
-use llib_lua::convert::{DecodeError, DecodeOptions, Roots, Source, decode, forget_classes};
+use llib_lua::convert::{DecodeError, DecodeOptions, Roots, Source, decode, decode_keeping, forget_classes};
 use llib_lua::ffi::*;
 use llib_lua::types::Objects;
-use llib_lua::version::{self, collector};
+use llib_lua::version::prototypes::Prototypes;
+use llib_lua::version::{self, collector, jit};
 
 use self::fresh::Fresh;
 use self::functions::Functions;
@@ -26,6 +27,7 @@ use super::memory;
 use super::outcome::{Unsent, VALUES, code, exhausted, finish, is_memory_error, send, tell};
 use crate::job::Job;
 use crate::lua::explain;
+use crate::lua::text::compile_at;
 use crate::pool::{self, Post, Taken};
 use llib_sandbox::limits::JobTime;
 use llib_worker_sys as sys;
@@ -34,6 +36,13 @@ use llib_worker_sys as sys;
 const HANDLER: c_int = 1;
 /// Where a job's function stands; its arguments follow.
 const FUNCTION: c_int = 2;
+
+/// Code of earlier jobs, for jobs that bring the same code.
+#[derive(Default)]
+struct Store {
+    functions: Functions,
+    prototypes: Prototypes,
+}
 
 /// Serves the pool until it is time to go. The process ends here.
 ///
@@ -57,7 +66,7 @@ pub(super) unsafe fn serve(lua: *mut lua_State, job: &'static Job, place: &PoolP
                 tell(job, format!("the pool cannot be joined: {error}").as_bytes(), code(Kind::Error))
             }
         };
-        let mut functions = Functions::default();
+        let mut store = Store::default();
         let mut kept = 0;
         let tidy = || {
             // What jobs left may hold shared objects, files, memory.
@@ -68,12 +77,17 @@ pub(super) unsafe fn serve(lua: *mut lua_State, job: &'static Job, place: &PoolP
             if let Some(timers) = timers {
                 timers.start();
             }
-            let reached = run(lua, job, post, taken, &mut functions, &mut fresh);
+            let reached = run(lua, job, post, taken, &mut store, &mut fresh);
             if let Some(timers) = timers {
                 timers.stop();
             }
             lua_settop(lua, 0);
             forget_classes(lua);
+            // The constants of kept functions may be different now.
+            if reached && jit::was_looked_into(lua) {
+                store.functions.forget(lua);
+                store.prototypes.forget(lua);
+            }
             let restored = !reached || fresh.restore(lua);
             if !restored || is_worn(lua, post) {
                 post.leave();
@@ -121,14 +135,14 @@ unsafe fn run(
     job: &Job,
     post: &Post,
     taken: Taken,
-    functions: &mut Functions,
+    store: &mut Store,
     fresh: &mut Fresh,
 ) -> bool {
     // SAFETY: the worker's state with an empty stack, below a protected call.
     unsafe {
         let taken = Taken::timed(post, taken);
         let _span = trace::span("pool", || format!("job {} of its pool", taken.number));
-        let (head, reaches) = match receive(lua, post, taken, functions, fresh) {
+        let (head, reaches) = match receive(lua, post, taken, store, fresh) {
             Ok(received) => received,
             Err(DecodeError::Memory) => exhausted(lua, job),
             Err(error) => {
@@ -138,6 +152,17 @@ unsafe fn run(
                 return true;
             }
         };
+        let status = compile_at(lua, FUNCTION, &job.settings.name);
+        if status != LUA_OK {
+            let error = unfold_error(lua, job, status);
+            if head.map {
+                // For the first item of the chunk.
+                lua_pushvalue(lua, FUNCTION + 1);
+                lua_insert(lua, error);
+            }
+            conclude(lua, job, error, true, code(Kind::Syntax));
+            return reaches;
+        }
         if head.map {
             map(lua, job);
             return reaches;
@@ -162,7 +187,7 @@ unsafe fn receive(
     lua: *mut lua_State,
     post: &Post,
     taken: Taken,
-    functions: &mut Functions,
+    store: &mut Store,
     fresh: &mut Fresh,
 ) -> Result<(Head, bool), DecodeError> {
     let load = post.load(taken).map_err(|error| DecodeError::Handle(error.to_string()))?;
@@ -178,7 +203,7 @@ unsafe fn receive(
         let function = (head.function as usize).min(payload.len());
         let mut reaches = true;
         if function > 0 {
-            reaches = functions.push(lua, payload.first(function))?;
+            reaches = store.functions.push(lua, payload.first(function), &mut store.prototypes)?;
         }
         let values = payload.after(function);
         let source = Source::new(values.as_ptr(), values.len());
@@ -196,7 +221,8 @@ unsafe fn receive(
             Some(decoded) => decoded?,
             None => {
                 reaches = true;
-                decode(lua, source, &DecodeOptions::TRUSTED, &mut Objects::default())?
+                let mut objects = Objects::default();
+                decode_keeping(lua, source, &DecodeOptions::TRUSTED, &mut objects, &mut store.prototypes)?
             }
         };
         if load.carries {

@@ -16,9 +16,7 @@ use rustix::io::{Errno, ReadWriteFlags, pwritev2};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustix::stdio::{stderr, stdout};
 
-/// Bytes that are passed on at a time.
-const PIECE: usize = 16 << 10;
-/// Times in a row, so that one job does not keep the zygote from the others.
+/// Buffers in a row, so that one job does not keep the zygote from the others.
 const TIMES: usize = 4;
 /// Streams of one process.
 const STREAMS: usize = 2;
@@ -59,7 +57,15 @@ impl Relay {
     /// Takes a stream in that the worker with this process sent. One that is none of ours is dropped.
     pub(super) fn add(&mut self, pid: i32, error: bool, socket: OwnedFd) {
         let known = self.lanes.values().filter(|lane| lane.pid == pid).count();
-        if known >= STREAMS || epoll::add(&self.epoll, &socket, epoll::EventData::new_u64(self.next), wanted(self.full[usize::from(error)])).is_err() {
+        if known >= STREAMS
+            || epoll::add(
+                &self.epoll,
+                &socket,
+                epoll::EventData::new_u64(self.next),
+                wanted(self.full[usize::from(error)]),
+            )
+            .is_err()
+        {
             return;
         }
         self.lanes.insert(self.next, Lane { pid, error, socket });
@@ -69,9 +75,10 @@ impl Relay {
     /// The places to poll for room, and whether each is standard error.
     pub(super) fn full(&self) -> impl Iterator<Item = (PollFd<'static>, bool)> {
         let full = self.full;
-        [false, true].into_iter().filter(move |error| full[usize::from(*error)]).map(|error| {
-            (PollFd::from_borrowed_fd(place(error), PollFlags::OUT), error)
-        })
+        [false, true]
+            .into_iter()
+            .filter(move |error| full[usize::from(*error)])
+            .map(|error| (PollFd::from_borrowed_fd(place(error), PollFlags::OUT), error))
     }
 
     /// A place has room again.
@@ -79,30 +86,35 @@ impl Relay {
         self.set_full(error, false);
     }
 
-    /// Passes on what there is.
-    pub(super) fn pass_on(&mut self) {
+    /// Passes on what there is, through `buffer`.
+    pub(super) fn pass_on(&mut self, buffer: &mut [u8]) {
         let mut events = Vec::with_capacity(16);
-        let ready = epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&Timespec::default()));
+        let ready =
+            epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&Timespec::default()));
         if ready.is_ok() {
             for event in events {
-                self.pass_on_lane(event.data.u64());
+                self.pass_on_lane(event.data.u64(), buffer);
             }
         }
     }
 
     /// The same for what a process that is gone has left.
-    pub(super) fn pass_on_of(&mut self, pid: i32) {
-        let lanes: Vec<u64> = self.lanes.iter().filter(|(_, lane)| lane.pid == pid).map(|(key, _)| *key).collect();
-        lanes.into_iter().for_each(|key| self.pass_on_lane(key));
+    pub(super) fn pass_on_of(&mut self, pid: i32, buffer: &mut [u8]) {
+        let lanes: Vec<u64> =
+            self.lanes.iter().filter(|(_, lane)| lane.pid == pid).map(|(key, _)| *key).collect();
+        lanes.into_iter().for_each(|key| self.pass_on_lane(key, buffer));
     }
 
-    fn pass_on_lane(&mut self, key: u64) {
+    fn pass_on_lane(&mut self, key: u64, buffer: &mut [u8]) {
         let Some(lane) = self.lanes.get(&key) else { return };
         let error = lane.error;
         if self.full[usize::from(error)] {
             return;
         }
-        match (0..TIMES).map(|_| pass(&lane.socket, place(error))).find(|passed| !matches!(passed, Passed::All)) {
+        match (0..TIMES)
+            .map(|_| pass(&lane.socket, place(error), buffer))
+            .find(|passed| !matches!(passed, Passed::All))
+        {
             Some(Passed::Full) => self.set_full(error, true),
             Some(Passed::Ended) => _ = self.lanes.remove(&key),
             _ => {}
@@ -127,14 +139,12 @@ fn place(error: bool) -> BorrowedFd<'static> {
     if error { stderr() } else { stdout() }
 }
 
-/// Passes on some bytes.
-fn pass(socket: &OwnedFd, place: BorrowedFd<'_>) -> Passed {
-    let mut buffer = [0; PIECE];
-    let count = match recv(socket, &mut buffer, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+/// Passes on as much as the buffer holds.
+fn pass(socket: &OwnedFd, place: BorrowedFd<'_>, buffer: &mut [u8]) -> Passed {
+    let count = match recv(socket, &mut *buffer, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
         Ok((_, 0)) => return Passed::Ended,
         Ok((_, count)) => count,
-        Err(Errno::AGAIN) => return Passed::All,
-        Err(Errno::INTR) => return Passed::All,
+        Err(Errno::AGAIN | Errno::INTR) => return Passed::All,
         Err(_) => return Passed::Ended,
     };
     let mut left = match write(place, &buffer[..count]) {

@@ -424,6 +424,27 @@ local classes = {
     function Animal:get() return self.v end
     return { Animal = Animal, Dog = require "kinds"(Animal) }
   ]],
+  -- As classic has it: a class is the metatable of those below it, which get its metamethods.
+  below = [[
+    return function(parent)
+      local class = { super = parent }
+      for name, f in pairs(parent) do if name:find "^__" then class[name] = f end end
+      class.__index = class
+      return setmetatable(class, parent)
+    end
+  ]],
+  objects = [[
+    local Object = { __call = function(class, v) return setmetatable({ v = v }, class) end }
+    Object.__index = Object
+    return setmetatable(Object, Object)
+  ]],
+  faults = [[
+    local below = require "below"
+    local Fault = below(require "objects")
+    function Fault:get() return self.v end
+    local Missing = below(Fault)
+    return { Fault = Fault, Missing = Missing, Lost = below(Missing) }
+  ]],
   -- It hands on what others made, under names that come first in the alphabet and are shorter.
   all = [[ return { P = require "shapes".Point, Q = require "point", D = require "animals".Dog } ]],
 }
@@ -498,6 +519,20 @@ spec("a class without functions in its own table is the module's", function()
     T.yes(a.class == animals.Animal and getmetatable(a) == animals.Animal.__instanceDict and a:get() == 1, "an instance")
     T.yes(b.class == animals.Dog and b:get() == 2, "of a class that has inherited all of it")
     T.yes(Dog == animals.Dog, "a class that only the job has named")
+  end)
+end)
+
+spec("a class that has inherited all it can do from the module's is the module's, and one of a script's own is not", function()
+  with_modules(classes, function()
+    local faults = require "faults"
+    faults.Own = require "below"(faults.Fault)
+    function faults.Own:twice() return self.v * 2 end
+    local own = faults.Own(4)
+    local fault = T.job(function() error(require "faults".Lost(7)) end)[2].value
+    T.yes(getmetatable(fault) == faults.Lost and fault:get() == 7, "raised in a job")
+    T.yes(T.values(function() return require "faults".Missing end) == faults.Missing, "the class itself")
+    local back, twice = T.values(function() return own, own:twice() end)
+    T.yes(getmetatable(back) == faults.Own and twice == 8, "one of a script's own")
   end)
 end)
 

@@ -178,6 +178,8 @@ pub(super) unsafe fn made_by(lua: *mut lua_State, module: &[u8]) -> bool {
                 LUA_TNIL => has_metatable_of(lua, top, module),
                 _ => false,
             };
+            lua_settop(lua, top);
+            made = made || inherits_all_from(lua, module);
         }
         lua_settop(lua, top);
         made
@@ -202,6 +204,50 @@ unsafe fn has_metatable_of(lua: *mut lua_State, class: c_int, module: &[u8]) -> 
         }
         lua_settop(lua, top);
         found
+    }
+}
+
+/// Whether the class on top has inherited all of its functions, from classes that are metatables of each other, and one of
+/// these has a function of the module's file: a kind of error that adds nothing but its name.
+unsafe fn inherits_all_from(lua: *mut lua_State, module: &[u8]) -> bool {
+    /// Generations looked at.
+    const PARENTS: usize = 8;
+    // SAFETY: as the caller demands; balanced.
+    unsafe {
+        let class = lua_gettop(lua);
+        let mut found = false;
+        for _ in 0..PARENTS {
+            if found || lua_getmetatable(lua, -1) == 0 || has_own_function(lua) {
+                break;
+            }
+            found = has_function_of(lua, module);
+            if lua_gettop(lua) > class + 1 {
+                lua_replace(lua, class + 1);
+            }
+        }
+        lua_settop(lua, class);
+        found
+    }
+}
+
+/// Whether one of the first fields of the table below the top is a function that the table on top does not have there.
+unsafe fn has_own_function(lua: *mut lua_State) -> bool {
+    // SAFETY: as the caller demands; balanced.
+    unsafe {
+        let parent = lua_gettop(lua);
+        let (mut own, mut seen) = (false, 0);
+        lua_pushnil(lua);
+        while !own && seen < MOST && lua_next(lua, parent - 1) != 0 {
+            seen += 1;
+            if lua_type(lua, -1) == LUA_TFUNCTION {
+                lua_pushvalue(lua, -2);
+                lua_rawget(lua, parent);
+                own = lua_rawequal(lua, -1, -2) == 0;
+            }
+            lua_settop(lua, parent + 1);
+        }
+        lua_settop(lua, parent);
+        own
     }
 }
 

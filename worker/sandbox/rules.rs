@@ -112,6 +112,14 @@ pub(super) const BASE: &[Rule] = rules! {
     ALLOW, [SYS_exit SYS_exit_group], "its end";
 };
 
+/// All that a process needs which reads what a sandboxed job asks for.
+pub(super) const READER: &[Rule] = rules! {
+    ALLOW, [SYS_write SYS_exit SYS_exit_group], "its answer, and its end";
+    ALLOW, [SYS_brk SYS_munmap], "memory of its own";
+    when(&[Check::In(2, &[READ_WRITE]), Check::Masked(3, !HINTS, PRIVATE_MEMORY)]), [SYS_mmap], "the same";
+    fail(ENOMEM), [SYS_mremap], "a mapping of a file could grow; the allocator does without";
+};
+
 /// With paths that may be read or written. Landlock decides which.
 pub(super) const FILES: &[Rule] = rules! {
     ALLOW, [SYS_openat], "opening files; Landlock watches paths";

@@ -3,6 +3,7 @@
 
 #![allow(unsafe_code)]
 
+mod apart;
 pub mod asked;
 pub mod descriptors;
 pub mod environment;
@@ -12,6 +13,8 @@ pub mod seccomp;
 pub mod sibling;
 pub mod signals;
 pub mod timer;
+
+pub use apart::Apart;
 
 use std::ffi::{CStr, c_int, c_void};
 use std::io;

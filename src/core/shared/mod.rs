@@ -19,6 +19,7 @@ mod snapshot;
 #[cfg(test)]
 mod stops;
 mod unreadable;
+mod wipe;
 
 pub use bury::{
     bury, bury_hosts, bury_session, discard_inline, discard_known, discard_undelivered, look_for_dead_hosts,

@@ -13,8 +13,8 @@ pub fn may_have_finalizers() -> bool {
     SEEN.load(Ordering::Relaxed)
 }
 
-/// Looks at the code of a function.
-pub(super) fn note_code(code: &[u8]) {
+/// Looks at the code of a function, or its text.
+pub fn note_code(code: &[u8]) {
     if !may_have_finalizers() && memchr::memmem::find(code, b"__gc").is_some() {
         SEEN.store(true, Ordering::Relaxed);
     }

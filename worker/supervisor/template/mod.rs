@@ -120,7 +120,7 @@ fn fork_worker(
             // Its starter may have ended, and the room with it: then nobody wants this job any more.
             let room = RoomFile::open(&common.segment.room_name(nested.starter));
             let Ok(Some(mut room)) = room else { sys::exit_now(1) };
-            room.charter.settings.limits = nested.outer;
+            room.terms.limits = nested.outer;
             let nested =
                 Nested { room: &room, starter: nested.starter, place: nested.place, granted: nested.granted };
             common.live(birth, ends, Some(nested), kept)

@@ -40,7 +40,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::end::{self, Ending};
 use crate::{Session, Worker, timeline};
-use llib_worker_sys as sys;
+use llib_worker_sys::{self as sys, Apart};
 
 /// Everything the zygote holds.
 struct Zygote {
@@ -67,6 +67,8 @@ struct Zygote {
     pending: VecDeque<u32>,
     deadlines: deadlines::Deadlines,
     captures: HashMap<u32, capture::Captured>,
+    /// Where bytes of jobs pass through.
+    apart: Apart,
     watchers: HashMap<u32, Vec<(JobRef, OwnedFd)>>,
     spares: spares::Spares,
     /// Whether spares are made up to the number that there should be. A job that has just begun needs the processors more,
@@ -242,7 +244,7 @@ impl Zygote {
             Action::LimitPool { pool, timeout } => self.limit_pool(pool, timeout),
             Action::Preload(preload) => self.preload(preload),
             Action::Retire => self.retire(),
-            Action::Drain => self.captures.values_mut().for_each(capture::Captured::drain),
+            Action::Drain => self.drain_captured(),
         }
     }
 
@@ -345,7 +347,7 @@ impl Zygote {
             self.note_stops();
         }
         if said[2] {
-            self.bell.hear();
+            self.bell.hear(self.apart.bytes());
             self.tell_watchers();
             self.pools.hear();
             self.hear_nests();
@@ -354,9 +356,14 @@ impl Zygote {
             self.hear_template();
         }
         if said[pipes_at..].contains(&true) {
-            self.captures.values_mut().for_each(capture::Captured::drain);
+            self.drain_captured();
         }
         if said[0] { self.hear() } else { None }
+    }
+
+    fn drain_captured(&mut self) {
+        let buffer = self.apart.bytes();
+        self.captures.values_mut().for_each(|captured| captured.drain(buffer));
     }
 
     fn hear(&mut self) -> Option<Ending> {

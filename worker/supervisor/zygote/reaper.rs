@@ -132,7 +132,7 @@ impl Zygote {
         }
         if let Some(captured) = self.captures.get_mut(&index) {
             // Every writer is gone, so this is all there will be.
-            captured.drain();
+            captured.drain(self.apart.bytes());
         }
         self.tell_nests(death);
         record(entry, death.cause(), death.status, death.usage);

@@ -15,7 +15,7 @@ use rustix::process::{Resource, getpid, set_child_subreaper};
 
 use super::{Zygote, bell, crew, deadlines, follow, nests, pools, processes, spares, templates};
 use crate::{Prepare, Session, Worker, failed};
-use llib_worker_sys as sys;
+use llib_worker_sys::{self as sys, Apart};
 
 /// Prepares everything and greets the host. None on failure: the host has its reason.
 pub(super) fn zygote(session: Session, guard: OwnedFd) -> Option<Zygote> {
@@ -56,6 +56,7 @@ pub(super) fn zygote(session: Session, guard: OwnedFd) -> Option<Zygote> {
         pending: VecDeque::new(),
         deadlines: deadlines::Deadlines::default(),
         captures: HashMap::new(),
+        apart: parts.apart,
         watchers: HashMap::new(),
         spares: spares::Spares::new(),
         refill: true,
@@ -70,6 +71,9 @@ pub(super) fn zygote(session: Session, guard: OwnedFd) -> Option<Zygote> {
     })
 }
 
+/// Bytes of output that are read at once.
+const APART: usize = 16 << 10;
+
 /// What can fail to be had, see [`Zygote`].
 struct Parts {
     segment_file: OwnedFd,
@@ -79,6 +83,7 @@ struct Parts {
     rung_at: OwnedFd,
     doorbell: OwnedFd,
     signals: SignalFd,
+    apart: Apart,
 }
 
 impl Parts {
@@ -113,7 +118,8 @@ impl Parts {
         // So that workers find the page made that tells them what they are.
         llib_core::sys::fork::process();
         let worker = prepare()?;
-        Ok(Parts { segment_file, registrar, worker, commands, rung_at, doorbell, signals })
+        let apart = Apart::new(APART).map_err(failed("failed to set memory apart"))?;
+        Ok(Parts { segment_file, registrar, worker, commands, rung_at, doorbell, signals, apart })
     }
 }
 

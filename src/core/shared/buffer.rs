@@ -84,7 +84,8 @@ pub fn write(
         .map_or_else(Vec::new, |old| old.ids);
     header.live.store(Place { pair, half, carries: parcel.carries(), len }.to_word(), Ordering::SeqCst);
     step();
-    if !before.is_empty() {
+    // Of one that was distrusted see `contained`.
+    if !before.is_empty() && !object.is_distrusted() {
         release(object.tree_name(), before);
     }
     if let Some(old) = old

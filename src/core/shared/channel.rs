@@ -261,7 +261,10 @@ impl<'a> Ring<'a> {
             let (value, found) = split_bytes(bytes[..].into()).ok_or(Damaged)?;
             let len = value.len();
             bytes.truncate(len);
-            ids = found;
+            // Of one that was distrusted see `contained`.
+            if !self.guard.object().is_distrusted() {
+                ids = found;
+            }
         }
         let mut held = Vec::with_capacity(ids.len());
         for id in &ids {

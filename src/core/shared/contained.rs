@@ -9,7 +9,8 @@ use super::place::Place;
 use super::ring::Record;
 use crate::shm::SharedFile;
 
-/// The ids of the handles in an object's content.
+/// The ids of the handles in an object's content. None of one that was distrusted: whoever writes there could name any object, which
+/// would end for others. What was in it before lives as long as the tree.
 pub(super) fn handles(file: &SharedFile, header: &Header) -> Vec<u64> {
     let found = match header.kind() {
         Some(Kind::Buffer) => Place::from_word(header.live.load(Ordering::SeqCst))
@@ -20,7 +21,7 @@ pub(super) fn handles(file: &SharedFile, header: &Header) -> Vec<u64> {
         }
         Some(Kind::Mutex) | None => None,
     };
-    found.unwrap_or_default()
+    found.filter(|ids| !ids.is_empty() && !file.is_marked()).unwrap_or_default()
 }
 
 fn in_buffer(file: &SharedFile, place: Place) -> Option<Vec<u64>> {

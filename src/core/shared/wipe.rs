@@ -75,7 +75,7 @@ fn wipe_range(file: &SharedFile, range: Range<usize>) -> Result<(), RegionError>
 mod tests {
     use super::super::buffer;
     use super::super::channel;
-    use super::super::object::{create, name_of};
+    use super::super::object::{create, name_of, retain};
     use super::super::parcel::Parcel;
     use super::*;
 
@@ -121,6 +121,35 @@ mod tests {
             drop(guard);
             set(&object, b"another");
             assert!(has(&object, b"another"));
+        }
+    }
+
+    #[test]
+    fn what_a_distrusted_object_names_is_not_released() {
+        let victim = create(Kind::Mutex).unwrap();
+        retain(&victim);
+        let references = victim.references();
+        let forged = Parcel { content: &&b"forged"[..], ids: &[victim.id()] };
+        for kind in [Kind::Buffer, Kind::Channel] {
+            let object = create(kind).unwrap();
+            if kind == Kind::Channel {
+                channel::found(&object, 0);
+            }
+            object.distrust().unwrap();
+            for _ in 0..3 {
+                // As somebody writes it who counts nothing.
+                let guard = object.try_lock().unwrap();
+                match kind {
+                    Kind::Buffer => buffer::write(&guard, forged, &[], || ()).unwrap(),
+                    _ => {
+                        channel::push(&guard, forged, &[], || ()).unwrap();
+                        assert!(matches!(channel::pop(&guard, || ()), Ok(channel::Popped::Item(_))));
+                        channel::push(&guard, forged, &[], || ()).unwrap();
+                    }
+                }
+            }
+            drop(object);
+            assert_eq!(victim.references(), references, "{kind:?}");
         }
     }
 

@@ -69,6 +69,11 @@ impl SharedFile {
         fchmod(self, Mode::RWXU).or_else(|_| monitor::order(Request::Mark(self.name.clone())))
     }
 
+    /// Whether it was marked; also where that cannot be told.
+    pub(crate) fn is_marked(&self) -> bool {
+        fstat(self).map_or(true, |about| Mode::from_raw_mode(about.st_mode).contains(Mode::XUSR))
+    }
+
     /// Its length in bytes.
     pub(crate) fn len(&self) -> io::Result<usize> {
         Ok(usize::try_from(fstat(self)?.st_size).unwrap_or(0))

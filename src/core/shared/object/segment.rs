@@ -3,7 +3,6 @@
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use rustix::fs::{Mode, fstat};
 use rustix::process::{Resource, getrlimit};
 
 use super::halves::{LARGEST, half_at, half_size};
@@ -165,8 +164,7 @@ impl Object {
 
     /// Whether [`Object::distrust`] was called anywhere; also where that cannot be told.
     pub fn is_distrusted(&self) -> bool {
-        let about = SharedFile::open(&name_of(self.tree.name(), self.id)).and_then(fstat);
-        about.map_or(true, |about| Mode::from_raw_mode(about.st_mode).contains(Mode::XUSR))
+        SharedFile::open(&name_of(self.tree.name(), self.id)).map_or(true, |file| file.is_marked())
     }
 
     /// How many handles of it messages and objects contain.

@@ -27,7 +27,7 @@ const TENANTS: &str = r#"
         end
         for _, task in ipairs(tasks) do task:await() task:clean() end
     end
-    local echo = "return select(3, ...)"
+    local echo, pool = "return select(3, ...)", nil
     for round = 1, 2 do
         for _, length in ipairs { 18, 3000, 60000, 200000 } do
             each { f = echo, args = { long("ar", length) } }
@@ -53,6 +53,10 @@ const TENANTS: &str = r#"
                 inner:clean()
             end
         ]]
+        pool = pool or thread.pool { size = 2, timeout = 60000 }
+        for _, length in ipairs { 18, 3000, 200000 } do
+            assert(pool:submit(function(text) return text end, long("po", length)):await())
+        end
         for _, sandbox in ipairs { true, { env = { "LLIB_TEST_SECRET" } } } do
             local task = thread.async(nested, { sandbox = sandbox, name = stem .. "no", args = { stem .. "na" } })
             local _, err = task:await()
@@ -246,7 +250,9 @@ fn expect_nothing_handed_on(before: &str, environment: &[(&str, String)]) {
     for child in process::children(zygote) {
         // Spares; those behind walls are the ones that have a filter.
         let walled = process::status(child.pid, "Seccomp").is_some_and(|mode| mode == "2");
-        if !known.contains(&child.pid) {
+        // A pool's workers have jobs after jobs, and are in no sandbox.
+        let name = std::fs::read_to_string(format!("/proc/{}/comm", child.pid)).unwrap_or_default();
+        if !known.contains(&child.pid) && !name.starts_with("llib:") {
             let what = if walled { "waits" } else { "forks, or is to wait" };
             let others = secrets(child.pid).into_iter().filter(|found| walled || !is_environment(found));
             holes.extend(others.map(|secret| format!("{what}: {secret}")));
@@ -269,4 +275,11 @@ fn is_environment(found: &str) -> bool {
 #[test]
 fn no_sandboxed_worker_has_anything_of_another_job_in_its_memory() {
     expect_nothing_handed_on("", &[]);
+}
+
+#[test]
+fn nor_where_a_template_forks_and_a_timeline_and_a_log_are_written() {
+    let preload = "thread.preload 'string'\n";
+    let files = [("LLIB_TRACE", "timeline.json"), ("LLIB_LOG", "debug"), ("LLIB_LOG_FILE", "log")];
+    expect_nothing_handed_on(preload, &files.map(|(name, value)| (name, value.to_owned())));
 }

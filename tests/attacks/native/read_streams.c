@@ -1,5 +1,6 @@
 // Tries to read what others sent to the host by its standard output and error, and to change how the host's files are open.
 // must: values contained
+// with: { stdout = "inherit", stderr = "inherit" }
 #include "attack.h"
 
 ATTACK(read_streams) {

@@ -92,7 +92,8 @@ pub(super) const BASE: &[Rule] = rules! {
     ALLOW, [SYS_read], "standard input, which is empty";
     ALLOW, [SYS_close], "closing what is its own";
     fail(ESPIPE), [SYS_lseek], "streams ask where they are; those of the host must not be moved";
-    fail(ENOTTY), [SYS_ioctl], "streams ask whether they are terminals; TIOCSTI would type into one";
+    when_or(&[Check::In(1, &[TIOCOUTQ as u32])], Fail(ENOTTY)), [SYS_ioctl],
+        "SIOCOUTQ: how much of what was printed has not been passed on. Streams also ask whether they are terminals";
     ALLOW, [SYS_fstat], "streams ask for the size of blocks";
     fail(EACCES), [SYS_newfstatat SYS_statx],
         "the C library asks about open files with it. Landlock does not watch it, so it would tell of every file";

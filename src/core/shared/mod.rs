@@ -10,6 +10,7 @@ mod bury;
 pub mod channel;
 mod contained;
 mod delivery;
+mod fuzz;
 mod object;
 mod parcel;
 mod place;
@@ -26,6 +27,7 @@ pub use bury::{
     sweep,
 };
 pub use delivery::take_over;
+pub use fuzz::fuzz_nest;
 pub use object::{
     Change, Guard, Header, Kind, LockError, Object, ObjectError, attach, create, end_unheld, release, retain,
 };

@@ -68,7 +68,8 @@ impl Shape {
     }
 
     /// Bytes of the whole nest.
-    pub(super) fn len(&self) -> usize {
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
         self.controls() + self.places * self.mailbox
     }
 
@@ -152,7 +153,7 @@ pub struct Nest {
 
 impl Nest {
     /// Maps a nest of this shape that begins at `offset` of a file.
-    pub(super) fn map(file: impl AsFd, offset: usize, shape: Shape) -> io::Result<Nest> {
+    pub fn map(file: impl AsFd, offset: usize, shape: Shape) -> io::Result<Nest> {
         Ok(Nest { mapping: Mapping::new(file, offset, shape.len(), true)?, shape })
     }
 

@@ -49,7 +49,8 @@ impl Credentials {
             users: own_users(),
             groups: own_groups(),
             sets,
-            no_new_privileges: no_new_privs().unwrap_or(false),
+            // A filter that does not let it ask has been put on by a process that had to have the flag.
+            no_new_privileges: no_new_privs().unwrap_or(true),
             guarded: has_any.then(|| Guarded {
                 supplementary: supplementary(),
                 root: root(),

@@ -3,8 +3,8 @@
 //!
 //! A chunk is a list of prototypes, inner ones first; each prototype takes its inner ones off a stack. So the prototypes of a
 //! function f, followed by the main prototype of `local v return function() v = v end`, form a chunk that creates
-//! closures of f. The only change in f itself is its list of upvalues: all refer to the local variable `v`. The
-//! format is described in lj_bcdump.h.
+//! closures of f. In f itself two things change: all entries of its list of upvalues refer to the local variable `v`, and
+//! its prototypes count as having many closures. The format is described in lj_bcdump.h.
 //!
 //! No instruction is interpreted or written here. A chunk that is not exactly as expected has no factory.
 
@@ -14,6 +14,9 @@ const FLAGS: u8 = 0x1f;
 const STRIPPED: u8 = 0x02;
 /// Flags that may differ between two chunks of the same LuaJIT: FFI literals and bit operators.
 const NEEDS: u8 = 0x04 | 0x10;
+/// Bits of a prototype's flags that count its closures, up to the number from which LuaJIT no longer specializes traces to a single
+/// closure (`PROTO_CLC_POLY` in lj_obj.h). LuaJIT takes the flags from the chunk as they are.
+const MANY_CLOSURES: u8 = 0x60;
 /// Signature and version of the format.
 const SIGNATURE: &[u8] = b"\x1bLJ\x02";
 
@@ -40,8 +43,9 @@ impl Template {
         let variable = inner[start..end].try_into().ok()?;
         let main = chunk[whole.last.0..].to_vec();
         let template = Template { flags: whole.flags & !NEEDS, variable, main };
-        let mut again = Vec::new();
-        (template.surround(&inner, &mut again) == Some(1) && again == chunk).then_some(template)
+        let (mut again, mut expected) = (Vec::new(), chunk.to_vec());
+        expected[whole.starts[0]] |= MANY_CLOSURES;
+        (template.surround(&inner, &mut again) == Some(1) && again == expected).then_some(template)
     }
 
     /// Writes the factory of the function in `chunk` to `factory`, and returns the function's number of upvalues. `None` if
@@ -54,6 +58,9 @@ impl Template {
         let (start, end) = parsed.upvalues(chunk)?;
         factory.clear();
         factory.extend_from_slice(&chunk[..chunk.len() - 1]);
+        for start in parsed.starts {
+            factory[start] |= MANY_CLOSURES;
+        }
         for upvalue in factory[start..end].chunks_exact_mut(2) {
             upvalue.copy_from_slice(&self.variable);
         }
@@ -65,6 +72,8 @@ impl Template {
 /// A parsed chunk that has debug information.
 struct Chunk {
     flags: u8,
+    /// Starts of all prototypes, where their flags are.
+    starts: Vec<usize>,
     /// Start of the last prototype, which is the function itself: with and without its length.
     last: (usize, usize),
 }
@@ -78,7 +87,7 @@ impl Chunk {
         }
         let name = rest.number()?;
         rest.take(name)?;
-        let mut last = None;
+        let (mut starts, mut last) = (Vec::new(), None);
         loop {
             let at = rest.at;
             let length = rest.number()?;
@@ -86,9 +95,10 @@ impl Chunk {
                 break;
             }
             last = Some((at, rest.at));
+            starts.push(rest.at);
             rest.take(length)?;
         }
-        (rest.at == chunk.len()).then_some(Chunk { flags, last: last? })
+        (rest.at == chunk.len()).then_some(Chunk { flags, starts, last: last? })
     }
 
     /// Start and end of the last prototype's list of upvalues.
@@ -170,7 +180,9 @@ mod tests {
         let text = c"local a, b = ... return function(...) return a, b, 1LL, {x = 2.5, ...}, function() return a end end";
         for chunk in [dumped(text), dumped(c""), dumped(SOURCE)] {
             assert_eq!(template.surround(&chunk, &mut factory), Some(0));
-            assert!(factory.starts_with(&chunk[..chunk.len() - 1]) && factory.ends_with(&template.main));
+            assert!(
+                factory.len() == chunk.len() - 1 + template.main.len() && factory.ends_with(&template.main)
+            );
         }
     }
 

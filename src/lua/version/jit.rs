@@ -11,11 +11,20 @@ use super::ffi::*;
 /// # Safety
 /// `lua` is a valid state.
 pub unsafe fn make_hooks_reliable(lua: *mut lua_State) {
-    // SAFETY: as demanded; both calls act on the whole state.
+    // SAFETY: as demanded.
     unsafe {
-        set_mode(lua, 0, ENGINE | FLUSH);
+        flush(lua);
         set_mode(lua, 0, ENGINE | OFF);
     }
+}
+
+/// Drops all compiled code, and the values that it has as constants.
+///
+/// # Safety
+/// `lua` is a valid state.
+pub unsafe fn flush(lua: *mut lua_State) {
+    // SAFETY: as demanded.
+    unsafe { set_mode(lua, 0, ENGINE | FLUSH) }
 }
 
 /// Turns compilation on again for the Lua function on top and its inner functions. `jit.off` turns it off for all closures

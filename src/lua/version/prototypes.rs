@@ -20,10 +20,6 @@ const MOST_BYTES: usize = 1 << 20;
 /// Longer code is not kept.
 const LONGEST: usize = MOST_BYTES / 16;
 
-/// After this many closures of a prototype, LuaJIT no longer specializes its traces to a single one of them (`PROTO_CLC_POLY`
-/// in lj_obj.h).
-const MANY: usize = 3;
-
 /// Index of the factory whose functions provide new upvalues, in the table of factories.
 const VARIABLE: lua_Integer = 1;
 
@@ -168,10 +164,6 @@ impl Prototypes {
         unsafe {
             if chunk::load(lua, &raw const *self.scratch) != LUA_OK {
                 return false;
-            }
-            for _ in 0..MANY {
-                lua_pushvalue(lua, -1);
-                lua_call(lua, 0, 0);
             }
             while self.known.len() >= MOST || self.bytes + code.len() > MOST_BYTES {
                 let oldest = self.known.remove(0);

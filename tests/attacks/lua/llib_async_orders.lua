@@ -1,5 +1,5 @@
 -- Tries to keep the zygote busy, and to fill its memory, with orders for a job.
--- must: values contained or cpu
+-- must: values contained or cpu or deadline
 
 local thread = require "llib".thread
 local task = thread.async("require 'llib'.thread.sleep(1e6)")

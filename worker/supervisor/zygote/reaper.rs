@@ -130,6 +130,8 @@ impl Zygote {
             timeline::died(pid, &how);
             timeline::end_run(slot, &how);
         }
+        let pid = entry.pid.load(Ordering::SeqCst).cast_signed();
+        self.relay.pass_on_of(pid, self.apart.bytes());
         if let Some(captured) = self.captures.get_mut(&index) {
             // Every writer is gone, so this is all there will be.
             captured.drain(self.apart.bytes());

@@ -10,10 +10,11 @@ use llib_core::sys::{channel, handshake};
 use llib_core::wire::control::{Command, Hello, Ready};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::net::sockopt::set_socket_passcred;
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
 use rustix::process::{Resource, getpid, set_child_subreaper};
 
-use super::{Zygote, bell, crew, deadlines, follow, nests, pools, processes, spares, templates};
+use super::{Zygote, bell, crew, deadlines, follow, nests, pools, processes, relay, spares, templates};
 use crate::{Prepare, Session, Worker, failed};
 use llib_worker_sys::{self as sys, Apart};
 
@@ -56,6 +57,7 @@ pub(super) fn zygote(session: Session, guard: OwnedFd) -> Option<Zygote> {
         pending: VecDeque::new(),
         deadlines: deadlines::Deadlines::default(),
         captures: HashMap::new(),
+        relay: parts.relay,
         apart: parts.apart,
         watchers: HashMap::new(),
         spares: spares::Spares::new(),
@@ -84,6 +86,7 @@ struct Parts {
     doorbell: OwnedFd,
     signals: SignalFd,
     apart: Apart,
+    relay: relay::Relay,
 }
 
 impl Parts {
@@ -119,7 +122,8 @@ impl Parts {
         llib_core::sys::fork::process();
         let worker = prepare()?;
         let apart = Apart::new(APART).map_err(failed("failed to set memory apart"))?;
-        Ok(Parts { segment_file, registrar, worker, commands, rung_at, doorbell, signals, apart })
+        let relay = relay::Relay::new().map_err(failed("failed to make a set of streams"))?;
+        Ok(Parts { segment_file, registrar, worker, commands, rung_at, doorbell, signals, apart, relay })
     }
 }
 
@@ -129,5 +133,7 @@ fn doorbell() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let (heard, rung) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     shutdown(&rung, Shutdown::Read)?;
+    // Who hands a stream over.
+    set_socket_passcred(&heard, true)?;
     Ok((heard, rung))
 }

@@ -29,6 +29,10 @@ pub(super) struct Fresh {
     /// Reference of a table in the registry: watched tables and their copies, in pairs.
     anchor: c_int,
     tables: Vec<Watched>,
+    /// Address of `package.loaded`.
+    loaded: usize,
+    /// Whether the last job changed it.
+    modules: bool,
     /// Addresses of the metatables of the basic types.
     basic: [usize; BASIC.len()],
     /// Whether modules beside the standard library are loaded, whose functions may do anything.
@@ -86,6 +90,8 @@ impl Fresh {
             let mut fresh = Fresh {
                 anchor,
                 tables: Vec::new(),
+                loaded: 0,
+                modules: false,
                 basic: [0; BASIC.len()],
                 foreign: false,
                 descriptor: sys::free_descriptor(),
@@ -120,6 +126,7 @@ impl Fresh {
             self.watch(lua, anchor, false, 0);
             lua_getfield(lua, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
             let loaded = lua_gettop(lua);
+            self.loaded = lua_topointer(lua, loaded).addr();
             lua_pushnil(lua);
             while lua_next(lua, loaded) != 0 {
                 let name =
@@ -255,6 +262,11 @@ impl Fresh {
         }
     }
 
+    /// Whether a job has loaded or replaced modules since this was last asked, up to the last call of [`Fresh::restore`].
+    pub(super) fn loaded_modules(&mut self) -> bool {
+        std::mem::take(&mut self.modules)
+    }
+
     /// Puts the tables back; whether one was another than it should be, and none if one cannot be put back.
     unsafe fn restore_tables(&mut self, lua: *mut lua_State) -> Option<bool> {
         let mut changed = false;
@@ -267,6 +279,7 @@ impl Fresh {
                     continue;
                 }
                 changed = true;
+                self.modules |= self.tables[at].address(lua) == self.loaded;
                 if self.tables[at].serves_finalizers(lua) {
                     collect_all(lua);
                     // Finalizers are the job's code, and have run just now.

@@ -13,7 +13,7 @@ use support::{Interpreter, Script, process};
 /// What every secret begins with; two letters tell them apart.
 const STEM: &str = "swordfish-4711-";
 
-/// Jobs that are over when this ends, each with secrets; with as many of them as it takes to use every slot that later jobs get.
+/// Jobs that are over when this ends, each with secrets, one after the other, so that they use the slots that later jobs get. A pool lives on.
 const TENANTS: &str = r#"
     local stem = "swordfish-" .. "4711-"
     local function long(kind, length) return (stem .. kind .. " "):rep(math.ceil(length / 18)) end
@@ -133,7 +133,6 @@ struct Part<'a> {
     start: u64,
     end: u64,
     shared: bool,
-    /// Of a file that everybody has.
     line: &'a str,
 }
 

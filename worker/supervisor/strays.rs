@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use llib_core::sys::clock;
-use llib_core::sys::process::{Usage, process};
+use llib_core::sys::process::Usage;
 
 use llib_worker_sys as sys;
 
@@ -133,10 +133,22 @@ fn read_list(own: u32) -> Option<Vec<i32>> {
 
 /// For kernels without CONFIG_PROC_CHILDREN: whoever names this process as parent in /proc/PID/stat.
 fn children_by_search(own: u32) -> Vec<i32> {
-    let is_child = |pid: i32| process(pid).is_some_and(|process| process.parent.cast_unsigned() == own);
+    let is_child = |pid: i32| parent(pid) == Some(own);
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     pids.filter(|pid| is_child(*pid)).collect()
+}
+
+/// The parent of a process, field 4 there. Names of processes are on the way to it, which jobs choose: nothing of them stays.
+fn parent(pid: i32) -> Option<u32> {
+    let mut stat = [0; 512];
+    let count = File::open(format!("/proc/{pid}/stat")).ok()?.read_at(&mut stat, 0).ok()?;
+    let end = stat[..count].iter().rposition(|byte| *byte == b')');
+    let rest = end.and_then(|end| std::str::from_utf8(&stat[end + 1..count]).ok());
+    let parent = rest.and_then(|rest| rest.split_ascii_whitespace().nth(1)?.parse().ok());
+    stat.fill(0);
+    std::hint::black_box(&mut stat);
+    parent
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
 use rustix::process::{Resource, getpid, set_child_subreaper};
 
-use super::{Zygote, bell, crew, deadlines, follow, nests, pools, processes, spares, templates};
+use super::{Zygote, bell, crew, deadlines, follow, leftovers, nests, pools, processes, spares, templates};
 use crate::{Prepare, Session, Worker, failed};
 use llib_worker_sys as sys;
 
@@ -67,6 +67,7 @@ pub(super) fn zygote(session: Session, guard: OwnedFd) -> Option<Zygote> {
         retired_at: 0,
         short: false,
         templates: templates::Templates::default(),
+        leftovers: leftovers::Leftovers::default(),
     })
 }
 

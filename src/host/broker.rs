@@ -99,7 +99,9 @@ impl Broker {
 
     pub(super) fn free(&self, slot: Slot<'_>) {
         discard_inline(slot.mailbox);
-        slot.entry.swap(State::Free);
+        // Its zygote wipes it.
+        slot.entry.swap(State::Released);
+        self.attend(slot.index);
     }
 
     pub(super) fn command(&self, action: Action, patience: Patience<'_>) -> bool {

@@ -11,6 +11,7 @@ use super::wait::Patience;
 use llib_core::observe::trace;
 use llib_core::shared::bury_hosts;
 use llib_core::shm::{Board, Tree, set_board};
+use llib_core::sys::credentials::Credentials;
 use llib_core::sys::fork::PerProcess;
 
 fn current() -> MutexGuard<'static, Option<Arc<Session>>> {
@@ -55,6 +56,11 @@ impl Session {
         Ok(session)
     }
 
+    /// Has the next call of [`current`](Session::current) compare also what takes too long to be looked at for each job.
+    pub fn look_closely() {
+        Credentials::look_closely();
+    }
+
     /// The process's session, if it has one and that serves.
     pub fn running() -> Option<Arc<Session>> {
         current().as_ref().filter(|session| session.is_ours() && !session.is_lost()).map(Arc::clone)
@@ -72,11 +78,16 @@ impl Session {
     /// Ends the process's session now: what runs is killed. Returns once its supervisors are gone; the next job starts others.
     pub fn close_current(patience: Patience<'_>) {
         let session = current().take();
-        let sessions = session.into_iter().chain(std::mem::take(&mut *retired()));
+        let mut sessions: Vec<_> = std::mem::take(&mut *retired());
+        sessions.extend(session);
         // Else it waits for questions.
         Monitor::forget();
+        // All are told before any is waited for: the first session's guard stays until the guards that it has forked are gone.
+        for session in &sessions {
+            session.hang_up();
+        }
         for session in sessions {
-            session.close(patience);
+            session.wait_for_end(patience);
         }
         wait_for_ended(patience);
     }

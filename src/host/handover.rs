@@ -9,7 +9,9 @@ use super::session::Session;
 use super::supervisor::Supervisor;
 use super::traced::Traced;
 use llib_core::shared::{Object, retain};
-use llib_core::shm::{Bitmap, Go, INLINE, Mailbox, Payload, Region, Slot, Spot, State, handles, walls};
+use llib_core::shm::{
+    Bitmap, Go, INLINE, Mailbox, Payload, Region, RegionError, Slot, Spot, State, handles, walls,
+};
 use llib_core::sys::{clock, futex};
 use llib_core::wire::control::JobRef;
 
@@ -64,9 +66,23 @@ impl Session {
             let Some(index) = spares.take_first(is_warm).or_else(|| spares.take_first(|_| true)) else {
                 return Ok(None);
             };
+            // A sandboxed job's worker has nothing before it that others may have written.
+            let sandboxed = order.launch.sandbox != Walls::None;
+            let own = self.segment.entry(index).own_file() != 0;
+            let has_memory = match sandboxed && !own {
+                true => self.segment.renew_with_spare(index),
+                false => self.segment.follow(index),
+            };
             let slot = self.segment.slot(index);
-            let (job, length) = match self.write(slot, order) {
+            let written = has_memory.map_err(DispatchError::Memory).and_then(|()| self.write(slot, order));
+            let (job, length) = match written {
                 Ok(written) => written,
+                Err(error) if sandboxed && !own => {
+                    // It may have gone over, and is not for any job any more.
+                    slot.entry.swap(State::Released);
+                    self.attend(index);
+                    return Err(error);
+                }
                 Err(error) => {
                     // Untouched but for bytes that nobody reads: the spare waits on. The zygote looks at
                     // the slot, in case the spare died while its bit was out.
@@ -101,16 +117,17 @@ impl Session {
     fn give_to_free_slot(self: &Arc<Self>, order: &Order<'_>) -> Result<Job, DispatchError> {
         let header = self.segment.header();
         let index = header.free.take_first(|_| true).ok_or(DispatchError::Full)?;
+        let prepared =
+            self.prepare(index, order.launch.sandbox != Walls::None).map_err(DispatchError::Memory);
         let slot = self.segment.slot(index);
-        let prepared = self.segment.reserve(index, Mailbox::READY).map_err(DispatchError::Memory);
         let written = prepared.and_then(|()| {
-            slot.mailbox.reset();
             slot.entry.pid.store(0, Ordering::SeqCst);
             self.write(slot, order)
         });
         let (job, length) = match written {
             Ok(written) => written,
             Err(error) => {
+                self.segment.clear(slot);
                 header.free.give(index);
                 return Err(error);
             }
@@ -126,6 +143,17 @@ impl Session {
         slot.entry.swap(State::Pending);
         self.attend(index);
         Ok(Job::new(Supervisor::Session(Arc::clone(self)), job, order.started, traced))
+    }
+
+    /// Makes a free slot's mailbox ready for a job.
+    fn prepare(&self, index: u32, sandboxed: bool) -> Result<(), RegionError> {
+        if sandboxed {
+            return self.segment.renew(index);
+        }
+        self.segment.restore(index)?;
+        self.segment.reserve(index, Mailbox::READY)?;
+        self.segment.slot(index).mailbox.reset();
+        Ok(())
     }
 
     /// Writes payload and launch data into a slot that nobody else uses.

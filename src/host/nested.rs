@@ -89,8 +89,9 @@ fn write(
     if bytes > most {
         return Err(BrokerError::Long { bytes, most });
     }
-    // What its last job left there, or never got.
+    // What its last job never got; what one left that had begun, the zygote has wiped.
     discard_inline(slot.mailbox);
+    slot.mailbox.wipe_payload();
     slot.mailbox.reset();
     slot.mailbox.reserve(bytes).map_err(BrokerError::Memory)?;
     slot.mailbox.write(payload);

@@ -21,6 +21,9 @@ pub enum Preloaded {
     Stopped,
 }
 
+/// What is said where shared memory could not bring the reason.
+const NO_REASON: &str = "the process that loaded it ended without giving a reason";
+
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 /// What was loaded, for the next session if this one's supervisors die.
 static LOADED: Mutex<Vec<Preload>> = Mutex::new(Vec::new());
@@ -43,13 +46,12 @@ pub fn preload(session: &Session, mut wanted: Preload, patience: Patience<'_>) -
     if !session.wait_for(done, wanted.number, patience) {
         return if lost() { Preloaded::Lost } else { Preloaded::Stopped };
     }
-    match Region::take(&session.segment.preload_name(wanted.number)) {
-        Ok(reason) => Preloaded::Failed(reason.text()),
-        Err(_) => {
-            loaded().push(wanted);
-            Preloaded::Yes
-        }
+    if session.segment.header().refused.load(Ordering::SeqCst) != wanted.number {
+        loaded().push(wanted);
+        return Preloaded::Yes;
     }
+    let reason = Region::take(&session.segment.preload_name(wanted.number)).map(|reason| reason.text());
+    Preloaded::Failed(reason.unwrap_or_else(|_| NO_REASON.to_owned()))
 }
 
 /// Has a fresh session load what the one before had, without waiting.

@@ -132,10 +132,14 @@ impl Session {
         }
     }
 
-    /// Has the supervisors kill what runs and end, and waits for that.
-    pub(super) fn close(&self, patience: Patience<'_>) {
+    /// Has the supervisors kill what runs and end.
+    pub(super) fn hang_up(&self) {
         llib_core::log!(Info, "closes session {}", self.segment.name());
         self.ring.close();
+    }
+
+    /// Waits until the supervisors are gone.
+    pub(super) fn wait_for_end(&self, patience: Patience<'_>) {
         while !self.guard.wait(SLICE) && patience() {}
         self.check();
     }

@@ -60,7 +60,7 @@ impl Traced {
         let args = Args::default().text("job", &name);
         match worker {
             Some(pid) => {
-                Track::of(pid).begin_job(&name, job, clock::now());
+                Track::of(pid).begin_job(&name, job, std::process::id().cast_signed(), clock::now());
                 Track::own().instant("dispatch", "to a spare", args.number("worker", pid));
             }
             None => Track::own().instant("dispatch", "to a new process", args),

@@ -98,7 +98,11 @@ unsafe fn kill_body(lua: *mut lua_State) -> Outcome {
     unsafe {
         let (task, number, grace) = (check(lua)?, signal_argument(lua, 2)?, milliseconds(lua, 3)?);
         if number == libc::SIGSTOP {
-            return pause_body(lua);
+            let outcome = pause_body(lua)?;
+            if let Some(grace) = grace {
+                patiently(lua, task, |job, patience| job.kill_after(grace, Cause::Killed, patience))?;
+            }
+            return Ok(outcome);
         }
         let _span = trace::span("kill", || format!("SIG{} to {}", signal::name(number), task.facts.name));
         patiently(lua, task, |job, patience| {

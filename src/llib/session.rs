@@ -2,7 +2,6 @@
 
 use std::ffi::CStr;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,7 +9,7 @@ use llib_lua::ffi::*;
 
 use super::options::Options;
 use super::signature;
-use llib_core::sys::clock;
+use llib_core::sys::{clock, directory};
 use llib_core::wire::settings::Settings;
 use llib_host::{Broker, Host, Session, find_worker};
 use llib_lua::call::{Raise, bytes};
@@ -69,7 +68,7 @@ pub(super) unsafe fn settings(lua: *mut lua_State, options: &Options, name: Stri
 
 /// The working directory.
 pub(super) fn directory() -> Option<Vec<u8>> {
-    std::env::current_dir().ok().map(PathBuf::into_os_string).map(OsStringExt::into_vec)
+    Some(directory::current().into_os_string().into_vec())
 }
 
 /// A field of `package`, if it is a string.

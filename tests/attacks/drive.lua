@@ -52,12 +52,33 @@ local guard = tonumber(status(zygote, "PPid"))
 collectgarbage()
 local memory_before = tonumber(status("self", "VmRSS"))
 
+-- Jobs that are over when an attack begins, with secrets in all that a job has.
+local stem = "hunter-" .. "4711"
+for round = 1, 3 do
+  for _, sandbox in ipairs { false, true, { env = { "ATTACKS_SECRET" } } } do
+    local function tenant(source, options)
+      options.sandbox, options.name, options.stdout, options.stderr = sandbox, stem .. " name", "capture", "capture"
+      local task = thread.async(source, options)
+      task:await()
+      task:clean()
+    end
+    tenant("local text = select(3, ...) print(text) return text", { args = { (stem .. " argument "):rep(100) } })
+    tenant("error(select(3, ...))", { args = { stem .. " error" } })
+    tenant("local own = '" .. stem .. " source' return #own", {})
+  end
+end
+
 -- Objects that an attack is given to spoil.
 local function gifts()
   local locked = thread.mutex()
   locked:lock()
+  local buffer, channel = thread.buffer((stem .. " buffer "):rep(20)), thread.channel(4)
+  buffer:set((stem .. " value "):rep(20))
+  buffer:set(1)
+  channel:push((stem .. " item "):rep(20))
+  channel:pop()
   return {
-    buffer = thread.buffer(1), channel = thread.channel(4), mutex = thread.mutex(), empty = thread.channel(1), locked = locked,
+    buffer = buffer, channel = channel, mutex = thread.mutex(), empty = thread.channel(1), locked = locked,
     ready = thread.channel(1), mapped = thread.channel(1), secret = secret, host = host, zygote = zygote, guard = guard, victim = victim:pid(),
   }
 end

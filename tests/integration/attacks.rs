@@ -30,8 +30,10 @@ fn runs_here(file: &Path) -> bool {
 
 /// Runs attacks in one host and expects that all are held off and that nothing is left of them.
 fn hold_off(attacks: &[PathBuf], interpreter: Interpreter, library: Option<&Path>) {
-    let mut script =
-        Script::file(&Path::new(FOLDER).join("drive.lua")).by(interpreter).limit(Duration::from_secs(240));
+    let mut script = Script::file(&Path::new(FOLDER).join("drive.lua"))
+        .by(interpreter)
+        .limit(Duration::from_secs(240))
+        .env("ATTACKS_SECRET", "hunter-4711 variable");
     if let Some(library) = library {
         script = script.env("ATTACKS_LIBRARY", library);
     }

@@ -6,6 +6,7 @@ mod book;
 mod command;
 mod examples;
 mod exhaustion;
+mod handed_on;
 mod host;
 mod interrupt;
 mod kill;

@@ -385,6 +385,27 @@ local classes = {
     function class:new(v) return self(v) end
     return { Middle = class }
   ]],
+  -- A library of classes, whose functions are in all of them, and a module of which nothing but methods of one class are.
+  making = [[
+    local function make(name, super)
+      local dict = {} dict.__index = dict
+      if super then for key, value in pairs(super.dict) do if key ~= "__index" then dict[key] = value end end end
+      function dict:class_of() return self.class end
+      return setmetatable({ name = name, dict = dict, super = super }, {
+        __index = dict, __newindex = dict, __call = function(class, v) return setmetatable({ class = class, v = v }, dict) end,
+      })
+    end
+    return make
+  ]],
+  problems = [[
+    local make = require "making"
+    local M = { Problem = make "Problem" }
+    function M.Problem:text() return self.v end
+    M.Missing = make("Missing", M.Problem)
+    M.Plain = {} M.Plain.__index = M.Plain
+    M.Derived = setmetatable({}, { __index = M.Plain }) M.Derived.__index = M.Derived
+    return M
+  ]],
   -- What middleclass makes has no function in the class itself: all are in that metatable, with what is inherited.
   kinds = [[
     return function(super)
@@ -402,6 +423,27 @@ local classes = {
     local Animal = require "kinds"()
     function Animal:get() return self.v end
     return { Animal = Animal, Dog = require "kinds"(Animal) }
+  ]],
+  -- As classic has it: a class is the metatable of those below it, which get its metamethods.
+  below = [[
+    return function(parent)
+      local class = { super = parent }
+      for name, f in pairs(parent) do if name:find "^__" then class[name] = f end end
+      class.__index = class
+      return setmetatable(class, parent)
+    end
+  ]],
+  objects = [[
+    local Object = { __call = function(class, v) return setmetatable({ v = v }, class) end }
+    Object.__index = Object
+    return setmetatable(Object, Object)
+  ]],
+  faults = [[
+    local below = require "below"
+    local Fault = below(require "objects")
+    function Fault:get() return self.v end
+    local Missing = below(Fault)
+    return { Fault = Fault, Missing = Missing, Lost = below(Missing) }
   ]],
   -- It hands on what others made, under names that come first in the alphabet and are shorter.
   all = [[ return { P = require "shapes".Point, Q = require "point", D = require "animals".Dog } ]],
@@ -432,6 +474,38 @@ spec("a class of a module is the module's in the job, and the host's again in wh
   end)
 end)
 
+spec("so is a class that has no methods, or none but those of a library of classes", function()
+  with_modules(classes, function()
+    local problems = require "problems"
+    for _, name in ipairs { "Problem", "Missing", "Plain", "Derived" } do
+      local Class = problems[name]
+      local instance = Class.dict and Class(5) or setmetatable({}, Class)
+      local there, back, Same, made = T.values(function()
+        local C = require "problems"[name]
+        local same = Class == C and getmetatable(instance) == (C.dict or C) and (not C.dict or instance:class_of() == C)
+        return same, instance, C, C.dict and C(6) or setmetatable({}, C)
+      end)
+      equal(there, true, name .. " in the job")
+      T.yes(Same == Class, name .. " itself")
+      for _, object in ipairs { back, made } do
+        T.yes(getmetatable(object) == (Class.dict or Class) and object.class == instance.class, name .. " of what comes back")
+      end
+    end
+    -- One that is the script's own is not looked for there.
+    local Own = {} Own.__index = Own
+    function Own:own() return "own" end
+    problems.Missing = Own
+    package.loaded.another = {}
+    equal(T.values(function() return setmetatable({}, Own):own() end), "own")
+    problems.Added = setmetatable({}, { __index = problems.Plain })
+    problems.Added.__index = problems.Added
+    package.loaded.yet_another = {}
+    local added = setmetatable({}, problems.Added)
+    T.yes(getmetatable(T.values(function() return added end)) == problems.Added, "one that the job's module has not")
+    package.loaded.another, package.loaded.yet_another = nil, nil
+  end)
+end)
+
 spec("a class without functions in its own table is the module's", function()
   with_modules(classes, function()
     local animals = require "animals"
@@ -445,6 +519,20 @@ spec("a class without functions in its own table is the module's", function()
     T.yes(a.class == animals.Animal and getmetatable(a) == animals.Animal.__instanceDict and a:get() == 1, "an instance")
     T.yes(b.class == animals.Dog and b:get() == 2, "of a class that has inherited all of it")
     T.yes(Dog == animals.Dog, "a class that only the job has named")
+  end)
+end)
+
+spec("a class that has inherited all it can do from the module's is the module's, and one of a script's own is not", function()
+  with_modules(classes, function()
+    local faults = require "faults"
+    faults.Own = require "below"(faults.Fault)
+    function faults.Own:twice() return self.v * 2 end
+    local own = faults.Own(4)
+    local fault = T.job(function() error(require "faults".Lost(7)) end)[2].value
+    T.yes(getmetatable(fault) == faults.Lost and fault:get() == 7, "raised in a job")
+    T.yes(T.values(function() return require "faults".Missing end) == faults.Missing, "the class itself")
+    local back, twice = T.values(function() return own, own:twice() end)
+    T.yes(getmetatable(back) == faults.Own and twice == 8, "one of a script's own")
   end)
 end)
 

@@ -152,6 +152,33 @@ spec("changes of libraries do not leak", function()
     function() local llib = require "llib" return type(llib.thread.async), type(llib.crypto) end)
 end)
 
+spec("finalizers run before the next job, and what they do is gone with them", function()
+  local pool = T.scoped(thread.pool { size = 1 })
+  if T.lua < 5.2 then T.skip("tables have no finalizers in this Lua") end
+  local function leaves(finalizer)
+    return function()
+      left = setmetatable({}, { __gc = finalizer })
+      return true
+    end
+  end
+  for name, finalizer in pairs {
+    answers = function() res("of another job") end,
+    ends = function() os.exit(3) end,
+    changes = function() leaked = 1 string.upper = nil end,
+    fails = function() error("in vain") end,
+    text = "left = setmetatable({}, { __gc = function() leaked = 1 end }) return true",
+    renews = function(object) setmetatable({}, getmetatable(object)) end,
+  } do
+    equal(pool:submit(name == "text" and finalizer or leaves(finalizer)):await(), true)
+    for _ = 1, 20 do
+      equal(pool:submit(function()
+        collectgarbage()
+        return leaked == nil and ("x"):upper()
+      end):await(), "X", "a job after one whose finalizer " .. name)
+    end
+  end
+end)
+
 spec("metatables do not leak", function()
   leaks(function()
     setmetatable(_G, { __index = function() return 1 end })
@@ -544,6 +571,13 @@ spec("map gives results in their order", function()
   equal(pool:map(function(x) return x + offset end, { 1, 2, 3 })[3], 8, "with an upvalue")
   local holes = pool:map(function(x) if x % 2 == 0 then return x end end, { 1, 2, 3, 4 })
   T.yes(holes[1] == nil and holes[2] == 2 and holes[3] == nil and holes[4] == 4, "results that are nil")
+end)
+
+spec("map asks a list with metamethods for its length and its items, nil too", function()
+  local pool = T.scoped(thread.pool { size = 2 })
+  local list = setmetatable({}, { __len = function() return 4 end, __index = function(_, index) if index < 3 then return index * 10 end end })
+  local results = pool:map(function(item, index) return tostring(item) .. index end, list)
+  equal(table.concat(results, " "), "101 202 nil3 nil4")
 end)
 
 spec("map tells the first failure by index", function()

@@ -75,7 +75,7 @@ spec("one function with other variables each time, and several at once", functio
   local function all(list) for i, f in ipairs(list) do list[i] = f(100) + f(100) end return list end
   for _ = 1, 3 do
     for i, result in ipairs(pool:submit(all, adders):await()) do equal(result, i * 300, "the sums of adder " .. i) end
-    equal(pool:submit(make "1.5", 100):await(), 150, "with a text for a number")
+    equal(pool:submit(make "2", 100):await(), 200, "with a text for a number")
   end
 end)
 
@@ -148,6 +148,44 @@ spec("a job that replaces what the registry holds harms nobody", function()
       equal(pool:submit(get):await(), 2, "after")
     end
   end
+end)
+
+spec("a job that loads a module is compiled for it, after many others as well", function()
+  needs_compiler()
+  local pool = T.scoped(thread.pool { size = 1 })
+  package.preload.pool_code_module = function()
+    local numbers = { 1, 2, 3 }
+    return { look = function(i) return numbers[i % 3 + 1] end }
+  end
+  local function look(n)
+    local module, s = require "pool_code_module", 0
+    for i = 1, n do s = s + module.look(i) end
+    return s
+  end
+  -- LuaJIT would give up when a hundred traces had been for the functions of one job each.
+  for i = 1, 150 do
+    local traces, result = pool:submit(compiled, look, 1000):await()
+    T.yes(traces > 0, "job " .. i .. " compiles its loop")
+    equal(result, 2000, "the sum")
+  end
+  package.preload.pool_code_module = nil
+end)
+
+spec("compiled code keeps no values of earlier jobs alive", function()
+  local pool = T.scoped(thread.pool { size = 1 })
+  local up = 1
+  local function big(n)
+    local text = ("x"):rep(n)
+    local function length(i) return #text + i + up end
+    local s = 0
+    for i = 1, 1000 do s = s + length(i) end
+    return s
+  end
+  local function used() collectgarbage() collectgarbage() return collectgarbage("count") end
+  local before = pool:submit(used):await()
+  for _ = 1, 5 do pool:submit(big, 5e6):await() end
+  local after = pool:submit(used):await()
+  T.yes(after < before + 3000, ("KiB before: %.0f, after: %.0f"):format(before, after))
 end)
 
 spec("thousands of different functions leave a worker as large as it was", function()

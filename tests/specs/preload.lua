@@ -16,6 +16,7 @@ module("counted", "local log = io.open('" .. folder .. "/log', 'a') log:write('x
 module("broken", "error('no such luck')")
 module("deadly", "os.exit(5)")
 module("leaving", "os.exit(0)")
+module("refused", "os.exit(103)")
 module("endless", "while true do end")
 module("crashing", "local pid = io.open('/proc/self/stat'):read('*n') os.execute('kill -SEGV ' .. pid) return 1")
 
@@ -46,6 +47,7 @@ spec("a module that fails is named, and does no harm", function()
   local running = T.scoped(thread.async(function() require("llib").thread.sleep(1e9) end))
   for name, reason in pairs {
     broken = "no such luck", deadly = "the process that loaded it exited with code 5", leaving = "the process that loaded it exited with code 0",
+    refused = "the process that loaded it exited with code 103",
     crashing = "the process that loaded it died of SIGSEGV", ["not.there"] = "module 'not.there' not found",
   } do
     T.raises_here(function() thread.preload("string", name) end, "failed to preload module '" .. name .. "': ", reason)

@@ -92,7 +92,8 @@ pub(super) const BASE: &[Rule] = rules! {
     ALLOW, [SYS_read], "standard input, which is empty";
     ALLOW, [SYS_close], "closing what is its own";
     fail(ESPIPE), [SYS_lseek], "streams ask where they are; those of the host must not be moved";
-    fail(ENOTTY), [SYS_ioctl], "streams ask whether they are terminals; TIOCSTI would type into one";
+    when_or(&[Check::In(1, &[TIOCOUTQ as u32])], Fail(ENOTTY)), [SYS_ioctl],
+        "SIOCOUTQ: how much of what was printed has not been passed on. Streams also ask whether they are terminals";
     ALLOW, [SYS_fstat], "streams ask for the size of blocks";
     fail(EACCES), [SYS_newfstatat SYS_statx],
         "the C library asks about open files with it. Landlock does not watch it, so it would tell of every file";
@@ -110,6 +111,14 @@ pub(super) const BASE: &[Rule] = rules! {
     ALLOW, [SYS_rt_sigreturn], "the end of a signal handler that the kernel started";
     when(&[Check::OwnPid(0)]), [SYS_tgkill], "abort of the C library";
     ALLOW, [SYS_exit SYS_exit_group], "its end";
+};
+
+/// All that a process needs which reads what a sandboxed job asks for.
+pub(super) const READER: &[Rule] = rules! {
+    ALLOW, [SYS_write SYS_exit SYS_exit_group], "its answer, and its end";
+    ALLOW, [SYS_brk SYS_munmap], "memory of its own";
+    when(&[Check::In(2, &[READ_WRITE]), Check::Masked(3, !HINTS, PRIVATE_MEMORY)]), [SYS_mmap], "the same";
+    fail(ENOMEM), [SYS_mremap], "a mapping of a file could grow; the allocator does without";
 };
 
 /// With paths that may be read or written. Landlock decides which.

@@ -6,8 +6,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use llib_core::observe::trace;
 use llib_core::shm::{Go, Mailbox, Stream, Tree, monitor};
-use llib_core::sys::futex;
+use llib_core::sys::{clock, futex};
 use rustix::io::DupFlags;
 use rustix::process::{
     Pid, Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal, setpgid,
@@ -27,9 +28,14 @@ const MONITOR: RawFd = 4;
 /// Lives as a worker; the process ends here.
 pub(crate) fn run(worker: &LuaWorker, seat: Seat<'_>) -> ! {
     sys::heap::open_scratch();
+    let born = clock::now();
     let session = seat.segment.name().to_owned();
     // The zygote keeps the segment from its children: a job that runs wild finds its own mailbox alone.
-    let Ok(journal) = seat.segment.adopt(seat.index, seat.segment_file) else { sys::exit_now(1) };
+    let adopted = match seat.own {
+        0 => seat.segment.adopt(seat.index, seat.segment_file),
+        own => seat.segment.adopt_own(seat.index, own),
+    };
+    let Ok(journal) = adopted else { sys::exit_now(1) };
     let mailbox = match seat.nested {
         None => journal,
         Some(nested) => match nested.room.mailbox(nested.place as usize) {
@@ -75,10 +81,15 @@ pub(crate) fn run(worker: &LuaWorker, seat: Seat<'_>) -> ! {
             lua::state::rehearse(worker.lua);
             job::leave();
         }
-        wait_for_job(mailbox);
+        wait_for_job(&seat, mailbox);
     }
     match Job::receive(mailbox, desk) {
         Ok(job) => {
+            // Else its host has told of it.
+            if trace::on() && !seat.spare {
+                let name = if job.settings.name.is_empty() { "job" } else { &job.settings.name };
+                trace::Track::own().begin_job(name, job.id(), seat.zygote, born);
+            }
             if job.desk.errand.is_some() {
                 // For whoever looks on: the job's name, where that of any other stands.
                 let settings = job.settings.to_bytes();
@@ -126,14 +137,25 @@ fn settle_in(seat: &Seat<'_>) {
     seat.worn.put_on();
 }
 
-fn wait_for_job(mailbox: Mailbox<'_>) {
+fn wait_for_job(seat: &Seat<'_>, mailbox: Mailbox<'_>) {
     // Pages that only a longer payload needs.
     mailbox.touch();
     let go = mailbox.go();
     // A job may be there already.
     let _ = go.compare_exchange(Go::Cold as u32, Go::Warm as u32, Ordering::SeqCst, Ordering::SeqCst);
-    while go.load(Ordering::SeqCst) != Go::Job as u32 {
-        futex::wait(go, Go::Warm as u32, Duration::from_secs(3600));
+    loop {
+        match go.load(Ordering::SeqCst) {
+            there if there == Go::Job as u32 => return,
+            // A sandboxed job: what others may have written stays behind.
+            there if there == Go::Moved as u32 => {
+                if seat.segment.adopt_own(seat.index, mailbox.generation()).is_err() {
+                    sys::exit_now(1);
+                }
+            }
+            other => {
+                futex::wait(go, other, Duration::from_secs(3600));
+            }
+        }
     }
 }
 
@@ -143,7 +165,7 @@ pub(crate) static START: OnceLock<PathBuf> = OnceLock::new();
 /// Goes to the job's directory, unless this is where the worker started.
 pub(crate) fn enter_directory(directory: &Path) {
     if START.get().is_none_or(|start| start != directory) {
-        // One that is gone is gone for the host as well; relative names fail there and here.
+        // Without /proc one that was removed cannot be entered.
         let _ = std::env::set_current_dir(directory);
     }
 }

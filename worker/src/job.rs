@@ -9,8 +9,10 @@ use llib_core::shared::{attach_up_to, open_parcel, take_over};
 use llib_core::shm::{Mailbox, Region, RegionError, Room, SharedBytes, Spot, Stored, handles, job_id};
 use llib_core::wire::charter::{Charter, Module, Pinned};
 use llib_core::wire::limits::Limits;
+use llib_core::wire::sandbox::SandboxPolicy;
 use llib_core::wire::settings::{PREFIX, Settings};
 
+use crate::reader;
 use llib_sandbox::limits;
 use llib_supervisor::Nested;
 
@@ -48,8 +50,12 @@ pub(crate) struct Desk {
 /// What the zygote says of a job that a sandboxed job starts. Whatever that says itself is held to it.
 #[derive(Clone)]
 pub(crate) struct Errand {
-    /// What the job that starts it was given.
+    /// Slot of the job that starts it.
+    pub(crate) starter: u32,
+    /// What of that one's charter concerns this job; known once the request was read.
     pub(crate) charter: Charter,
+    /// What that one may use.
+    pub(crate) outer: Limits,
     /// What there is for this one.
     pub(crate) granted: Limits,
     /// Bytes of private memory beside twice those of Lua's heap.
@@ -63,17 +69,20 @@ impl Errand {
         /// What any job has beside twice its limit of memory, which these share; and what each needs at least.
         const TOGETHER: u64 = 16 << 20;
         const LEAST: u64 = 2 << 20;
-        let charter = nested.room.charter.clone();
-        let jobs = charter.settings.sandbox.as_ref().map_or(1, |policy| policy.jobs.max(1));
-        let spare = (TOGETHER / u64::from(jobs)).max(LEAST);
-        Errand { charter, granted: nested.granted, spare, place: nested.place }
+        let Nested { room, starter, place, granted } = nested;
+        let spare = (TOGETHER / u64::from(room.terms.jobs.max(1))).max(LEAST);
+        Errand { starter, charter: Charter::default(), outer: room.terms.limits, granted, spare, place }
     }
 }
 
 impl Desk {
+    fn room_name(&self, slot: u32) -> String {
+        format!("{}.{slot}.room", self.session)
+    }
+
     /// Makes what a worker with this charter cannot make behind its walls.
     pub(crate) fn open_room(&self, charter: &Charter) -> Result<&'static Room, RegionError> {
-        let name = format!("{}.{}.room", self.session, self.slot);
+        let name = self.room_name(self.slot);
         Ok(Box::leak(Box::new(limits::beyond_file_limits(|| Room::create(&name, charter))?)))
     }
 }
@@ -141,24 +150,33 @@ impl Job {
 
     fn read(
         mailbox: Mailbox<'static>,
-        desk: Desk,
+        mut desk: Desk,
         generation: u32,
         stored: Stored<'static>,
         carries: bool,
     ) -> Job {
         let payload = stored.bytes();
-        let prefix = payload.first(PREFIX).copy();
-        let count = prefix.first_chunk::<PREFIX>().map_or(0, |prefix| u32::from_le_bytes(*prefix) as usize);
-        // Those of a job that nobody trusts are few.
-        let most = if desk.errand.is_some() { Mailbox::READY } else { usize::MAX };
-        let head = payload.first(PREFIX.saturating_add(count).min(most)).copy();
-        let (claimed, used) = Settings::from_bytes(&head).unwrap_or_default();
-        let (settings, refused) = match &desk.errand {
-            None => (claimed, None),
-            Some(errand) => match errand.charter.narrow(claimed, errand.granted) {
-                Ok(settings) => (settings, None),
-                Err(reason) => (errand.charter.settings.clone(), Some(reason)),
-            },
+        let (settings, used, refused) = match desk.errand.take() {
+            None => {
+                let prefix = payload.first(PREFIX).copy();
+                let count =
+                    prefix.first_chunk::<PREFIX>().map_or(0, |prefix| u32::from_le_bytes(*prefix) as usize);
+                let head = payload.first(PREFIX.saturating_add(count)).copy();
+                let (settings, used) = Settings::from_bytes(&head).unwrap_or_default();
+                (settings, used, None)
+            }
+            Some(errand) => {
+                let (answer, used) = reader::ask(payload, &desk.room_name(errand.starter), &errand);
+                // What is said of a job that was refused stands in its mailbox, as the reply of any sandboxed one may.
+                let refused = |reason| {
+                    let sandbox = Some(SandboxPolicy::default());
+                    ((Settings { sandbox, ..Settings::default() }, Charter::default()), Some(reason))
+                };
+                let ((settings, charter), refused) =
+                    answer.map_or_else(refused, |(settings, charter)| ((settings, charter), None));
+                desk.errand = Some(Errand { charter, ..errand });
+                (settings, used, refused)
+            }
         };
         let (values, ids) = open_parcel(payload, carries);
         let place = used.min(values.len())..values.len();
@@ -196,7 +214,8 @@ impl Job {
         for id in &ids {
             // Held until the process ends: decoding looks for it. Its mapping cannot grow behind walls, and what is
             // written there counts for no limit of memory but this one.
-            let object = attach_up_to(*id, most.unwrap_or(usize::MAX)).map_err(|error| error.to_string())?;
+            let attached = limits::beyond_file_limits(|| attach_up_to(*id, most.unwrap_or(usize::MAX)));
+            let object = attached.map_err(|error| error.to_string())?;
             std::mem::forget(object);
         }
         self.take_handles(ids);

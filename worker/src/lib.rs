@@ -9,6 +9,7 @@ mod child;
 mod job;
 mod lua;
 mod pool;
+mod reader;
 mod reply;
 
 use llib_core::sys::credentials;

@@ -58,6 +58,7 @@ pub(crate) fn publish(
         // This process lives on until the host frees the job: nobody should wait that long for what it holds.
         tree.abandon_locks();
     }
+    sys::wait_until_passed_on();
     llib_core::log!(Debug, "replies to job {} with code {code}, {length} bytes", job.id());
     job.mailbox.publish_reply(code, length, clock::now());
     job.mailbox.ring();

@@ -37,6 +37,10 @@ pub(crate) struct Birth {
     pub(crate) index: u32,
     /// Place and generation in the tree's table of owners.
     pub(crate) owner: Option<(u16, u32)>,
+    /// Number of the file with its mailbox, where that is no other's: of a sandboxed worker.
+    pub(crate) own: u32,
+    /// Whether it has no job yet.
+    pub(crate) spare: bool,
     pub(crate) walled: bool,
     pub(crate) nested: Option<NestedBirth>,
     /// RLIMIT_NPROC while it is forked, if another one than usual.
@@ -61,6 +65,7 @@ impl Common<'_> {
             segment: self.segment,
             segment_file: self.segment_file,
             index: birth.index,
+            own: birth.own,
             tree: self.tree,
             owner: birth.owner.map(|(index, generation)| Owner { index, generation }),
             zygote: self.zygote,
@@ -68,6 +73,7 @@ impl Common<'_> {
             ends,
             signals: self.signals,
             worn: self.worn,
+            spare: birth.spare,
             walled: birth.walled,
             nested,
             kept,

@@ -20,6 +20,8 @@ pub struct Seat<'a> {
     pub segment_file: &'a OwnedFd,
     /// The worker's slot.
     pub index: u32,
+    /// Number of the file with its mailbox, 0 where that is in the segment.
+    pub own: u32,
     /// Name of the tree that the session belongs to.
     pub tree: &'a str,
     /// Who the worker is in the tree's table of owners.
@@ -34,6 +36,8 @@ pub struct Seat<'a> {
     pub signals: &'a SigSet,
     /// What it has of the host that the zygote has not.
     pub worn: &'a Worn,
+    /// Whether it was forked for no job. One may be there by now all the same.
+    pub spare: bool,
     /// Whether it shall wait for its job behind the walls of a sandbox without grants.
     pub walled: bool,
     /// Descriptors of modules that were preloaded, ascending: they stay open, save in a sandbox.

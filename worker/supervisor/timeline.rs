@@ -3,8 +3,8 @@
 
 use std::sync::atomic::Ordering;
 
-use llib_core::observe::trace::{self, Args, Track};
-use llib_core::shm::{SLOTS, Segment, Slot, State, job_id};
+use llib_core::observe::trace::{Args, Track};
+use llib_core::shm::{SLOTS, Segment, Slot, State};
 use llib_core::sys::clock;
 use llib_core::sys::signal::name as signal_name;
 use llib_core::wire::cause::Cause;
@@ -53,15 +53,12 @@ pub(crate) fn end_all(segment: &Segment, ending: Ending) {
     }
 }
 
-/// A worker was forked, in the time since `at`; for the slot's job, if it has one.
-pub(crate) fn forked(slot: Slot<'_>, pid: i32, at: u64, job: Option<String>) {
+/// A worker was forked, in the time since `at`. What its job is called, if it has one, it tells itself: names are not for the process
+/// that forks.
+pub(crate) fn forked(slot: Slot<'_>, pid: i32, at: u64) {
     Track::own().took("fork", "fork", at, Args::default().number("worker", pid).number("slot", slot.index));
-    match job {
-        Some(name) => {
-            let number = job_id(slot.index, slot.entry.generation.load(Ordering::SeqCst));
-            Track::of(pid).begin_job(&name, number, at);
-        }
-        None => Track::of(pid).name("spare"),
+    if slot.entry.started.load(Ordering::SeqCst) == 0 {
+        Track::of(pid).name("spare");
     }
 }
 
@@ -97,12 +94,4 @@ pub(crate) fn ending(status: i32, cause: Cause) -> String {
     } else {
         format!("SIG{signal}, {}", cause_name(cause))
     }
-}
-
-/// The name of the job of a slot that a worker is about to be forked for.
-pub(crate) fn job_of(slot: Slot<'_>) -> Option<String> {
-    if !trace::on() || slot.entry.started.load(Ordering::SeqCst) == 0 {
-        return None;
-    }
-    Some(slot.mailbox.job_name().filter(|name| !name.is_empty()).unwrap_or_else(|| "job".to_owned()))
 }

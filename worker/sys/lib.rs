@@ -3,15 +3,20 @@
 
 #![allow(unsafe_code)]
 
+mod apart;
 pub mod asked;
 pub mod descriptors;
 pub mod environment;
 pub mod heap;
 pub mod limits;
+mod passed_on;
 pub mod seccomp;
 pub mod sibling;
 pub mod signals;
 pub mod timer;
+
+pub use apart::Apart;
+pub use passed_on::{pass_on, wait_until_passed_on};
 
 use std::ffi::{CStr, c_int, c_void};
 use std::io;

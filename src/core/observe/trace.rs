@@ -196,10 +196,10 @@ impl Track {
         self.write(if begins { 'b' } else { 'e' }, category, name, at, &more, args);
     }
 
-    /// A job begins on the track of its worker, which is called after it.
-    pub fn begin_job(self, name: &str, job: u64, at: u64) {
+    /// A job begins on the track of its worker, which is called after it; the process `by` gave it to that.
+    pub fn begin_job(self, name: &str, job: u64, by: i32, at: u64) {
         self.name(name);
-        self.begin("run", name, at, Args::default().number("job", job).number("by", std::process::id()));
+        self.begin("run", name, at, Args::default().number("job", job).number("by", by));
     }
 
     /// What the process is called.

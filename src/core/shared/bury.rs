@@ -32,7 +32,7 @@ fn given(segment: &Segment, slot: Slot<'_>) -> Option<Vec<u64>> {
     match slot.entry.room.load(Ordering::SeqCst) {
         0 => None,
         walls::AHEAD => Some(Vec::new()),
-        _ => shm::charter_of(&segment.room_name(slot.index)).map(|charter| charter.objects),
+        _ => shm::terms_of(&segment.room_name(slot.index)).map(|terms| terms.objects),
     }
 }
 
@@ -157,7 +157,8 @@ pub fn bury_session(segment: &Segment) {
         if let Some(owner) = slot.entry.owner() {
             bury(&registrar, segment, slot, owner);
         }
-        if slot.entry.reserved.load(Ordering::SeqCst) != 0 {
+        // Else its pages may not be there.
+        if slot.entry.is_reserved() || slot.entry.own_file() != 0 {
             discard_undelivered(segment, slot);
         }
     }

@@ -126,6 +126,9 @@ pub fn push(
     ring.write(record.tail, &&word.to_ne_bytes()[..]);
     step();
     parcel.write(|at, part| ring.write(record.tail + (HEAD + at) as u64, part));
+    // Not what stood there before.
+    let end = HEAD + parcel.len();
+    ring.write(record.tail + end as u64, &&[0; 8][..size - end]);
     step();
     objects.iter().for_each(|object| retain(object));
     record.tail += size as u64;

@@ -10,6 +10,7 @@ mod bury;
 pub mod channel;
 mod contained;
 mod delivery;
+mod fuzz;
 mod object;
 mod parcel;
 mod place;
@@ -19,12 +20,14 @@ mod snapshot;
 #[cfg(test)]
 mod stops;
 mod unreadable;
+mod wipe;
 
 pub use bury::{
     bury, bury_hosts, bury_session, discard_inline, discard_known, discard_undelivered, look_for_dead_hosts,
     sweep,
 };
 pub use delivery::take_over;
+pub use fuzz::fuzz_nest;
 pub use object::{
     Change, Guard, Header, Kind, LockError, Object, ObjectError, attach, create, end_unheld, release, retain,
 };

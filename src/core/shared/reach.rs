@@ -6,12 +6,14 @@ use std::sync::atomic::Ordering;
 use super::object::{Kind, LARGEST, Object, ObjectError, attach_with, half_size};
 use super::place::Place;
 use super::ring::Record;
+use super::wipe::wipe;
 
 /// As [`attach`](super::attach), mapped now as far as content can ever reach from here: for a process that will not be
 /// able to map more. It can see and write content of `most` bytes, rounded up to the next half, or as much as stands
-/// there now. So machine code in it can make the object take up no more than some four times that.
+/// there now. So machine code in it can make the object take up no more than some four times that. What stood there before is wiped.
 pub fn attach_up_to(id: u64, most: usize) -> Result<Arc<Object>, ObjectError> {
-    attach_with(id, |object| {
+    attach_with(id, |object, file| {
+        wipe(object, file)?;
         let wanted = (0..LARGEST).find(|pair| half_size(*pair) >= most).unwrap_or(LARGEST);
         Ok(object.end_with(wanted.max(pair_in_use(object)))?)
     })

@@ -1,4 +1,5 @@
-//! The segment in which the zygote keeps what a job printed. Only zygote and host map it.
+//! The segment in which the zygote keeps what a job printed. Only zygote and host map it; workers that are forked meanwhile have
+//! nothing there.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -37,6 +38,8 @@ impl CaptureSegment {
         let limit = limit as usize;
         let region = Region::create(name, START + 2 * limit)?;
         region.reserve(0..START)?;
+        let apart = region.mapping().keep_from_children();
+        apart.map_err(|error| RegionError::map("set apart", name, error))?;
         Ok(CaptureSegment { region, limit })
     }
 

@@ -7,8 +7,10 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{FallocateFlags, FlockOperation, Mode, fallocate, fchmod, flock, fstat, ftruncate};
-use rustix::io::{Errno, pread, pwritev};
+use rustix::fs::{
+    FallocateFlags, FlockOperation, Mode, SeekFrom, fallocate, fchmod, flock, fstat, ftruncate, seek,
+};
+use rustix::io::{Errno, pread, pwrite, pwritev};
 use rustix::process::{Resource, getrlimit};
 use rustix::shm::OFlags;
 
@@ -112,7 +114,7 @@ impl SharedFile {
     }
 
     /// Writes a payload at `at`; the file becomes longer where it has to.
-    pub(super) fn write_at(&self, mut at: usize, payload: &dyn Payload) -> Result<(), RegionError> {
+    pub(crate) fn write_at(&self, mut at: usize, payload: &dyn Payload) -> Result<(), RegionError> {
         /// The most that one call takes, IOV_MAX.
         const AT_ONCE: usize = 1024;
         let bytes = payload.len();
@@ -131,6 +133,54 @@ impl SharedFile {
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(self.no_room(bytes)(error)),
             }
+        }
+        Ok(())
+    }
+
+    /// Makes the bytes of a range zero where the file has pages.
+    pub(crate) fn write_zeros(&self, range: Range<usize>) -> Result<(), RegionError> {
+        self.each_data(range, |part| {
+            let bytes = vec![0; part.len().min(64 << 10)];
+            part.clone().step_by(bytes.len()).try_for_each(|at| {
+                let mut left = &bytes[..bytes.len().min(part.end - at)];
+                let mut at = at as u64;
+                while !left.is_empty() {
+                    match pwrite(self, left, at) {
+                        Ok(count) => (left, at) = (&left[count..], at + count as u64),
+                        Err(Errno::INTR) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(())
+            })
+        })
+    }
+
+    /// The same, and gives its whole pages back.
+    pub(crate) fn give_back(&self, range: Range<usize>) -> Result<(), RegionError> {
+        let how = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        self.each_data(range, |part| fallocate(self, how, part.start as u64, part.len() as u64))
+    }
+
+    /// Hands over the parts of a range that have pages.
+    fn each_data(
+        &self,
+        range: Range<usize>,
+        mut take: impl FnMut(Range<usize>) -> Result<(), Errno>,
+    ) -> Result<(), RegionError> {
+        let mut at = range.start;
+        while at < range.end {
+            let data = match seek(self, SeekFrom::Data(at as u64)) {
+                Err(Errno::NXIO) => break,
+                data => data.map_err(self.failed("wipe"))? as usize,
+            };
+            if data >= range.end {
+                break;
+            }
+            let hole = seek(self, SeekFrom::Hole(data as u64)).map_err(self.failed("wipe"))? as usize;
+            let end = hole.min(range.end);
+            take(data..end).map_err(self.failed("wipe"))?;
+            at = end;
         }
         Ok(())
     }

@@ -70,6 +70,8 @@ pub struct Header {
     pub acknowledged: AtomicU32,
     /// Number of the last module that was loaded, or could not be; a futex. Written by the zygote.
     pub preloaded: AtomicU32,
+    /// Number of the last module that could not be loaded. Written by the zygote, before that.
+    pub refused: AtomicU32,
     /// Number of the last message with the host's attributes that holds for all workers to come; a futex. Written by the
     /// zygote.
     pub attributes: AtomicU32,
@@ -120,8 +122,10 @@ pub struct Entry {
     pub status: AtomicI32,
     /// What to capture of its output, [`crate::wire::settings::Capture`] as a word. Written by the host.
     pub capture: AtomicU32,
-    /// Whether the pages that every mailbox in use has were reserved; they stay. Written by whoever took the slot.
-    pub reserved: AtomicU32,
+    /// Where the mailbox is: the lowest bit says whether the pages that every mailbox in use has were reserved in the session's
+    /// own segment, where they stay; above it is the number of the file that a sandboxed worker has for itself, 0 is none.
+    /// Written by whoever took the slot.
+    memory: AtomicU32,
     /// Whether a sandbox has, or may have, a [`Room`](super::Room), see [`walls`]; it is removed with the slot's job. Written
     /// by whoever took the slot.
     pub room: AtomicU32,
@@ -178,6 +182,25 @@ impl Entry {
     pub fn set_owner(&self, owner: Option<Owner>) {
         let word = owner.map_or(0, |owner| u64::from(owner.index) << 32 | u64::from(owner.generation));
         self.owner.store(word, Ordering::SeqCst);
+    }
+
+    /// Whether the first pages of its mailbox in the session's own segment were reserved.
+    pub fn is_reserved(&self) -> bool {
+        self.memory.load(Ordering::SeqCst) & 1 != 0
+    }
+
+    pub(super) fn set_reserved(&self) {
+        self.memory.fetch_or(1, Ordering::SeqCst);
+    }
+
+    /// Number of the file with its mailbox; 0 where that is in the session's own segment. See [`super::fresh`].
+    pub fn own_file(&self) -> u32 {
+        self.memory.load(Ordering::SeqCst) >> 1
+    }
+
+    pub(super) fn set_own_file(&self, number: u32) {
+        let reserved = self.memory.load(Ordering::SeqCst) & 1;
+        self.memory.store(number << 1 | reserved, Ordering::SeqCst);
     }
 
     /// What a sandboxed job may use.
@@ -239,10 +262,15 @@ pub(super) fn header(segment: SharedBytesMut<'_>) -> &Header {
     segment.words(0)
 }
 
+/// What host and zygote know of a slot.
+pub(super) fn entry(segment: SharedBytesMut<'_>, index: u32) -> &Entry {
+    assert!((index as usize) < SLOTS, "slot {index} is in the table");
+    segment.words(ENTRIES_AT + index as usize * size_of::<Entry>())
+}
+
 /// One of its slots.
 pub(super) fn slot(segment: SharedBytesMut<'_>, index: u32) -> Slot<'_> {
-    let mailbox = mailbox(segment, index);
-    Slot { index, entry: segment.words(ENTRIES_AT + index as usize * size_of::<Entry>()), mailbox }
+    Slot { index, entry: entry(segment, index), mailbox: mailbox(segment, index) }
 }
 
 /// The mailbox alone, for a worker: it has nothing else of the segment mapped.

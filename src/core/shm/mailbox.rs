@@ -4,14 +4,14 @@
 //!
 //! | word | written by | meaning |
 //! |---|---|---|
-//! | `go` | worker: `Cold` → `Warm`; host: → `Job` → `Leave` | a futex where a spare sleeps until its job is there, and a worker that has replied until it may go |
+//! | `go` | worker: `Cold` → `Warm`; host: → `Job` → `Leave`, or → `Moved` | a futex where a spare sleeps until its job is there, and a worker that has replied until it may go |
 //! | `reply` | worker | 0 none, 1 values, else a failure's `Kind::reply_code` |
 //! | `bell` | worker, zygote | a futex that counts; the host sleeps here. Rung after `reply` or a death |
 //! | `closing` | host | the job is asked to end at its next chance |
 //! | `autoclose` | worker | the job may be ended anywhere once it was asked to |
 //! | `detached` | host | nobody will await: a worker that has replied goes at once |
 //! | `notify` | host | ring the zygote too after a reply, it makes a descriptor readable |
-//! | `generation` | host | number of the slot's job, part of the names of segments apart |
+//! | `generation` | host | number of the slot's job, part of the names of segments apart; with `Moved` that of the file |
 //! | `large` | host, worker | set before a payload takes more than the pages that every mailbox has, in a segment apart or in more pages, so that whoever frees the slot gives them back |
 //! | `handles` | writer of the payload; its reader clears it | [`Parcel`](crate::shared::Parcel) of objects' handles: 1 the job's payload ends with such, 2 the reply's does, and nobody has taken them yet |
 //! | `held`, `held_more` | worker | the objects that it holds, noted before it does; `held_more`: and some that found no room |
@@ -28,6 +28,8 @@
 //! this one job ended somehow.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use rustix::io::Errno;
 
 use super::bytes::{Atomics, SharedBytesMut, accessors};
 use super::error::RegionError;
@@ -104,6 +106,8 @@ pub enum Go {
     Job,
     /// The reply was taken, or nobody wants it: the worker shall go.
     Leave,
+    /// The job comes by another mailbox, which the worker maps in place of this one: see [`super::fresh`].
+    Moved,
 }
 
 /// Bytes of job or reply that fit into a slot's mailbox itself.
@@ -167,10 +171,24 @@ impl<'a> Mailbox<'a> {
         self.bytes.reserve(0..Self::PAYLOAD_AT + payload.min(self.capacity()))
     }
 
+    /// The same of so many of all its bytes, with the kernel's answer.
+    pub(super) fn populate(&self, bytes: usize) -> Result<(), Errno> {
+        self.bytes.populate(0..bytes)
+    }
+
     /// Makes the first pages present in this process too, so that a job finds them.
     pub fn touch(&self) {
         self.payload().touch(0);
         self.payload().touch(Self::READY - 1);
+    }
+
+    /// Makes a payload zero that the caller has published and nobody has touched.
+    pub fn wipe_payload(&self) {
+        const ZEROS: [u8; 4096] = [0; 4096];
+        let end = usize::try_from(self.length()).unwrap_or(usize::MAX).min(self.capacity());
+        (0..end)
+            .step_by(ZEROS.len())
+            .for_each(|at| self.payload().put(at, &ZEROS[..ZEROS.len().min(end - at)]));
     }
 
     /// Makes the mailbox as if nobody had used it. For the slot's owner, while no worker is there.
@@ -276,6 +294,13 @@ impl<'a> Mailbox<'a> {
         self.words().generation.store(generation, Ordering::SeqCst);
         self.words().length.store(length as u64, Ordering::SeqCst);
         self.words().go.store(Go::Job as u32, Ordering::SeqCst);
+    }
+
+    /// Host: has a spare go over to the file of this number.
+    pub(super) fn move_on(&self, number: u32) {
+        self.words().generation.store(number, Ordering::SeqCst);
+        self.go().store(Go::Moved as u32, Ordering::SeqCst);
+        crate::sys::futex::wake_all(self.go());
     }
 
     /// Host: lets a worker go that has replied.

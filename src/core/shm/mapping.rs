@@ -95,7 +95,12 @@ impl Mapping {
 
     /// Keeps it from the children that this process forks from now on: they have nothing at its addresses.
     pub(super) fn keep_from_children(&self) -> io::Result<()> {
-        Ok(self.advise(0..self.len, Advice::LinuxDontFork)?)
+        self.keep_part_from_children(0..self.len)
+    }
+
+    /// The same for a range that was mapped anew.
+    pub(super) fn keep_part_from_children(&self, range: Range<usize>) -> io::Result<()> {
+        Ok(self.advise(range, Advice::LinuxDontFork)?)
     }
 
     /// The same pages once more, to be written too. Needs no descriptor, but the file was opened for writing.
@@ -122,10 +127,16 @@ impl Mapping {
     /// Puts private zeros in the file's place, so that this keeps it open no more. For the end of a process: whoever still
     /// comes here finds memory, and nothing in it.
     pub(crate) fn blank(&self) {
+        self.blank_part(0..self.len);
+    }
+
+    /// The same for a range.
+    pub(super) fn blank_part(&self, range: Range<usize>) {
+        let part = self.bytes().part(range);
         let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::FIXED);
         // SAFETY: the addresses are this mapping's, which stay mapped; what is read and written there are shared bytes, for
         // which every value is one.
-        let _ = unsafe { mmap_anonymous(self.start.as_ptr().cast(), self.len, access, flags) };
+        let _ = unsafe { mmap_anonymous(part.as_ptr().cast_mut().cast(), part.len(), access, flags) };
     }
 
     fn advise(&self, range: Range<usize>, advice: Advice) -> rustix::io::Result<()> {
@@ -136,7 +147,7 @@ impl Mapping {
     }
 
     /// Puts something in its place that nobody can use; for a child that has nothing there, and that may map other things
-    /// before it or its children call [`map_again`](Mapping::map_again).
+    /// before it or its children call [`map_in_place`](Mapping::map_in_place).
     pub(super) fn hold_place(&self) -> io::Result<()> {
         let place = self.start.as_ptr().cast();
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
@@ -145,12 +156,13 @@ impl Mapping {
         Ok(())
     }
 
-    /// Maps a range of the file once more, at the same addresses; for a child that has nothing there.
-    pub(super) fn map_again(&self, range: Range<usize>, file: impl AsFd) -> io::Result<()> {
-        let (part, offset) = (self.bytes().part(range.clone()), range.start as u64);
+    /// Maps a part of a file, from `offset` on, at the addresses of a range: for a child that has nothing there, or in
+    /// place of what is there.
+    pub(super) fn map_in_place(&self, range: Range<usize>, file: impl AsFd, offset: usize) -> io::Result<()> {
+        let (part, offset) = (self.bytes().part(range), offset as u64);
         let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED | MapFlags::FIXED);
-        // SAFETY: the addresses are this mapping's, where nothing is mapped in this process, or the very same pages; what
-        // is mapped there now is what they stand for.
+        // SAFETY: the addresses are this mapping's, and what is mapped there now is what they stand for: shared bytes as
+        // before, in which whoever refers to them finds others, as if somebody had written them.
         unsafe { mmap(part.as_ptr().cast_mut().cast(), part.len(), access, flags, file, offset)? };
         Ok(())
     }

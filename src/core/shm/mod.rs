@@ -16,6 +16,7 @@ mod capture;
 mod confined;
 mod error;
 mod file;
+mod fresh;
 mod layout;
 mod lock_table;
 mod mailbox;
@@ -55,7 +56,7 @@ pub use pool::{
     WHEN_EMPTY, Word, carries, is_large, is_later, pool_name, seat, slot_capacity, stage,
 };
 pub use region::Region;
-pub use room::{Room, RoomFile, charter_of};
+pub use room::{Room, RoomFile, charter_of, terms_of};
 pub(crate) use seen::Seen;
 pub use segment::Segment;
 pub use snapshot::{SessionView, SlotView, TreeView, sessions};

@@ -68,7 +68,8 @@ impl Shape {
     }
 
     /// Bytes of the whole nest.
-    pub(super) fn len(&self) -> usize {
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
         self.controls() + self.places * self.mailbox
     }
 
@@ -152,7 +153,7 @@ pub struct Nest {
 
 impl Nest {
     /// Maps a nest of this shape that begins at `offset` of a file.
-    pub(super) fn map(file: impl AsFd, offset: usize, shape: Shape) -> io::Result<Nest> {
+    pub fn map(file: impl AsFd, offset: usize, shape: Shape) -> io::Result<Nest> {
         Ok(Nest { mapping: Mapping::new(file, offset, shape.len(), true)?, shape })
     }
 
@@ -197,6 +198,13 @@ impl Nest {
         let start = self.shape.mailbox_at(index);
         let mailbox = Mailbox::new(self.mapping.bytes().part(start..start + self.shape.mailbox));
         Slot { index: index as u32, entry: &self.control(index).entry, mailbox }
+    }
+
+    /// Zygote: makes a slot's mailbox zero, which nobody uses now. The next job there finds nothing of this one.
+    pub fn wipe(&self, index: usize) {
+        let start = self.shape.mailbox_at(index);
+        self.mapping.bytes().part(start..start + LEAST).put(0, &[0; LEAST]);
+        self.mapping.release(start + LEAST..start + self.shape.mailbox);
     }
 
     /// What the worker wants of one slot's job. [`Nest::reserve`] comes first.
@@ -260,5 +268,11 @@ mod tests {
         assert_ne!(orders.done().load(Ordering::SeqCst), number);
         seen.acknowledge(wish);
         assert_eq!((seen.wish(), orders.done().load(Ordering::SeqCst)), (None, number));
+        let (start, end) = (worker.slot(1).mailbox.payload(), worker.slot(2).mailbox.payload());
+        end.put(9000, b"value");
+        start.put(shape.longest() as usize - 5, b"value");
+        zygote.wipe(1);
+        assert!(start.copy().iter().all(|byte| *byte == 0));
+        assert_eq!(end.part(9000..9005).copy(), b"value");
     }
 }

@@ -7,7 +7,8 @@
 //! |---|---|---|
 //! | reply | the worker; its host reads the file | a reply that is too long for the mailbox |
 //! | nest | the worker, its zygote; each place's mailbox by the worker of that | jobs that the worker starts, see [`Nest`] |
-//! | charter | nobody | what the worker was given, for its zygote to read. The worker wrote it while it could be trusted, and has no way to it any more |
+//! | charter | nobody | what the worker was given, for the readers of requests that it makes. It wrote that while it could be trusted, and has no way to it any more |
+//! | terms | nobody | the numbers of the charter, for the zygote: it reads nothing else here |
 
 use std::io;
 
@@ -21,9 +22,13 @@ use super::nest::{Nest, Shape};
 use super::payload::Payload;
 use crate::sys::PAGE;
 use crate::wire::charter::Charter;
+use crate::wire::terms::{self, Terms};
 
-/// Bytes at the end of the file: the length of the charter before them.
-const TRAILER: usize = 8;
+/// Words at the end of the file: the terms' numbers, how many objects stand before them, how long the charter before those is.
+const TRAILER: usize = terms::WORDS + 2;
+
+/// The most objects that are taken for some.
+const MOST_OBJECTS: u64 = 1 << 17;
 
 /// The longest charter that is taken for one.
 const LONGEST: u64 = 16 << 20;
@@ -42,14 +47,13 @@ struct Plan {
 }
 
 impl Plan {
-    fn of(charter: &Charter) -> Plan {
-        let result = charter.settings.limits.result.unwrap_or(0);
+    fn of(terms: &Terms) -> Plan {
+        let result = terms.limits.result.unwrap_or(0);
         let longest = usize::try_from(result).unwrap_or(usize::MAX);
         // A nested worker's reply goes into its starter's nest.
         let reply =
-            if longest <= INLINE || charter.nested { 0 } else { longest.div_ceil(PAGE).saturating_mul(PAGE) };
-        let nest = charter.settings.sandbox.as_ref().and_then(|policy| Shape::new(policy.jobs, result));
-        Plan { reply, nest }
+            if longest <= INLINE || terms.nested { 0 } else { longest.div_ceil(PAGE).saturating_mul(PAGE) };
+        Plan { reply, nest: Shape::new(terms.jobs, result) }
     }
 
     fn charter_at(&self) -> usize {
@@ -60,9 +64,11 @@ impl Plan {
 impl Room {
     /// Makes what a worker with this charter may need. Whoever frees its slot removes the name.
     pub fn create(name: &str, charter: &Charter) -> Result<Room, RegionError> {
-        let plan = Plan::of(charter);
-        let mut bytes = charter.to_bytes();
-        bytes.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+        let (terms, mut bytes) = (Terms::of(charter), charter.to_bytes());
+        let (plan, len) = (Plan::of(&terms), bytes.len() as u64);
+        let counts = [terms.objects.len() as u64, len];
+        let words = terms.objects.iter().copied().chain(terms.to_words()).chain(counts);
+        bytes.extend(words.flat_map(u64::to_le_bytes));
         SharedFile::create(name, |file| {
             file.write_at(plan.charter_at(), &&bytes[..])?;
             let reply = (plan.reply > 0).then(|| file.map(0..plan.reply)).transpose();
@@ -89,26 +95,48 @@ impl Room {
     }
 }
 
-/// The charter of a worker whose room has this name; none if it has not made one.
-pub fn charter_of(name: &str) -> Option<Charter> {
-    read(name).ok().flatten().map(|(_, charter, _)| charter)
+/// The charter of a worker whose room has this name, as bytes; none if it has not made one. For a process that nothing is forked
+/// from.
+pub fn charter_of(name: &str) -> Option<Vec<u8>> {
+    let (file, _, at, len) = read(name).ok().flatten()?;
+    let mut bytes = vec![0; len];
+    file.read_at(at, &mut bytes).then_some(bytes)
 }
 
-/// A room's file, its charter, and where that begins.
-fn read(name: &str) -> io::Result<Option<(SharedFile, Charter, usize)>> {
+/// The numbers of it.
+pub fn terms_of(name: &str) -> Option<Terms> {
+    read(name).ok().flatten().map(|(_, terms, ..)| terms)
+}
+
+/// A room's file, its terms, and where its charter stands.
+fn read(name: &str) -> io::Result<Option<(SharedFile, Terms, usize, usize)>> {
     let file = match SharedFile::open(name) {
         Err(Errno::NOENT) => return Ok(None),
         file => file?,
     };
-    let end = file.len()?.checked_sub(TRAILER);
-    let charter = end.and_then(|end| {
-        let mut trailer = [0; TRAILER];
-        let len = file.read_at(end, &mut trailer).then(|| u64::from_le_bytes(trailer));
-        let len = len.filter(|len| *len <= LONGEST)? as usize;
-        let (mut bytes, at) = (vec![0; len], end.checked_sub(len)?);
-        Some((Charter::from_bytes(file.read_at(at, &mut bytes).then_some(&bytes)?)?, at))
-    });
-    Ok(charter.map(|(charter, at)| (file, charter, at)))
+    let end = file.len()?;
+    let found = read_terms(&file, end);
+    Ok(found.map(|(terms, at, len)| (file, terms, at, len)))
+}
+
+fn read_terms(file: &SharedFile, end: usize) -> Option<(Terms, usize, usize)> {
+    let numbers_at = end.checked_sub(TRAILER * 8)?;
+    let words = words(file, numbers_at, TRAILER)?;
+    let (numbers, counts) = words.split_first_chunk::<{ terms::WORDS }>()?;
+    let [count, len] = *counts.first_chunk()?;
+    if count > MOST_OBJECTS || len > LONGEST {
+        return None;
+    }
+    let objects_at = numbers_at.checked_sub(count as usize * 8)?;
+    let objects = self::words(file, objects_at, count as usize)?;
+    let at = objects_at.checked_sub(len as usize)?;
+    Some((Terms::from_words(*numbers, objects), at, len as usize))
+}
+
+fn words(file: &SharedFile, at: usize, count: usize) -> Option<Vec<u64>> {
+    let mut bytes = vec![0; count * 8];
+    let words = file.read_at(at, &mut bytes).then(|| bytes.as_chunks::<8>().0)?;
+    Some(words.iter().map(|word| u64::from_le_bytes(*word)).collect())
 }
 
 /// A room as its worker's zygote finds it.
@@ -116,18 +144,18 @@ pub struct RoomFile {
     file: SharedFile,
     reply: usize,
     shape: Shape,
-    /// What the worker was given.
-    pub charter: Charter,
+    /// What the worker was given, in numbers.
+    pub terms: Terms,
 }
 
 impl RoomFile {
     /// Opens a room; none if it has no nest.
     pub fn open(name: &str) -> io::Result<Option<RoomFile>> {
-        let Some((file, charter, at)) = read(name)? else { return Ok(None) };
-        let plan = Plan::of(&charter);
+        let Some((file, terms, at, _)) = read(name)? else { return Ok(None) };
+        let plan = Plan::of(&terms);
         // The parts are where both sides expect them.
         let shape = plan.nest.filter(|_| plan.charter_at() == at);
-        Ok(shape.map(|shape| RoomFile { file, reply: plan.reply, shape, charter }))
+        Ok(shape.map(|shape| RoomFile { file, reply: plan.reply, shape, terms }))
     }
 
     /// Maps the nest.
@@ -176,11 +204,12 @@ mod tests {
     }
 
     #[test]
-    fn a_zygote_reads_the_charter_that_the_worker_has_no_way_to() {
+    fn a_zygote_reads_the_numbers_of_what_the_worker_has_no_way_to() {
         let charter = charter(4, 1 << 20);
         with_room(&charter, |name, room| {
             let found = RoomFile::open(name).unwrap().unwrap();
-            assert_eq!((&found.charter, charter_of(name).as_ref()), (&charter, Some(&charter)));
+            assert_eq!((&found.terms, terms_of(name).as_ref()), (&Terms::of(&charter), Some(&found.terms)));
+            assert_eq!(charter_of(name), Some(charter.to_bytes()));
             let (own, seen) = (room.nest().unwrap(), found.nest().unwrap());
             assert_eq!((own.places(), own.shape()), (4, seen.shape()));
             own.reserve().unwrap();
@@ -188,7 +217,7 @@ mod tests {
             assert_eq!(seen.slot(2).mailbox.generation(), 11);
             assert_eq!(found.mailbox(2).unwrap().generation(), 11);
             room.write(&&[255; 1 << 20][..]).unwrap();
-            assert_eq!(RoomFile::open(name).unwrap().unwrap().charter, charter);
+            assert_eq!(RoomFile::open(name).unwrap().unwrap().terms, found.terms);
             assert!(room.write(&&[255; (1 << 20) + 1][..]).is_err());
         });
     }
@@ -201,7 +230,7 @@ mod tests {
         });
         with_room(&charter(0, 100), |name, room| {
             assert!(room.nest().is_none() && room.write(&&b"1"[..]).is_err());
-            assert_eq!(charter_of(name), Some(charter(0, 100)));
+            assert_eq!(charter_of(name), Some(charter(0, 100).to_bytes()));
         });
         with_room(&charter(1, 100), |name, room| {
             assert!(room.nest().is_some() && room.write(&&b"1"[..]).is_err());

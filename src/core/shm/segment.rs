@@ -10,14 +10,15 @@ use super::bitmap::SLOTS;
 use super::bytes::SharedBytesMut;
 use super::error::RegionError;
 use super::file::{SharedFile, check_length, unlink};
-use super::layout::{self, Header, Slot};
+use super::fresh::Places;
+use super::layout::{self, Entry, Header, Slot};
 use super::mailbox::Mailbox;
 use super::mapping::Mapping;
 use super::monitor;
 use super::region::Region;
 use super::stale;
 
-/// Slots below this keep the pages of large payloads, which spares the next job the faults: the first free slot
+/// Slots below this keep the pages of large payloads, which spares the next job the faults (unless it is a sandboxed one): the first free slot
 /// is always taken first. The others are used in a crowd alone, and would take up 64 KiB each for ever.
 const WARM: u32 = 64;
 
@@ -25,6 +26,7 @@ const WARM: u32 = 64;
 /// ends, and not when one of its processes drops a mapping.
 pub struct Segment {
     region: Region,
+    pub(super) places: Places,
 }
 
 impl Segment {
@@ -71,11 +73,15 @@ impl Segment {
         };
         let mapping = mapping.filter(|mapping| mapping.bytes().len() == layout::LEN);
         let mapping = mapping.ok_or_else(|| failed(io::Error::other("it has an unexpected length")))?;
-        Ok(Segment { region: Region::of_session(name, mapping) })
+        Ok(Segment { region: Region::of_session(name, mapping), places: Places::new() })
     }
 
     fn bytes(&self) -> SharedBytesMut<'_> {
         self.region.bytes()
+    }
+
+    pub(super) fn region(&self) -> &Region {
+        &self.region
     }
 
     /// Name of the segment, and prefix of every other segment of the session.
@@ -93,15 +99,32 @@ impl Segment {
         layout::header(self.bytes())
     }
 
-    /// One slot.
+    /// What host and zygote know of a slot.
+    pub fn entry(&self, index: u32) -> &Entry {
+        layout::entry(self.bytes(), index)
+    }
+
+    /// One slot. Its mailbox is where its entry says; if that cannot be mapped, as when the slot's last job is over, it is one
+    /// that nobody else has.
     pub fn slot(&self, index: u32) -> Slot<'_> {
+        if !self.places.is(index, self.entry(index).own_file()) && self.follow(index).is_err() {
+            self.map_nothing(index);
+        }
         layout::slot(self.bytes(), index)
+    }
+
+    /// What is mapped as the mailbox of a slot.
+    pub(super) fn mailbox(&self, index: u32) -> Mailbox<'_> {
+        layout::mailbox(self.bytes(), index)
     }
 
     /// Makes sure that `payload` bytes can be written into a slot's mailbox, and its words.
     pub fn reserve(&self, index: u32, payload: usize) -> Result<(), RegionError> {
-        let mark = &self.slot(index).entry.reserved;
-        if payload <= Mailbox::READY && mark.load(Ordering::SeqCst) != 0 {
+        let entry = self.slot(index).entry;
+        if entry.own_file() != 0 {
+            return self.reserve_own(index, entry.own_file(), Mailbox::PAYLOAD_AT + payload);
+        }
+        if payload <= Mailbox::READY && entry.is_reserved() {
             return Ok(());
         }
         let start = layout::mailbox_range(index).start;
@@ -110,7 +133,7 @@ impl Segment {
             // Some pages were there until none was left; others need them.
             self.region.mapping().release(layout::large_payload(index));
         } else if payload >= Mailbox::READY {
-            mark.store(1, Ordering::SeqCst);
+            entry.set_reserved();
         }
         reserved
     }
@@ -119,6 +142,7 @@ impl Segment {
     /// addresses until they [`adopt`](Segment::adopt) a mailbox, with the file that this returns. That is not the
     /// one of the session's lock: a mapping keeps its file open, and so would keep the lock.
     pub fn keep_from_children(&self) -> io::Result<OwnedFd> {
+        self.places.hidden.store(true, Ordering::SeqCst);
         self.region.mapping().keep_from_children()?;
         Ok(SharedFile::open(self.name())?.into())
     }
@@ -129,16 +153,21 @@ impl Segment {
     }
 
     /// In such a child: maps the mailbox of slot `index`, and that alone, where the parent has it. `file` is
-    /// the segment's.
+    /// the segment's. For one with a file of its own there is [`Segment::adopt_own`].
     pub fn adopt(&self, index: u32, file: impl AsFd) -> io::Result<Mailbox<'_>> {
-        self.region.mapping().map_again(layout::mailbox_range(index), file)?;
-        Ok(layout::mailbox(self.bytes(), index))
+        let range = layout::mailbox_range(index);
+        self.region.mapping().map_in_place(range.clone(), file, range.start)?;
+        Ok(self.mailbox(index))
     }
 
     /// Gives back what the last job of a slot took up if its payloads were large: segments apart, and pages.
     pub fn clear(&self, slot: Slot<'_>) {
+        let own = slot.entry.own_file();
         if slot.entry.room.swap(0, Ordering::SeqCst) != 0 {
             unlink(&self.room_name(slot.index));
+        }
+        if own != 0 {
+            unlink(&self.own_name(slot.index, own));
         }
         if slot.mailbox.large().swap(0, Ordering::SeqCst) == 0 {
             return;
@@ -146,7 +175,7 @@ impl Segment {
         let generation = slot.entry.generation.load(Ordering::SeqCst);
         unlink(&self.job_name(slot.index, generation));
         unlink(&self.reply_name(slot.index, generation));
-        if slot.index >= WARM {
+        if slot.index >= WARM || own != 0 {
             self.region.mapping().release(layout::large_payload(slot.index));
         }
     }

@@ -1,10 +1,14 @@
-//! Who this process is to the kernel: user, groups, capabilities, root directory. Jobs are to have no more than it has.
+//! Who this process is to the kernel: user, groups, capabilities, whether it can gain others, root directory. Jobs are to have no more than it has.
 
 #![allow(unsafe_code)]
 
+use std::sync::{Mutex, PoisonError};
+
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use rustix::process::getgroups;
-use rustix::thread::capabilities;
+use rustix::thread::{
+    CapabilitySet, capabilities, capabilities_secure_bits, capability_is_in_bounding_set, no_new_privs,
+};
 
 /// Real, effective and saved ids of a user or a group.
 pub type Ids = [u32; 3];
@@ -21,6 +25,8 @@ pub struct Credentials {
     users: Ids,
     groups: Ids,
     sets: Sets,
+    /// Whether programs that it runs can gain nothing any more; filters of system calls go with it.
+    no_new_privileges: bool,
     /// What only a process with capabilities can change; of another one it is not looked at.
     guarded: Option<Guarded>,
 }
@@ -29,6 +35,9 @@ pub struct Credentials {
 struct Guarded {
     supplementary: Vec<u32>,
     root: Root,
+    secure_bits: u32,
+    /// As it was when it was looked at last.
+    bounding: u64,
 }
 
 impl Credentials {
@@ -40,14 +49,38 @@ impl Credentials {
             users: own_users(),
             groups: own_groups(),
             sets,
-            guarded: has_any.then(|| Guarded { supplementary: supplementary(), root: root() }),
+            // A filter that does not let it ask has been put on by a process that had to have the flag.
+            no_new_privileges: no_new_privs().unwrap_or(true),
+            guarded: has_any.then(|| Guarded {
+                supplementary: supplementary(),
+                root: root(),
+                secure_bits: capabilities_secure_bits().map_or(0, |bits| bits.bits()),
+                bounding: *BOUNDING
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .get_or_insert_with(bounding),
+            }),
         }
+    }
+
+    /// Looks at what takes too long to be looked at for each job: the bounding set of capabilities.
+    pub fn look_closely() {
+        *BOUNDING.lock().unwrap_or_else(PoisonError::into_inner) = Some(bounding());
     }
 
     /// Their sets of capabilities as a word of a command line.
     pub fn sets_as_word(&self) -> String {
         format!("{:x},{:x},{:x}", self.sets[0], self.sets[1], self.sets[2])
     }
+}
+
+static BOUNDING: Mutex<Option<u64>> = Mutex::new(None);
+
+/// The capabilities that programs can have which this process runs. A system call for each.
+fn bounding() -> u64 {
+    let known = CapabilitySet::all();
+    let has = |capability: &CapabilitySet| capability_is_in_bounding_set(*capability).unwrap_or(false);
+    known.iter().filter(has).fold(0, |set, capability| set | capability.bits())
 }
 
 /// The process's sets of capabilities.

@@ -9,6 +9,7 @@ pub mod channel;
 pub mod clock;
 pub mod cores;
 pub mod credentials;
+pub mod directory;
 pub mod environ;
 pub mod exit;
 pub mod fork;

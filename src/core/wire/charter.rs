@@ -3,6 +3,10 @@
 //! Those ask for what they like; what they get is narrower than this, or nothing. Names are not enough for that: where a job
 //! may write, it can put something else in the place of what a name led to. So files are held to what they were.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::limits::Limits;
@@ -115,10 +119,53 @@ impl Charter {
         })
     }
 
+    /// What a job that asks for those of `claim` is to know: its settings, and of this charter what they refer to. Or why it gets
+    /// none.
+    pub fn answer(&self, claim: Settings, granted: Limits) -> Answer {
+        let settings = self.narrow(claim, granted)?;
+        let policy = settings.sandbox.clone().unwrap_or_default();
+        let covers = |pinned: &&Pinned| {
+            let mut wanted = policy.read.iter().chain(&policy.write);
+            wanted.any(|path| Path::new(OsStr::from_bytes(path)).starts_with(OsStr::from_bytes(&pinned.path)))
+        };
+        let starter = Charter {
+            // Whether it is the same, which is all that is asked of it.
+            settings: Settings {
+                sandbox: self.settings.sandbox.clone().filter(|own| *own == policy),
+                ..Settings::default()
+            },
+            objects: self.objects.clone(),
+            paths: self.paths.iter().filter(covers).cloned().collect(),
+            modules: self
+                .modules
+                .iter()
+                .filter(|module| policy.libs.contains(&module.name))
+                .cloned()
+                .collect(),
+            nested: self.nested,
+            writes: self.writes,
+        };
+        Ok((settings, starter))
+    }
+
     /// Whether the job was given all of these objects.
     pub fn has_all(&self, objects: &[u64]) -> bool {
         objects.iter().all(|id| self.objects.contains(id))
     }
+}
+
+/// What a job that a sandboxed job starts is told: its settings, and of its starter's charter what concerns it. Or a sentence.
+pub type Answer = Result<(Settings, Charter), String>;
+
+/// An answer on its way, with the length of what it answers.
+pub fn answer_to_bytes(answer: &(Answer, usize)) -> Vec<u8> {
+    // As above.
+    postcard::to_stdvec(answer).unwrap_or_default()
+}
+
+/// The inverse.
+pub fn answer_from_bytes(bytes: &[u8]) -> Option<(Answer, usize)> {
+    postcard::from_bytes(bytes).ok()
 }
 
 #[cfg(test)]
@@ -192,6 +239,42 @@ mod tests {
         assert!(charter().narrow(wider, Limits::default()).is_err());
         assert!(Charter::default().narrow(Settings::default(), Limits::default()).is_err());
         assert!(charter().has_all(&[2, 1, 1]) && !charter().has_all(&[1, 3]));
+    }
+
+    #[test]
+    fn a_job_is_told_of_its_starter_what_concerns_it_and_no_more() {
+        let pinned = |path: &str| Pinned { path: path.into(), write: false, identity: Identity::default() };
+        let module = |name: &str| Module {
+            name: name.into(),
+            file: b"/f".to_vec(),
+            kind: ModuleKind::Text,
+            identity: Identity::default(),
+            changed: (0, 0),
+            size: 0,
+        };
+        let mut charter = charter();
+        charter.settings.name = "starter".to_owned();
+        charter.paths = ["/usr", "/srv/other"].map(pinned).to_vec();
+        charter.modules = ["a", "b"].map(module).to_vec();
+        let policy = charter.settings.sandbox.as_mut().unwrap();
+        policy.read.push(b"/srv/other".to_vec());
+        policy.env.push((b"SECRET".to_vec(), b"swordfish".to_vec()));
+        policy.libs = vec![b"a".to_vec(), b"b".to_vec()];
+        let wanted = SandboxPolicy {
+            read: vec![b"/usr/lib".to_vec()],
+            libs: vec![b"b".to_vec()],
+            ..SandboxPolicy::default()
+        };
+        let claim = Settings { sandbox: Some(wanted), ..Settings::default() };
+        let (settings, starter) = charter.answer(claim, Limits::default()).unwrap();
+        assert_eq!(settings.sandbox.unwrap().read, [b"/usr/lib".to_vec()]);
+        assert_eq!((starter.settings, starter.paths), (Settings::default(), vec![pinned("/usr")]));
+        assert_eq!((starter.modules, starter.objects), (vec![module("b")], charter.objects.clone()));
+        let refused = Settings {
+            sandbox: Some(SandboxPolicy { net: true, ..SandboxPolicy::default() }),
+            ..Settings::default()
+        };
+        assert!(charter.answer(refused, Limits::default()).is_err());
     }
 
     #[test]

@@ -17,3 +17,4 @@ pub mod pooled;
 pub mod sandbox;
 pub mod settings;
 pub mod size;
+pub mod terms;

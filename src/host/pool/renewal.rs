@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::state::Pool;
 use llib_core::shm::is_later;
-use llib_core::sys::clock;
+use llib_core::sys::{clock, directory};
 
 /// While jobs are under way, this process is looked at as often at most: each look takes as long as a small job.
 const ROUND: Duration = Duration::from_millis(1);
@@ -45,7 +45,7 @@ impl Pool {
             if is_later(generation, self.generation) {
                 self.renew(generation);
             }
-            let directory = std::env::current_dir().ok().map(|path| path.into_os_string().into_vec());
+            let directory = Some(directory::current().into_os_string().into_vec());
             if self.host.directory.as_deref() != directory.as_deref() {
                 let other =
                     directory.filter(|directory| Some(directory) != self.plan.settings.directory.as_ref());

@@ -110,8 +110,8 @@ unsafe fn choice(lua: *mut lua_State) -> Result<Choice, Raise> {
     Ok(choice)
 }
 
-/// Replaces a list at index 3 whose length or items are its metatable's to tell by a plain copy.
-unsafe fn flatten(lua: *mut lua_State) -> Result<(), Raise> {
+/// Replaces a list at index 3 whose length or items are its metatable's to tell by a plain copy. Returns the length.
+unsafe fn flatten(lua: *mut lua_State) -> Result<usize, Raise> {
     // SAFETY: the caller's state with free slots and a table at index 3; what metamethods raise ends at the protected call.
     unsafe {
         let has = |event: &std::ffi::CStr| {
@@ -120,16 +120,19 @@ unsafe fn flatten(lua: *mut lua_State) -> Result<(), Raise> {
             found
         };
         if !has(c"__len") && !has(c"__index") {
-            return Ok(());
+            return Ok(lua_rawlen(lua, 3) as usize);
         }
         lua_pushcfunction(lua, copy_list);
         lua_pushvalue(lua, 3);
-        if lua_pcall(lua, 1, 1, 0) != LUA_OK {
+        if lua_pcall(lua, 1, 2, 0) != LUA_OK {
             return Err(Raise::Object);
         }
+        // Not that of the copy: its last items may be nil.
+        let length = lua_tointeger(lua, -1);
+        lua_settop(lua, -2);
         lua_replace(lua, 3);
+        Ok(usize::try_from(length).unwrap_or(0))
     }
-    Ok(())
 }
 
 lua_function!(copy_list => copy_list_body);
@@ -155,8 +158,9 @@ unsafe fn copy_list_body(lua: *mut lua_State) -> Outcome {
             lua_gettable(lua, 1);
             lua_rawseti(lua, 2, index);
         }
+        lua_pushinteger(lua, length);
     }
-    Ok(1)
+    Ok(2)
 }
 
 /// # Safety
@@ -173,8 +177,7 @@ pub(super) unsafe fn body(lua: *mut lua_State) -> Outcome {
             return Err(wrong_type(lua, 3, "table"));
         }
         let choice = choice(lua)?;
-        flatten(lua)?;
-        let total = lua_rawlen(lua, 3) as usize;
+        let total = flatten(lua)?;
         lua_createtable(lua, c_int::try_from(total).unwrap_or(c_int::MAX).min(1 << 20), 0);
         lua_getiuservalue(lua, 1, 1);
         lua_pushnil(lua);

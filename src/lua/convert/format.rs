@@ -23,7 +23,7 @@
 //!           HANDLE*       kind:u8  bytes
 //!           VALUE*        kind:u8  bytes: a copy of an object of llib
 //!           TYPE*         bytes: a metatable of llib's own by its name in the registry
-//!           CLASS         16 bytes: the identity of the TABLE whose tag follows
+//!           CLASS         16 bytes  bytes (name): the identity of the TABLE whose tag follows, and where the receiver may have it, or ""
 //!           ENV*          reaches:u8: the environment of functions; its fields are in sections
 //!           REF           offset:varint: the value whose tag stands there, again
 //! upvalue   value, or CELL offset:varint index:u8: the variable of that function's upvalue `index`

@@ -25,6 +25,7 @@ mod decode;
 mod encode;
 mod error;
 mod fields;
+mod finalizers;
 mod format;
 pub mod mentions;
 mod names;
@@ -44,7 +45,8 @@ pub use decode::{Field, MEMORY_FACTOR, decode, decode_field, decode_keeping, fuz
 pub use encode::{Message, encode};
 pub use error::{DecodeError, EncodeError};
 pub use fields::{library_functions, push_library};
-pub use names::{Known, confine_names, know_functions, push_own, remember_names, set_own};
+pub use finalizers::{may_have_finalizers, note_code};
+pub use names::{Known, confine_names, know_functions, push_own, push_standard, remember_names, set_own};
 pub use options::{DecodeOptions, EncodeOptions, GlobalMode, Handles, NoHandles, Roots};
 pub use required::loaders_state;
 pub use source::Source;

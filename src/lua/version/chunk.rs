@@ -37,10 +37,10 @@ pub unsafe fn dump(lua: *mut lua_State, chunk: &mut Vec<u8>) -> c_int {
     unsafe { lua_dump(lua, append, std::ptr::from_mut(chunk).cast(), 0) }
 }
 
-/// Loads precompiled code and pushes the function, or what was wrong; returns what `lua_load` does.
+/// Loads precompiled code and pushes the function or an error message; returns the status of `lua_load`.
 ///
 /// # Safety
-/// `lua` is a valid state with two free stack slots. Lua checks no code: it comes from somebody trusted.
+/// `lua` is a valid state with two free stack slots. The code comes from a trusted sender, because Lua does not verify it.
 pub unsafe fn load(lua: *mut lua_State, code: *const [u8]) -> c_int {
     // SAFETY: as demanded.
     unsafe { luaL_loadbufferx(lua, code.cast(), code.len(), c"=llib".as_ptr(), c"b".as_ptr()) }

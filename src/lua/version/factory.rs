@@ -1,48 +1,55 @@
-//! LuaJIT's precompiled chunks, taken apart as far as it takes to make a *factory* of a function: a chunk that returns a
-//! new closure of the same prototype each time it is called.
+//! Builds *factories* from LuaJIT's precompiled chunks. A factory is a chunk that returns a new closure of the same prototype
+//! each time it is called.
 //!
-//! A chunk holds prototypes, the inner ones first, and each takes its inner ones from a stack. So the prototypes
-//! of a function, with those of `local v return function() v = v end` around them, are a chunk whose main function makes closures
-//! of it. Of the function's own bytes only its list of upvalues is another: all are the local variable `v`. (lj_bcdump.h)
+//! A chunk is a list of prototypes, inner ones first; each prototype takes its inner ones off a stack. So the prototypes of a
+//! function f, followed by the main prototype of `local v return function() v = v end`, form a chunk that creates
+//! closures of f. In f itself two things change: all entries of its list of upvalues refer to the local variable `v`, and
+//! its prototypes count as having many closures. The format is described in lj_bcdump.h.
 //!
-//! Nothing in here knows an instruction, and what is not exactly as expected has no factory.
+//! No instruction is interpreted or written here. A chunk that is not exactly as expected has no factory.
 
-/// The flags of a chunk: of its machine, those that its instructions need, without debug information.
+/// All flags that a chunk may have.
 const FLAGS: u8 = 0x1f;
+/// Flag of chunks without debug information.
 const STRIPPED: u8 = 0x02;
-/// What may differ between two chunks of one LuaJIT: use of the FFI library and of operators on bits.
+/// Flags that may differ between two chunks of the same LuaJIT: FFI literals and bit operators.
 const NEEDS: u8 = 0x04 | 0x10;
+/// Bits of a prototype's flags that count its closures, up to the number from which LuaJIT no longer specializes traces to a single
+/// closure (`PROTO_CLC_POLY` in lj_obj.h). LuaJIT takes the flags from the chunk as they are.
+const MANY_CLOSURES: u8 = 0x60;
+/// Signature and version of the format.
 const SIGNATURE: &[u8] = b"\x1bLJ\x02";
 
-/// The source text of a chunk that makes closures with one upvalue. It is assigned to, so that nobody takes it for a constant.
+/// A chunk that returns closures with one upvalue. The assignment keeps LuaJIT from treating it as a constant.
 pub(super) const SOURCE: &std::ffi::CStr = c"local v return function() v = v end";
 
-/// What stands around a function's prototype in its factory.
+/// The parts of a factory that are the same for all functions.
 #[derive(Debug)]
 pub(super) struct Template {
     flags: u8,
-    /// How the list of upvalues says `v`.
+    /// The entry of `v` in a list of upvalues.
     variable: [u8; 2],
-    /// The main function with its length, and the end of the chunk.
+    /// The main prototype with its length, and the end mark of the chunk.
     main: Vec<u8>,
 }
 
 impl Template {
-    /// From the chunk of [`SOURCE`]; none if it is not as expected.
+    /// From the chunk of [`SOURCE`]; `None` if it is not as expected.
     pub(super) fn of(chunk: &[u8]) -> Option<Template> {
         let whole = Chunk::of(chunk)?;
-        // Up to the inner prototype it is a chunk of its own.
+        // Without the main prototype it is the chunk of the inner function.
         let inner = [&chunk[..whole.last.0], &[0]].concat();
         let (start, end) = Chunk::of(&inner)?.upvalues(&inner)?;
         let variable = inner[start..end].try_into().ok()?;
         let main = chunk[whole.last.0..].to_vec();
         let template = Template { flags: whole.flags & !NEEDS, variable, main };
-        let mut again = Vec::new();
-        (template.surround(&inner, &mut again) == Some(1) && again == chunk).then_some(template)
+        let (mut again, mut expected) = (Vec::new(), chunk.to_vec());
+        expected[whole.starts[0]] |= MANY_CLOSURES;
+        (template.surround(&inner, &mut again) == Some(1) && again == expected).then_some(template)
     }
 
-    /// Makes `factory` the factory of the function whose chunk this is; the number of its upvalues, or none if it has no
-    /// factory.
+    /// Writes the factory of the function in `chunk` to `factory`, and returns the function's number of upvalues. `None` if
+    /// there is no factory for it.
     pub(super) fn surround(&self, chunk: &[u8], factory: &mut Vec<u8>) -> Option<u8> {
         let parsed = Chunk::of(chunk)?;
         if parsed.flags & !NEEDS != self.flags {
@@ -51,6 +58,9 @@ impl Template {
         let (start, end) = parsed.upvalues(chunk)?;
         factory.clear();
         factory.extend_from_slice(&chunk[..chunk.len() - 1]);
+        for start in parsed.starts {
+            factory[start] |= MANY_CLOSURES;
+        }
         for upvalue in factory[start..end].chunks_exact_mut(2) {
             upvalue.copy_from_slice(&self.variable);
         }
@@ -59,10 +69,12 @@ impl Template {
     }
 }
 
-/// A chunk with debug information.
+/// A parsed chunk that has debug information.
 struct Chunk {
     flags: u8,
-    /// Where the length of the last prototype stands, which is the whole function's, and where it begins.
+    /// Starts of all prototypes, where their flags are.
+    starts: Vec<usize>,
+    /// Start of the last prototype, which is the function itself: with and without its length.
     last: (usize, usize),
 }
 
@@ -75,7 +87,7 @@ impl Chunk {
         }
         let name = rest.number()?;
         rest.take(name)?;
-        let mut last = None;
+        let (mut starts, mut last) = (Vec::new(), None);
         loop {
             let at = rest.at;
             let length = rest.number()?;
@@ -83,34 +95,35 @@ impl Chunk {
                 break;
             }
             last = Some((at, rest.at));
+            starts.push(rest.at);
             rest.take(length)?;
         }
-        (rest.at == chunk.len()).then_some(Chunk { flags, last: last? })
+        (rest.at == chunk.len()).then_some(Chunk { flags, starts, last: last? })
     }
 
-    /// Where the list of upvalues of the last prototype begins and ends.
+    /// Start and end of the last prototype's list of upvalues.
     fn upvalues(&self, chunk: &[u8]) -> Option<(usize, usize)> {
         let mut rest = Rest { chunk, at: self.last.1 };
-        // Flags, parameters, size of the frame.
+        // Flags, number of parameters, frame size.
         rest.take(3)?;
         let upvalues = usize::from(rest.byte()?);
         let _objects = rest.number()?;
         let _numbers = rest.number()?;
         let instructions = rest.number()?;
         if rest.number()? > 0 {
-            // There is debug information, with its first line and the number of lines.
+            // Debug information follows later: skip the first line and the number of lines.
             rest.number()?;
             rest.number()?;
         }
         rest.take(instructions.checked_mul(4)?)?;
         let start = rest.at;
         rest.take(upvalues * 2)?;
-        // The end of the chunk is no part of it.
+        // The chunk's end mark does not belong to the prototype.
         (rest.at < chunk.len()).then_some((start, rest.at))
     }
 }
 
-/// What has not been read yet.
+/// The bytes that have not been read yet.
 struct Rest<'a> {
     chunk: &'a [u8],
     at: usize,
@@ -127,7 +140,7 @@ impl<'a> Rest<'a> {
         Some(self.take(1)?[0])
     }
 
-    /// A number of 32 bits in groups of seven, the lowest first, all but the last marked.
+    /// A 32-bit number in groups of seven bits, lowest first. All groups but the last have the high bit set.
     fn number(&mut self) -> Option<usize> {
         let mut number = 0u64;
         for group in 0..5 {
@@ -167,7 +180,9 @@ mod tests {
         let text = c"local a, b = ... return function(...) return a, b, 1LL, {x = 2.5, ...}, function() return a end end";
         for chunk in [dumped(text), dumped(c""), dumped(SOURCE)] {
             assert_eq!(template.surround(&chunk, &mut factory), Some(0));
-            assert!(factory.starts_with(&chunk[..chunk.len() - 1]) && factory.ends_with(&template.main));
+            assert!(
+                factory.len() == chunk.len() - 1 + template.main.len() && factory.ends_with(&template.main)
+            );
         }
     }
 

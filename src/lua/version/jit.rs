@@ -11,14 +11,24 @@ use super::ffi::*;
 /// # Safety
 /// `lua` is a valid state.
 pub unsafe fn make_hooks_reliable(lua: *mut lua_State) {
-    // SAFETY: as demanded; both calls act on the whole state.
+    // SAFETY: as demanded.
     unsafe {
-        set_mode(lua, 0, ENGINE | FLUSH);
+        flush(lua);
         set_mode(lua, 0, ENGINE | OFF);
     }
 }
 
-/// Lets the Lua function on top and those in it be compiled, which `jit.off` may have ended for all closures of its kind.
+/// Drops all compiled code, and the values that it has as constants.
+///
+/// # Safety
+/// `lua` is a valid state.
+pub unsafe fn flush(lua: *mut lua_State) {
+    // SAFETY: as demanded.
+    unsafe { set_mode(lua, 0, ENGINE | FLUSH) }
+}
+
+/// Turns compilation on again for the Lua function on top and its inner functions. `jit.off` turns it off for all closures
+/// of a prototype.
 ///
 /// # Safety
 /// `lua` is a valid state with a Lua function on top.
@@ -27,7 +37,7 @@ pub unsafe fn compile_again(lua: *mut lua_State) {
     unsafe { set_mode(lua, -1, FUNCTIONS | ON) }
 }
 
-/// Whether a script has loaded what shows it LuaJIT's own side of functions, where it may change their constants.
+/// Whether a script has loaded `jit.util`, which lets it modify the constants of functions.
 ///
 /// # Safety
 /// `lua` is a valid state with three free stack slots.

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`ffi`] | Lua's C API; what older versions lack is filled in |
 //! | [`chunk`] | the form of precompiled chunks |
-//! | [`prototypes`], `factory` | code that is kept with what LuaJIT has compiled of it |
+//! | [`prototypes`], `factory` | keeping received code together with LuaJIT's traces |
 //! | [`collector`] | holding the garbage collector back |
 //! | [`upvalue`] | variables of functions: upvalues, and environments before Lua 5.2 |
 //! | [`environment`] | tables of globals of their own, before Lua 5.2 |

@@ -1,12 +1,12 @@
-//! Code that a state is sent again and again, and keeps together with what LuaJIT has compiled of it.
+//! Keeps code that a state receives again and again, so that LuaJIT's compiled code for it is kept too.
 //!
-//! What LuaJIT compiles belongs to a prototype, and each load of the same bytes makes another. So code is kept as a
-//! *factory* (file `factory`), which makes each copy of the function that arrives a closure of one prototype. Other versions
-//! compile nothing, and load it anew.
+//! LuaJIT attaches its traces to a prototype, and each load of the same bytes makes a new prototype. So the code is loaded once,
+//! as a *factory* (see `factory`) that returns another closure of the same prototype each time it is called. Other Lua
+//! versions compile nothing, and there the code is simply loaded again.
 //!
-//! Compiled code takes it for certain that two variables are not the same one where LuaJIT gave them different marks, by
-//! where they were made. Closures of one prototype share variables in one message and not in the next. So all their
-//! variables are made in one place.
+//! Aliasing: traces rely on a mark in each upvalue, derived from the place where it was created. Two upvalues with different
+//! marks are taken for different variables. But closures of the same prototype may share a variable in one message and
+//! not in the next. So every upvalue of a received function is created in one place, and all have the same mark.
 
 use std::ffi::c_int;
 
@@ -14,61 +14,57 @@ use super::factory::{SOURCE, Template};
 use super::ffi::*;
 use super::{IS_JIT, chunk, jit, upvalue};
 
-/// Functions that are kept at most, and bytes of code.
+/// Limits: the number of functions, and the bytes of their code.
 const MOST: usize = 256;
 const MOST_BYTES: usize = 1 << 20;
-/// Code that is longer is not kept.
+/// Longer code is not kept.
 const LONGEST: usize = MOST_BYTES / 16;
 
-/// Once LuaJIT has seen so many closures of one prototype, it compiles for all of them, not for the one at hand.
-/// (lj_obj.h, `PROTO_CLC_POLY`)
-const MANY: usize = 3;
-
-/// Place of what makes variables, in the table of factories.
+/// Index of the factory whose functions provide new upvalues, in the table of factories.
 const VARIABLE: lua_Integer = 1;
 
 #[derive(Debug)]
 struct Known {
     sum: u64,
     code: Box<[u8]>,
-    /// Place of the factory in the table.
+    /// Index of the factory in the table.
     place: lua_Integer,
-    /// How many the function has.
+    /// Number of upvalues of the function.
     upvalues: c_int,
 }
 
-/// What every factory needs.
+/// The parts that all factories need.
 #[derive(Debug)]
 struct Ready {
     template: Template,
-    /// Reference of the table of factories. The first of them makes functions whose one upvalue is a new variable.
+    /// Reference of the table of factories in the registry.
     table: c_int,
 }
 
 /// The code that a state keeps.
 #[derive(Debug, Default)]
 pub struct Prototypes {
-    /// The one that was used last is the last one.
+    /// In the order of their last use; the most recent is at the end.
     known: Vec<Known>,
-    /// Bytes of code in it.
+    /// Sum of the lengths of their code.
     bytes: usize,
-    /// Places in the table that are free again.
+    /// Indices of the table that are free again.
     free: Vec<lua_Integer>,
     ready: Option<Ready>,
-    /// Whether this LuaJIT writes its chunks in another form, so that nothing is kept.
+    /// Whether this LuaJIT's chunks have an unknown format, so that nothing is kept.
     foreign: bool,
     scratch: Vec<u8>,
 }
 
 impl Prototypes {
-    /// Loads precompiled code and pushes the function, or what was wrong; returns what `lua_load` does. `sum` is the same
-    /// for equal code. The function's upvalues are its own, and nil. May raise for want of memory.
+    /// Loads precompiled code and pushes the function or an error message; returns the status of `lua_load`. Equal code has
+    /// an equal `sum`. The function has new upvalues, all nil. May raise a memory error.
     ///
     /// # Safety
-    /// `lua` is a valid state below a protected call, always the same one, with eight free stack slots. Lua checks no
-    /// code: it comes from somebody trusted.
+    /// `lua` is a valid state in a protected call, always the same one, with eight free stack slots. The code comes from a
+    /// trusted sender, because Lua does not verify it.
     pub unsafe fn load(&mut self, lua: *mut lua_State, code: *const [u8], sum: u64) -> c_int {
-        // SAFETY: as demanded. What raises leaves no value with a destructor behind: all are this struct's.
+        // SAFETY: as demanded. A raised error skips no destructor: all Rust values are owned by this struct.
         unsafe {
             if !self.prepare(lua) {
                 return chunk::load(lua, code);
@@ -93,17 +89,17 @@ impl Prototypes {
                     }
                 }
             }
-            // A job got at it with the debug library.
+            // A job has changed the table with the debug library.
             lua_settop(lua, table - 1);
             self.forget(lua);
             chunk::load(lua, code)
         }
     }
 
-    /// Keeps nothing of what it has kept.
+    /// Drops all code.
     ///
     /// # Safety
-    /// `lua` is the state that it was loaded in.
+    /// `lua` is the state the code was loaded in.
     pub unsafe fn forget(&mut self, lua: *mut lua_State) {
         self.known.clear();
         self.free.clear();
@@ -114,7 +110,7 @@ impl Prototypes {
         }
     }
 
-    /// Makes ready what every factory needs; whether there can be one.
+    /// Creates the table and the template unless they exist. False if there can be no factories.
     unsafe fn prepare(&mut self, lua: *mut lua_State) -> bool {
         if !IS_JIT || self.foreign || self.ready.is_some() {
             return IS_JIT && !self.foreign;
@@ -138,7 +134,7 @@ impl Prototypes {
         !self.foreign
     }
 
-    /// Pushes the table of factories; whether it is one. The registry is open to the debug library.
+    /// Pushes the table of factories. False if it is not a table: the debug library can change the registry.
     unsafe fn push_table(&self, lua: *mut lua_State) -> bool {
         let table = self.ready.as_ref().map_or(LUA_NOREF, |ready| ready.table);
         // SAFETY: the caller's state with a free slot.
@@ -148,7 +144,7 @@ impl Prototypes {
         }
     }
 
-    /// Makes the code the last one that is known, if it is.
+    /// Moves the code to the end of the list. False if it is not in the list.
     fn find(&mut self, code: &[u8], sum: u64) -> bool {
         let found = self.known.iter().position(|known| known.sum == sum && *known.code == *code);
         if let Some(place) = found {
@@ -157,7 +153,7 @@ impl Prototypes {
         found.is_some()
     }
 
-    /// Makes the code the last one that is known; false if it has no factory.
+    /// Adds the code at the end of the list. False if it cannot have a factory.
     unsafe fn keep(&mut self, lua: *mut lua_State, table: c_int, code: &[u8], sum: u64) -> bool {
         if code.len() > LONGEST {
             return false;
@@ -169,10 +165,6 @@ impl Prototypes {
             if chunk::load(lua, &raw const *self.scratch) != LUA_OK {
                 return false;
             }
-            for _ in 0..MANY {
-                lua_pushvalue(lua, -1);
-                lua_call(lua, 0, 0);
-            }
             while self.known.len() >= MOST || self.bytes + code.len() > MOST_BYTES {
                 let oldest = self.known.remove(0);
                 self.bytes -= oldest.code.len();
@@ -183,7 +175,7 @@ impl Prototypes {
             let used = self.known.len() + self.free.len();
             let place = self.free.last().copied().unwrap_or(VARIABLE + 1 + used as lua_Integer);
             lua_rawseti(lua, table, place);
-            // What may raise is over.
+            // Nothing raises from here on.
             self.free.pop();
             self.bytes += code.len();
             self.known.push(Known { sum, code: code.into(), place, upvalues: upvalues.into() });
@@ -192,7 +184,7 @@ impl Prototypes {
     }
 }
 
-/// Calls the factory at `place`; whether it gave a Lua function with so many upvalues.
+/// Calls the factory at `place`. False if the result is not a Lua function with `upvalues` upvalues.
 unsafe fn make(lua: *mut lua_State, table: c_int, place: lua_Integer, upvalues: c_int) -> bool {
     // SAFETY: the caller's state with free slots, below a protected call, and a table in its place.
     unsafe {
@@ -205,7 +197,7 @@ unsafe fn make(lua: *mut lua_State, table: c_int, place: lua_Integer, upvalues: 
     }
 }
 
-/// Makes the upvalues of the function on top, which has so many, variables of its own; whether that could be.
+/// Gives the function on top, which has `upvalues` upvalues, a new variable for each. False if that failed.
 unsafe fn separate(lua: *mut lua_State, table: c_int, upvalues: c_int) -> bool {
     // SAFETY: as for `make`.
     unsafe {

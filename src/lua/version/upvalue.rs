@@ -41,17 +41,17 @@ pub unsafe fn exists(lua: *mut lua_State, function: c_int, number: c_int) -> boo
     }
 }
 
-/// How many upvalues the Lua function on top has, beside [`FIRST`] where that is an environment.
+/// Number of upvalues of the Lua function on top. Environments do not count.
 ///
 /// # Safety
 /// `lua` is a valid state with a free stack slot and a Lua function on top.
 pub unsafe fn count(lua: *mut lua_State) -> c_int {
-    // SAFETY: as demanded; the record is filled in.
+    // SAFETY: as demanded; the record is plain data, and `u` fills in the field that is read.
     unsafe {
         let mut about: lua_Debug = std::mem::zeroed();
         lua_pushvalue(lua, -1);
         lua_getinfo(lua, c">u".as_ptr(), &mut about);
-        about.nups.into()
+        about.nups as c_int
     }
 }
 

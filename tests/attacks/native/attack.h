@@ -41,6 +41,8 @@ struct world {
 /* A call that must not succeed. */
 #define MUST_FAIL(call) return (call) < 0 ? CONTAINED : "the call succeeded"
 
+/* The lines of /proc/PID/maps of this process, as the host saw them. */
+const char *all_mappings(void);
 /* A mapping of shared memory that this process can write. */
 struct shared { char *start; size_t length; };
 /* Those of this process, as the host saw them: nothing can be opened here. */

@@ -114,6 +114,15 @@ static int ignore(lua_State *lua)
     return 1;
 }
 
+/* user([id]): becomes another one; the real user id. */
+static int user(lua_State *lua)
+{
+    if (lua_type(lua, 1) > 0 && setresuid(luaL_checkinteger(lua, 1), -1, -1) != 0)
+        return done(lua, -1);
+    lua_pushinteger(lua, getuid());
+    return 1;
+}
+
 int luaopen_attribute_calls(lua_State *lua)
 {
     static const struct {
@@ -122,6 +131,7 @@ int luaopen_attribute_calls(lua_State *lua)
     } functions[] = {
         {"setenv", set_variable}, {"umask", mask},           {"limit", limit},   {"processors", processors},
         {"nice", niceness},       {"directory", directory},  {"stream", stream}, {"ignore", ignore},
+        {"user", user},
     };
     lua_createtable(lua, 0, 8);
     for (size_t at = 0; at < sizeof functions / sizeof *functions; at++) {

@@ -179,3 +179,29 @@ fn a_job_that_changes_itself_passes_that_on_to_its_own_jobs() {
     };
     assert_eq!(script.run().output(), "true\nnil\ttrue\n");
 }
+
+#[test]
+fn in_a_directory_that_was_removed_relative_names_lead_nowhere_in_jobs_too() {
+    let Some((script, _folder)) = script(
+        r#"
+        local calls = require "attribute_calls"
+        local scratch = os.getenv "SCRATCH"
+        local pool = thread.pool { size = 1 }
+        local function makes() local file = io.open("relative", "w") return file and "made" or "none" end
+        say(thread.async(makes):await(), pool:submit(makes):await())
+        os.execute("mkdir " .. scratch .. "/gone")
+        calls.directory(scratch .. "/gone")
+        os.execute("rmdir " .. scratch .. "/gone")
+        thread.refresh()
+        say(makes(), thread.async(makes):await(), pool:submit(makes):await(), thread.async(function(_, _, makes)
+            return require "llib".thread.async(makes):await()
+        end, { args = { makes } }):await())
+        calls.directory(scratch)
+        thread.refresh()
+        say(thread.async(makes):await(), pool:submit(makes):await())
+        "#,
+    ) else {
+        return;
+    };
+    assert_eq!(script.run().output(), "made\tmade\nnone\tnone\tnone\tnone\nmade\tmade\n");
+}

@@ -10,7 +10,7 @@ fn the_next_job_of_a_pool_finds_its_process_as_if_it_were_new() {
         local function look()
             local calls = require "attribute_calls"
             return calls.umask() .. " " .. calls.limit(7) .. " " .. calls.processors() .. " " .. calls.nice() .. " "
-                .. (os.getenv("FOO") or "none") .. " " .. tostring(calls.ignore(28)) .. " " .. calls.directory()
+                .. (os.getenv("FOO") or "none") .. " " .. tostring(calls.ignore(28)) .. " " .. calls.directory() .. " " .. calls.user()
         end
         local function try(name, change)
             local before = pool:submit(look):await()
@@ -28,8 +28,9 @@ fn the_next_job_of_a_pool_finds_its_process_as_if_it_were_new() {
         try("niceness", function() require("attribute_calls").nice(7) end)
         try("processors", function() require("attribute_calls").processors(0) end)
         try("output", function() require("attribute_calls").stream(1, "/dev/null") end)
+        if require("attribute_calls").user() == 0 then try("user", function() require("attribute_calls").user(65534) end) end
         pool:submit(function() print("seen") end):await()
-        say(before, pool:stats().recycled - before <= 4, pool:stats().died)
+        say(before, pool:stats().recycled - before <= 5, pool:stats().died)
         "#,
     ) else {
         return;

@@ -219,12 +219,24 @@ static int drop_capability(lua_State *lua)
     return done(lua, syscall(SYS_capset, &header, data));
 }
 
+/* Gives up one capability for all programs that it runs. */
+static int drop_bounding(lua_State *lua)
+{
+    return done(lua, prctl(PR_CAPBSET_DROP, number(lua, 1), 0, 0, 0));
+}
+
+static int no_new_privileges(lua_State *lua)
+{
+    return done(lua, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+}
+
 int luaopen_host_calls(lua_State *lua)
 {
     static const struct { const char *name; int (*function)(lua_State *); } functions[] = {
         {"wait", wait_for_any}, {"child", child}, {"sigchld", sigchld}, {"sigchlds", sigchlds}, {"subreaper", subreaper},
         {"setuid", set_user}, {"seteuid", set_effective}, {"setgid", set_group}, {"chroot", change_root},
         {"chdir", change_directory}, {"drop", drop_capability},
+        {"drop_bounding", drop_bounding}, {"no_new_privileges", no_new_privileges},
         {"fork", fork_plainly}, {"fork_bare", fork_bare}, {"wait_for", wait_for}, {"kill", send_signal},
         {"pid", own_pid}, {"exit", exit_now}, {"close_from", close_from}, {"is_open", is_open}, {"run", run_in_state},
     };

@@ -345,3 +345,90 @@ fn without_supervisors_from_before_jobs_run_and_only_old_objects_cannot_be_sent(
     session.end().output();
     session.expect_nothing_left();
 }
+
+#[test]
+fn what_programs_could_gain_before_and_the_host_cannot_now_is_gone_from_jobs_too() {
+    let Some(place) = place() else { return };
+    let session = script(
+        &place,
+        r#"
+        local function gains()
+            local file = io.open "/proc/self/status"
+            local status = file:read "*a"
+            file:close()
+            return status:match "NoNewPrivs:%s*(%d)" .. " " .. status:match "CapBnd:%s*(%x+)"
+        end
+        local pool = thread.pool { size = 1 }
+        local before = gains()
+        assert(job(gains) == before and pool:submit(gains):await() == before)
+        assert(host.drop_bounding "12" == "yes")
+        thread.refresh()
+        local bound = gains()
+        assert(bound ~= before and job(gains) == bound and pool:submit(gains):await() == bound, job(gains))
+        assert(host.no_new_privileges() == "yes")
+        local none = gains()
+        assert(none ~= bound and job(gains) == none, job(gains))
+        thread.sleep(2)
+        assert(pool:submit(gains):await() == none)
+        "#,
+    )
+    .start();
+    session.end().output();
+    session.expect_nothing_left();
+}
+
+#[test]
+fn all_supervisors_of_a_host_that_changed_twice_end_when_they_are_closed() {
+    let Some(place) = place() else { return };
+    let root = Scratch::new();
+    let session = script(
+        &place,
+        r#"
+        assert(job(secret) == "secret")
+        assert(host.chroot(os.getenv "ROOT") == "yes")
+        -- Its result is never fetched: the session that has it stays until it is closed.
+        local kept = thread.async(function() return 1 end)
+        assert(kept:await(nil, true) == 1)
+        assert(host.setgid(NOBODY) == "yes" and host.setuid(NOBODY) == "yes")
+        assert(job(secret) == "refused")
+        thread.close()
+        say "closed"
+        hear()
+        "#,
+    )
+    .env("ROOT", root.path())
+    .start();
+    session.expect("closed");
+    assert_eq!(session.processes(), std::slice::from_ref(&session.host));
+    session.end().output();
+    session.expect_nothing_left();
+}
+
+#[test]
+fn modules_are_preloaded_or_refused_in_a_new_root_too() {
+    let Some(place) = place() else { return };
+    let root = Scratch::new();
+    std::fs::write(root.path().join("inner.lua"), "return { answer = 42 }").unwrap();
+    let session = script(
+        &place,
+        r#"
+        local buffer = thread.buffer(1)
+        assert(job(secret) == "secret")
+        assert(host.chroot(os.getenv "ROOT") == "yes")
+        package.path = "/?.lua"
+        local ok, problem = pcall(thread.preload, "absent")
+        assert(not ok and problem:find("module 'absent' not found", 1, true), problem)
+        thread.preload "inner"
+        local long = string.rep("x", 1000000)
+        local answer, text = job(function()
+            buffer:set(2)
+            return package.loaded.inner and package.loaded.inner.answer, long
+        end)
+        assert(answer == 42 and text == long and buffer:get() == 2, answer)
+        "#,
+    )
+    .env("ROOT", root.path())
+    .start();
+    session.end().output();
+    session.expect_nothing_left();
+}

@@ -59,6 +59,28 @@ fn what_a_module_prints_and_writes_is_there_once() {
 }
 
 #[test]
+fn a_module_that_empties_the_globals_and_the_libraries_harms_no_worker() {
+    for interpreter in Interpreter::all() {
+        let text = r#"
+            local random = math.random
+            module("ravager", [[
+                local next = next
+                for _, library in next, { math, package, os, _G } do
+                    for name in next, library do library[name] = nil end
+                end
+            ]])
+            thread.preload("ravager")
+            local function draw() return random(2 ^ 30) end
+            local first, second = thread.async(draw), thread.async(draw)
+            say(assert(first:await()) ~= assert(second:await()))
+            local pool = thread.pool { size = 1 }
+            for i = 1, 2 do say(pool:submit(function(x) return x + 1 end, i):await()) end
+        "#;
+        assert_eq!(script(text, interpreter).run().output(), "true\n2\n3\n");
+    }
+}
+
+#[test]
 fn deaths_are_told_although_a_module_ignores_sigchld() {
     let text = r#"
         module("deaf", "require('careless').ignore_children() return {}")

@@ -5,7 +5,7 @@ use llib_core::shm::{Room, Tree};
 use llib_core::wire::charter::{Charter, Module};
 use llib_core::wire::limits::IN_SANDBOX;
 use llib_core::wire::sandbox::SandboxPolicy;
-use llib_core::wire::settings::Settings;
+use llib_core::wire::settings::{Settings, Stdio};
 use llib_host::{Broker, serve_in_sandbox};
 use llib_lua::call::bytes;
 use llib_lua::ffi::*;
@@ -25,6 +25,8 @@ pub(super) fn enter(lua: *mut lua_State, job: &'static Job, policy: &SandboxPoli
         // SAFETY: the worker's state, idle, and nothing of the job has run.
         let modules = unsafe { build(lua, policy, Some(job))? };
         job.open_segments(grants.pins(), modules)?;
+        let inherits = |stdio| stdio == Stdio::Inherit;
+        pass_on(&job.desk, inherits(job.settings.stdout), inherits(job.settings.stderr))?;
         sys::seccomp::note_denied_in(job.mailbox.denied());
         raise(policy, grants, &job.desk)?;
     }
@@ -53,9 +55,16 @@ pub(crate) fn wall_in(lua: *mut lua_State, desk: &Desk) -> &'static Room {
             let charter = Charter { settings, ..Charter::default() };
             desk.open_room(&charter).map_err(|error| error.to_string())
         })
+        .and_then(|room| pass_on(desk, true, true).map(|()| room))
         .and_then(|room| raise(&policy, Grants::default(), desk).map(|()| room));
     sandbox::forget();
     room.unwrap_or_else(|_| sys::exit_now(1))
+}
+
+/// Takes the host's streams from this process, of those that it would print to.
+fn pass_on(desk: &Desk, output: bool, error: bool) -> Result<(), String> {
+    sys::pass_on(desk.doorbell, output, error)
+        .map_err(|error| format!("what it prints cannot be passed on: {error}"))
 }
 
 /// Builds the walls of the language, with the search paths of a job that is there already; returns what modules it has.

@@ -17,7 +17,7 @@ use llib_lua::version::collector::{self, Pause};
 use super::outcome::{
     VALUES, code, exhausted, finish, finish_failure, heap_exhausted, is_memory_error, send, tell,
 };
-use super::raw::{push_global, set_global};
+use super::raw::{push_field, push_library, set_global};
 use super::text::compile_at;
 use super::{confine, explain, memory, res};
 use crate::child;
@@ -170,18 +170,23 @@ unsafe fn job_main_body(lua: *mut lua_State) -> Outcome {
 }
 
 pub(super) unsafe fn set_search_paths(lua: *mut lua_State, job: &Job) {
-    // SAFETY: Lua's state; nothing of a job has run, so `package` is the library.
+    // SAFETY: Lua's state; raw access, since modules that were preloaded may have done anything to the table.
     unsafe {
-        push_global(lua, c"package");
+        push_library(lua, c"package");
+        if lua_type(lua, -1) != LUA_TTABLE {
+            lua_pop(lua, 1);
+            return;
+        }
         for (field, value) in [(c"path", &job.settings.path), (c"cpath", &job.settings.cpath)] {
             let Some(value) = value else { continue };
-            lua_getfield(lua, -1, field.as_ptr());
+            push_field(lua, field.as_ptr());
             // Usually it is this already, and each page that is not written to is one less to copy.
             let same = bytes(lua, -1) == Some(value.as_slice());
             lua_pop(lua, 1);
             if !same {
+                lua_pushstring(lua, field.as_ptr());
                 push_bytes(lua, value);
-                lua_setfield(lua, -2, field.as_ptr());
+                lua_rawset(lua, -3);
             }
         }
         lua_pop(lua, 1);

@@ -5,14 +5,16 @@ use std::ffi::{CStr, c_int};
 use llib_core::shm::{Joined, Payload};
 use llib_core::wire::settings::Settings;
 use llib_lua::call::{Outcome, Raise, bytes, push_bytes};
-use llib_lua::convert::{EncodeOptions, GlobalMode, Known, NoHandles, encode, know_functions, set_own};
+use llib_lua::convert::{
+    EncodeOptions, GlobalMode, Known, NoHandles, encode, know_functions, push_standard, set_own,
+};
 use llib_lua::ffi::*;
 use llib_lua::hooks;
 use llib_lua::lua_function;
 use llib_lua::version::{collector, function, state};
 
 use super::job::job_main;
-use super::raw::{push_global, set_global};
+use super::raw::{push_field, push_library, set_global};
 use super::res::{autoclose, close_if_asked, rej, testclose};
 use super::{loaders, memory, walls};
 
@@ -159,19 +161,24 @@ unsafe fn preload_body(lua: *mut lua_State) -> Outcome {
     // SAFETY: Lua's state below lua_pcall; the argument is the address that `preload` passes, which waits.
     unsafe {
         let (name, path, cpath) = *lua_touserdata(lua, 1).cast::<Wanted<'_>>();
-        push_global(lua, c"package");
+        push_library(lua, c"package");
+        let library = lua_type(lua, 2) == LUA_TTABLE;
         for (field, value) in [(c"path", path), (c"cpath", cpath)] {
             // As it was, for what comes afterwards.
-            lua_getfield(lua, 2, field.as_ptr());
-            if let Some(value) = value {
+            lua_pushvalue(lua, 2);
+            push_field(lua, field.as_ptr());
+            lua_remove(lua, -2);
+            if let Some(value) = value.filter(|_| library) {
                 push_bytes(lua, value);
                 lua_setfield(lua, 2, field.as_ptr());
             }
         }
-        push_global(lua, c"require");
+        if !push_standard(lua, "_G", "require") {
+            lua_pushnil(lua);
+        }
         push_bytes(lua, name);
         let status = lua_pcall(lua, 1, 0, 0);
-        for (field, place) in [(c"path", 3), (c"cpath", 4)] {
+        for (field, place) in [(c"path", 3), (c"cpath", 4)].into_iter().filter(|_| library) {
             lua_pushvalue(lua, place);
             lua_setfield(lua, 2, field.as_ptr());
         }
@@ -185,12 +192,12 @@ pub(crate) fn reseed(lua: *mut lua_State) {
     if rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).is_err() {
         bytes[..4].copy_from_slice(&std::process::id().to_ne_bytes());
     }
-    // SAFETY: the worker's state, idle; nothing of a job has run, so `math` is the library.
+    // SAFETY: the worker's state, idle. Modules that were preloaded may have taken the function out of its table.
     unsafe {
-        push_global(lua, c"math");
-        lua_getfield(lua, -1, c"randomseed".as_ptr());
-        let arguments = state::push_seed(lua, bytes);
-        lua_pcall(lua, arguments, 0, 0);
+        if push_standard(lua, "math", "randomseed") {
+            let arguments = state::push_seed(lua, bytes);
+            lua_pcall(lua, arguments, 0, 0);
+        }
         lua_settop(lua, 0);
     }
 }

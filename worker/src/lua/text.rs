@@ -3,6 +3,7 @@
 use std::ffi::{CString, c_int};
 
 use llib_lua::call::bytes;
+use llib_lua::convert::note_code;
 use llib_lua::ffi::*;
 
 /// Replaces source text at the absolute `index` by its function, which is called `name`, or as Lua calls text where that is
@@ -14,6 +15,7 @@ pub(super) unsafe fn compile_at(lua: *mut lua_State, index: c_int, name: &str) -
     // SAFETY: as demanded. The string stays where it is while it is read; the label ends with a zero byte.
     unsafe {
         let Some(text) = bytes(lua, index) else { return LUA_OK };
+        note_code(text);
         let label = CString::new(format!("={}", name.replace('\0', ""))).unwrap_or_default();
         let label = if name.is_empty() { text.as_ptr().cast() } else { label.as_ptr() };
         let status = luaL_loadbufferx(lua, text.as_ptr().cast(), text.len(), label, c"t".as_ptr());

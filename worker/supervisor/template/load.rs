@@ -15,7 +15,7 @@ use super::{FIRST, OWN};
 use crate::birth::Common;
 use llib_worker_sys as sys;
 
-/// Exit code of a template that has told the reason itself. A module that ends the process with it has no reason told.
+/// Exit code of a template that has told the reason itself.
 pub(crate) const REFUSED: i32 = 103;
 
 /// Loads a module, and goes back to the directory `start`; returns the descriptors that modules have open. A module that fails, or that leaves what workers cannot
@@ -90,6 +90,6 @@ fn has_threads() -> bool {
 
 /// Leaves the reason where the host looks for it.
 pub(crate) fn tell(name: &str, reason: &str) {
-    // Without shared memory the host takes it for loaded, and jobs that need the module load it or say why not.
+    // Without shared memory the host learns that it was refused, and not why.
     let _ = Region::write_new(name, &if reason.is_empty() { "unknown error" } else { reason }.as_bytes());
 }

@@ -79,7 +79,9 @@ fn settle_in(common: &Common<'_>, line: &Line, kept: &[RawFd]) -> Option<[OwnedF
     let start = here(".").or_else(|_| here("/")).ok()?;
     let own = [common.doorbell.as_fd(), common.segment_file.as_fd(), line.as_fd(), start.as_fd()];
     let [doorbell, segment_file, socket, directory] = own;
-    let files = [doorbell, segment_file, socket, directory, monitor::end().unwrap_or(directory)];
+    // Asked for before its number is another file's.
+    let end = monitor::end();
+    let files = [doorbell, segment_file, socket, directory, end.unwrap_or(directory)];
     let files = files.map(out_of_the_way);
     let mut own = [const { None }; OWN.len()];
     for ((file, number), own) in files.iter().zip(OWN).zip(&mut own) {
@@ -89,7 +91,7 @@ fn settle_in(common: &Common<'_>, line: &Line, kept: &[RawFd]) -> Option<[OwnedF
     std::mem::forget((files, start));
     sys::descriptors::close_all_but(FIRST, kept);
     llib_core::observe::after_fork();
-    if monitor::end().is_some() {
+    if end.is_some() {
         monitor::moved_to(OWN[4]);
     }
     let [Some(doorbell), Some(segment_file), Some(socket), Some(start), Some(monitor)] = own else {
@@ -118,7 +120,7 @@ fn fork_worker(
             // Its starter may have ended, and the room with it: then nobody wants this job any more.
             let room = RoomFile::open(&common.segment.room_name(nested.starter));
             let Ok(Some(mut room)) = room else { sys::exit_now(1) };
-            room.charter.settings.limits = nested.outer;
+            room.terms.limits = nested.outer;
             let nested =
                 Nested { room: &room, starter: nested.starter, place: nested.place, granted: nested.granted };
             common.live(birth, ends, Some(nested), kept)

@@ -137,8 +137,15 @@ mod tests {
             granted: Limits::default(),
             outer: Limits { memory: Some(1 << 40), ..Limits::default() },
         };
-        let birth =
-            Birth { index: 9, owner: Some((5, 7)), walled: true, nested: Some(nested), processes: Some(3) };
+        let birth = Birth {
+            index: 9,
+            owner: Some((5, 7)),
+            own: 4,
+            spare: false,
+            walled: true,
+            nested: Some(nested),
+            processes: Some(3),
+        };
         let captured = Captured { output: true, error: true };
         let file = std::fs::File::open("/dev/null").unwrap();
         let order = Order::Worker(birth.clone(), captured, Worn::default());

@@ -49,14 +49,14 @@ impl Captured {
         self.pipes.iter().map(|(_, pipe)| pipe.as_fd())
     }
 
-    /// Takes what is there now, and forgets pipes that nobody writes to any more.
-    pub(super) fn drain(&mut self) {
+    /// Takes what is there now, and forgets pipes that nobody writes to any more. It passes through `buffer`, which is not
+    /// for workers to see.
+    pub(super) fn drain(&mut self, buffer: &mut [u8]) {
         let segment = &self.segment;
         self.pipes.retain(|(stream, pipe)| {
-            let mut buffer = [0; 16 << 10];
             // A job that never stops printing must not keep the zygote: at most what a pipe holds.
             for _ in 0..64 {
-                match rustix::io::read(pipe, &mut buffer) {
+                match rustix::io::read(pipe, &mut *buffer) {
                     Ok(0) => return false,
                     Ok(count) => segment.append(*stream, &buffer[..count]),
                     Err(Errno::INTR) => {}

@@ -15,6 +15,7 @@ mod pools;
 mod preload;
 mod processes;
 mod reaper;
+mod relay;
 mod retire;
 mod setup;
 mod spares;
@@ -41,7 +42,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::end::{self, Ending};
 use crate::{Session, Worker, strays, timeline};
-use llib_worker_sys as sys;
+use llib_worker_sys::{self as sys, Apart};
 
 /// Everything the zygote holds.
 struct Zygote {
@@ -68,6 +69,9 @@ struct Zygote {
     pending: VecDeque<u32>,
     deadlines: deadlines::Deadlines,
     captures: HashMap<u32, capture::Captured>,
+    /// Where bytes of jobs pass through.
+    apart: Apart,
+    relay: relay::Relay,
     watchers: HashMap<u32, Vec<(JobRef, OwnedFd)>>,
     spares: spares::Spares,
     /// Whether spares are made up to the number that there should be. A job that has just begun needs the processors more,
@@ -98,6 +102,7 @@ pub(crate) fn run(session: Session, guard: OwnedFd) -> i32 {
     let Some(mut zygote) = setup::zygote(session, guard) else { return 1 };
     llib_core::log!(Info, "ready: {} workers at most, {} spares at first", SLOTS, spares::FEWEST);
     let ending = zygote.serve();
+    zygote.relay.pass_on(zygote.apart.bytes());
     let reason = if ending == Ending::Over { "the host is gone: session over" } else { "the guard is gone" };
     llib_core::log!(Info, "{reason}");
     let segment = zygote.segment;
@@ -251,7 +256,7 @@ impl Zygote {
             Action::LimitPool { pool, timeout } => self.limit_pool(pool, timeout),
             Action::Preload(preload) => self.preload(preload),
             Action::Retire => self.retire(),
-            Action::Drain => self.captures.values_mut().for_each(capture::Captured::drain),
+            Action::Drain => self.drain_captured(),
         }
     }
 
@@ -338,6 +343,10 @@ impl Zygote {
         files.extend(template);
         let pipes = self.captures.values().flat_map(capture::Captured::files);
         files.extend(pipes.map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)));
+        let relay_at = files.len();
+        files.push(PollFd::new(&self.relay.epoll, PollFlags::IN));
+        let (full, streams): (Vec<_>, Vec<_>) = self.relay.full().unzip();
+        files.extend(full);
         let ready = poll(&mut files, time.as_ref());
         let said: Vec<bool> = files.iter().map(|file| !file.revents().is_empty()).collect();
         if ready.is_err() {
@@ -355,7 +364,11 @@ impl Zygote {
             self.note_stops();
         }
         if said[2] {
-            self.bell.hear();
+            if let Some(handed) = self.bell.hear(self.apart.bytes())
+                && self.crew.slot_of(handed.sender).is_some()
+            {
+                self.relay.add(handed.sender, handed.error, handed.file);
+            }
             self.tell_watchers();
             self.pools.hear();
             self.hear_nests();
@@ -363,10 +376,23 @@ impl Zygote {
         if said[5..pipes_at].contains(&true) {
             self.hear_template();
         }
-        if said[pipes_at..].contains(&true) {
-            self.captures.values_mut().for_each(capture::Captured::drain);
+        for (at, error) in (relay_at + 1..).zip(streams) {
+            if said[at] {
+                self.relay.has_room(error);
+            }
+        }
+        if said[relay_at] {
+            self.relay.pass_on(self.apart.bytes());
+        }
+        if said[pipes_at..relay_at].contains(&true) {
+            self.drain_captured();
         }
         if said[0] { self.hear() } else { None }
+    }
+
+    fn drain_captured(&mut self) {
+        let buffer = self.apart.bytes();
+        self.captures.values_mut().for_each(|captured| captured.drain(buffer));
     }
 
     fn hear(&mut self) -> Option<Ending> {

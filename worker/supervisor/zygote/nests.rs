@@ -1,7 +1,7 @@
 //! Jobs that sandboxed jobs start: the zygote is the broker between them, see [`llib_core::shm::Nest`].
 //!
 //! Whatever stands in a nest is a wish of code that nobody trusts. What a job was given is read from its charter, which
-//! it cannot write; who its workers are, and what there is left for them, is kept here.
+//! it cannot write, and here the numbers of that alone; who its workers are, and what there is left for them, is kept here.
 //!
 //! **Lines.** A sandboxed job, its jobs, their jobs, and so on, are a line, and have an [`Account`].
 //!
@@ -15,13 +15,12 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use llib_core::shared::discard_known;
-use llib_core::shm::{Mailbox, Nest, RoomFile, Slot, State, Stream, Wish, detached, walls};
+use llib_core::shm::{Nest, RoomFile, Slot, State, Stream, Wish, detached, walls};
 use llib_core::sys::process::Usage;
 use llib_core::sys::{clock, futex, signal};
 use llib_core::wire::cause::Cause;
 use llib_core::wire::control::JobRef;
 use llib_core::wire::limits::Limits;
-use llib_core::wire::settings::Stdio;
 use rustix::fs::{Mode, OFlags};
 
 use super::account::Account;
@@ -70,6 +69,8 @@ struct Place {
     appointed: Option<(u64, Cause)>,
     /// Whether such a one is to be stopped as soon as it is.
     stopped: bool,
+    /// Whether a worker has had the mailbox since that was last wiped.
+    used: bool,
 }
 
 /// Where a worker's job came from, and what was set aside for it.
@@ -144,27 +145,32 @@ impl Nests {
         all.collect()
     }
 
-    /// Tells the worker whose nest it is that nothing is left of a place's job. What was on its way to that or from it stays
-    /// with the place, see [`llib_core::shared::discard_inline`].
-    fn free_place(&mut self, slot: u32, place: usize) {
+    /// Tells the worker whose nest it is that nothing is left of a place's job, and sees to that: another one finds nothing of
+    /// it there.
+    fn free_place(&mut self, tree: &str, slot: u32, place: usize) {
         if let Some(open) = self.open.get_mut(&slot) {
-            open.places[place] = Place::default();
+            let used = std::mem::take(&mut open.places[place]).used;
             let view = open.slot(place);
+            // What no worker has had is for the starter to wipe, which wrote it.
+            if used {
+                discard_known(tree, view.mailbox, &open.room.terms.objects, |_, _| false);
+                open.nest.wipe(place);
+            }
             view.entry.swap(State::Free);
             view.mailbox.ring();
         }
     }
 
     /// After the record of an end was written: the place is dead, or free if nobody wants to know.
-    fn settle_place(&mut self, slot: u32, place: usize) {
+    fn settle_place(&mut self, tree: &str, slot: u32, place: usize) {
         let Some(open) = self.open.get_mut(&slot) else { return };
-        open.places[place] = Place::default();
+        open.places[place] = Place { used: open.places[place].used, ..Place::default() };
         let view = open.slot(place);
         let told =
             view.entry.change(State::Busy, State::Dead) || view.entry.change(State::Pending, State::Dead);
         let before = view.entry.detached.swap(detached::BY_DEATH, Ordering::SeqCst);
         if !told || before == detached::BY_HOST {
-            return self.free_place(slot, place);
+            return self.free_place(tree, slot, place);
         }
         view.mailbox.ring();
     }
@@ -220,15 +226,14 @@ impl Zygote {
         let line = self.nests.nested.get(&slot).map_or(number, |nested| nested.line);
         // A worker may have raised its walls before its limits were known.
         let known = self.segment.slot(slot).entry.limits();
-        let own = room.charter.settings.limits;
-        room.charter.settings.limits = if line == number {
+        let own = room.terms.limits;
+        room.terms.limits = if line == number {
             Limits { files: own.files, fsize: own.fsize, ..known }
         } else {
             own.least(known)
         };
         if line == number {
-            let jobs = room.charter.settings.sandbox.as_ref().map_or(0, |policy| policy.jobs);
-            self.nests.accounts.insert(line, Account::new(slot, known, jobs));
+            self.nests.accounts.insert(line, Account::new(slot, known, room.terms.jobs));
         }
         let places = vec![Place::default(); nest.places()];
         let count = places.len();
@@ -241,7 +246,7 @@ impl Zygote {
         let (state, worker) = (open.slot(place).entry.state(), open.places[place].worker);
         match (state, worker) {
             (State::Pending, None) => self.start_nested(slot, place),
-            (State::Released, None) => self.nests.free_place(slot, place),
+            (State::Released, None) => self.nests.free_place(&self.tree, slot, place),
             (State::Released, Some(worker)) => {
                 if let Some(pid) = self.crew.at(worker) {
                     self.send(pid, libc::SIGKILL, Cause::Itself);
@@ -264,7 +269,7 @@ impl Zygote {
             llib_core::log!(Debug, "a job of the sandboxed job in slot {slot} is not started: {cause:?}");
             if let Some(open) = self.nests.open.get(&slot) {
                 record(open.slot(place).entry, cause, status, Usage::default());
-                self.nests.settle_place(slot, place);
+                self.nests.settle_place(&self.tree, slot, place);
             }
         }
     }
@@ -279,7 +284,7 @@ impl Zygote {
         let entry = open.slot(place).entry;
         let (asked, deadline) = (entry.limits(), entry.deadline.load(Ordering::SeqCst));
         let room = Rc::clone(&open.room);
-        let most = room.charter.settings.limits;
+        let most = room.terms.limits;
         let not_started =
             |error: io::Error| (Cause::NotStarted, error.raw_os_error().unwrap_or(libc::EAGAIN));
         let account = self.nests.accounts.get_mut(&line);
@@ -301,6 +306,7 @@ impl Zygote {
         self.nests.nested.insert(index, Nested { starter, line, place, granted, appointments: 0 });
         let Some(open) = self.nests.open.get_mut(&slot) else { return Ok(()) };
         open.places[place].worker = Some(index);
+        open.places[place].used = true;
         let waited = open.places[place];
         let entry = open.slot(place).entry;
         entry.set_limits(granted);
@@ -333,22 +339,24 @@ impl Zygote {
         place: usize,
         granted: Limits,
     ) -> io::Result<(u32, i32)> {
-        let outer = room.charter.settings.limits;
+        let outer = room.terms.limits;
         let granted = Limits { result: Some(room.shape().longest_of(outer.result)), ..granted };
         let ends = self.ends_for(first, &room)?;
         let index = self.take_slot(granted.least(outer))?;
         let nested = Some(seat::Nested { room: &room, starter, place: place as u32, granted });
         let forked = self.start(index, Start { ends, nested, ..Start::default() });
-        forked.map(|pid| (index, pid)).inspect_err(|_| self.segment.header().free.give(index))
+        forked.map(|pid| (index, pid)).inspect_err(|_| {
+            self.segment.clear(self.segment.slot(index));
+            self.segment.header().free.give(index);
+        })
     }
 
     /// Where the jobs of a line print whose first one's output is captured: there too, or nowhere if it has closed its own.
     fn ends_for(&self, first: u32, room: &RoomFile) -> io::Result<Ends> {
-        let settings = &room.charter.settings;
         let captured = self.captures.get(&first);
         let mut ends = Ends::new();
-        for (stream, stdio) in [(Stream::Output, settings.stdout), (Stream::Error, settings.stderr)] {
-            if stdio == Stdio::Capture {
+        for (stream, is_captured) in [Stream::Output, Stream::Error].into_iter().zip(room.terms.captured) {
+            if is_captured {
                 let end = captured.and_then(|captured| captured.another_end(stream)).transpose()?;
                 ends.push((stream, end.map_or_else(nowhere, Ok)?));
             }
@@ -361,13 +369,11 @@ impl Zygote {
         let none = |error: i32| io::Error::from_raw_os_error(error);
         let header = self.segment.header();
         let index = header.free.take_first(|_| true).ok_or_else(|| none(libc::EAGAIN))?;
-        if self.segment.reserve(index, Mailbox::READY).is_err() {
+        if self.segment.renew(index).is_err() {
             header.free.give(index);
             return Err(none(libc::ENOSPC));
         }
         let slot = self.segment.slot(index);
-        slot.mailbox.reset();
-        slot.entry.generation.fetch_add(1, Ordering::SeqCst);
         slot.entry.detached.store(detached::BY_HOST, Ordering::SeqCst);
         slot.entry.capture.store(0, Ordering::SeqCst);
         slot.entry.pool.store(0, Ordering::SeqCst);
@@ -397,7 +403,7 @@ impl Zygote {
                 // It is over.
             } else if ends(wish.signal) {
                 record(open.slot(place).entry, Cause::Killed, wish.signal, Usage::default());
-                self.nests.settle_place(slot, place);
+                self.nests.settle_place(&self.tree, slot, place);
             } else if wish.kill_at != 0 {
                 open.places[place].appointed = Some((wish.kill_at, cause));
             } else {
@@ -444,7 +450,7 @@ impl Zygote {
         }
         let Some(open) = self.nests.open.remove(&slot) else { return };
         // Its jobs are gone or going, and so are all that could take what was on its way to them or from them.
-        let objects = &open.room.charter.objects;
+        let objects = &open.room.terms.objects;
         (0..open.places.len())
             .for_each(|place| discard_known(&self.tree, open.slot(place).mailbox, objects, |_, _| false));
         if open.line == open.number {
@@ -461,7 +467,7 @@ impl Zygote {
         }
         let Some(open) = self.nests.opened_mut(nested.starter) else { return };
         record(open.slot(nested.place).entry, death.cause(), death.status, death.usage);
-        self.nests.settle_place(nested.starter.0, nested.place);
+        self.nests.settle_place(&self.tree, nested.starter.0, nested.place);
     }
 
     /// After deaths: starts jobs that waited for what is there again.

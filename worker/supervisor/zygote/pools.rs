@@ -83,6 +83,8 @@ impl Zygote {
             Entry::Vacant(entry) => {
                 // Gone where the host has dropped the pool.
                 let memory = PoolMemory::open(&pool_name(self.segment.name(), number)).ok()?;
+                // What its jobs are sent is for its workers, which map it themselves.
+                memory.keep_from_children().ok()?;
                 Some(entry.insert(Pool { memory, timeout: 0, next: None, watchers: Vec::new() }))
             }
         }

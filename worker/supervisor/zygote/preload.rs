@@ -70,7 +70,7 @@ impl Zygote {
         let number = wanted.module.number;
         self.templates.loaded.push(wanted.module);
         self.replace_spares();
-        self.finish_preload(number);
+        self.finish_preload(number, true);
     }
 
     /// Ends a template whose module takes too long.
@@ -94,7 +94,9 @@ impl Zygote {
             } else if libc::WIFSIGNALED(status) {
                 let signal = llib_core::sys::signal::name(libc::WTERMSIG(status));
                 format!("the process that loaded it died of SIG{signal}")
-            } else if libc::WEXITSTATUS(status) == REFUSED {
+            } else if libc::WEXITSTATUS(status) == REFUSED
+                && Region::open(&self.segment.preload_name(wanted.module.number)).is_ok()
+            {
                 // Told already.
                 String::new()
             } else {
@@ -117,7 +119,7 @@ impl Zygote {
         let (number, name) = (wanted.module.number, name_of(&wanted.module));
         let place = self.segment.preload_name(number);
         if !reason.is_empty() {
-            // Without shared memory the host takes it for loaded, and jobs that need the module load it or say why not.
+            // Without shared memory the host learns that it was refused, and not why.
             let _ = Region::write_new(&place, &reason.as_bytes());
         }
         if wanted.again {
@@ -125,7 +127,7 @@ impl Zygote {
             llib_core::log!(Error, "the module '{name}' cannot be preloaded again: {reason}");
         } else {
             llib_core::log!(Info, "the module '{name}' cannot be preloaded");
-            self.finish_preload(number);
+            self.finish_preload(number, false);
         }
         if self.templates.current.is_none() && self.templates.loading.is_none() {
             self.load_again();
@@ -150,7 +152,10 @@ impl Zygote {
         }
     }
 
-    fn finish_preload(&self, number: u32) {
+    fn finish_preload(&self, number: u32, loaded: bool) {
+        if !loaded {
+            self.segment.header().refused.store(number, Ordering::SeqCst);
+        }
         let done = &self.segment.header().preloaded;
         done.store(number, Ordering::SeqCst);
         futex::wake_all(done);

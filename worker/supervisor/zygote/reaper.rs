@@ -123,9 +123,11 @@ impl Zygote {
             timeline::died(pid, &how);
             timeline::end_run(slot, &how);
         }
+        let pid = entry.pid.load(Ordering::SeqCst).cast_signed();
+        self.relay.pass_on_of(pid, self.apart.bytes());
         if let Some(captured) = self.captures.get_mut(&index) {
             // Every writer is gone, so this is all there will be.
-            captured.drain();
+            captured.drain(self.apart.bytes());
         }
         self.tell_nests(death);
         record(entry, death.cause(), death.status, death.usage);

@@ -10,12 +10,15 @@ use llib_core::sys::{channel, handshake};
 use llib_core::wire::control::{Command, Hello, Ready};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::net::sockopt::set_socket_passcred;
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
 use rustix::process::{Resource, getpid, set_child_subreaper};
 
-use super::{Zygote, bell, crew, deadlines, follow, leftovers, nests, pools, processes, spares, templates};
+use super::{
+    Zygote, bell, crew, deadlines, follow, leftovers, nests, pools, processes, relay, spares, templates,
+};
 use crate::{Prepare, Session, Worker, failed};
-use llib_worker_sys as sys;
+use llib_worker_sys::{self as sys, Apart};
 
 /// Prepares everything and greets the host. None on failure: the host has its reason.
 pub(super) fn zygote(session: Session, guard: OwnedFd) -> Option<Zygote> {
@@ -56,6 +59,8 @@ pub(super) fn zygote(session: Session, guard: OwnedFd) -> Option<Zygote> {
         pending: VecDeque::new(),
         deadlines: deadlines::Deadlines::default(),
         captures: HashMap::new(),
+        relay: parts.relay,
+        apart: parts.apart,
         watchers: HashMap::new(),
         spares: spares::Spares::new(),
         refill: true,
@@ -71,6 +76,9 @@ pub(super) fn zygote(session: Session, guard: OwnedFd) -> Option<Zygote> {
     })
 }
 
+/// Bytes of output that are read at once.
+const APART: usize = 16 << 10;
+
 /// What can fail to be had, see [`Zygote`].
 struct Parts {
     segment_file: OwnedFd,
@@ -80,6 +88,8 @@ struct Parts {
     rung_at: OwnedFd,
     doorbell: OwnedFd,
     signals: SignalFd,
+    apart: Apart,
+    relay: relay::Relay,
 }
 
 impl Parts {
@@ -114,7 +124,9 @@ impl Parts {
         // So that workers find the page made that tells them what they are.
         llib_core::sys::fork::process();
         let worker = prepare()?;
-        Ok(Parts { segment_file, registrar, worker, commands, rung_at, doorbell, signals })
+        let apart = Apart::new(APART).map_err(failed("failed to set memory apart"))?;
+        let relay = relay::Relay::new().map_err(failed("failed to make a set of streams"))?;
+        Ok(Parts { segment_file, registrar, worker, commands, rung_at, doorbell, signals, apart, relay })
     }
 }
 
@@ -124,5 +136,7 @@ fn doorbell() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let (heard, rung) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     shutdown(&rung, Shutdown::Read)?;
+    // Who hands a stream over.
+    set_socket_passcred(&heard, true)?;
     Ok((heard, rung))
 }

@@ -150,11 +150,16 @@ impl Zygote {
         self.look_at_host();
         let header = self.segment.header();
         let Some(index) = header.free.take_first(|_| true) else { return false };
-        let slot = self.segment.slot(index);
-        if self.segment.reserve(index, Mailbox::READY).is_err() {
+        let segment = self.segment;
+        let prepared = match walled {
+            true => segment.renew(index),
+            false => segment.restore(index).and_then(|()| segment.reserve(index, Mailbox::READY)),
+        };
+        if prepared.is_err() {
             header.free.give(index);
             return false;
         }
+        let slot = segment.slot(index);
         slot.mailbox.reset();
         // What its last job left there is not this one's.
         slot.entry.detached.store(0, Ordering::SeqCst);
@@ -172,6 +177,7 @@ impl Zygote {
             }
             Err(error) => {
                 llib_core::log!(Debug, "no spare is forked: {error}");
+                segment.clear(slot);
                 header.free.give(index);
                 false
             }
@@ -202,18 +208,20 @@ impl Zygote {
             let (captured, ends) = Captured::new(&segment.output_name(index, generation), capture)?;
             (Some(captured), ends)
         };
-        let (job, before) = (timeline::job_of(slot), if trace::on() { clock::now() } else { 0 });
+        let before = if trace::on() { clock::now() } else { 0 };
         let owner = self.registrar.admit();
         slot.entry.set_owner(owner);
         let birth = Birth {
             index,
             owner: owner.map(|owner| (owner.index, owner.generation)),
+            own: slot.entry.own_file(),
+            spare,
             walled,
             nested: nested.map(|nested| NestedBirth {
                 starter: nested.starter,
                 place: nested.place,
                 granted: nested.granted,
-                outer: nested.room.charter.settings.limits,
+                outer: nested.room.terms.limits,
             }),
             processes: None,
         };
@@ -238,7 +246,7 @@ impl Zygote {
             if walled { " behind walls" } else { "" }
         );
         if before != 0 {
-            timeline::forked(slot, pid, before, job);
+            timeline::forked(slot, pid, before);
         }
         let _ = setpgid(child, child);
         self.crew.add(pid, index, walled, self.follow.generation);

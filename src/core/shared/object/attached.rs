@@ -59,13 +59,13 @@ pub fn create(kind: Kind) -> Result<Arc<Object>, ObjectError> {
 /// The object with this id, mapped and held by this process from now on. Whoever calls this knows that it is
 /// referred to until this returns, by a message or another object.
 pub fn attach(id: u64) -> Result<Arc<Object>, ObjectError> {
-    attach_with(id, |_| Ok(()))
+    attach_with(id, |_, _| Ok(()))
 }
 
-/// The same; an object that was not mapped here is handed to `prepare` first.
+/// The same; an object that was not mapped here is handed to `prepare` first, with its file.
 pub(in crate::shared) fn attach_with(
     id: u64,
-    prepare: impl FnOnce(&mut Object) -> Result<(), ObjectError>,
+    prepare: impl FnOnce(&mut Object, &SharedFile) -> Result<(), ObjectError>,
 ) -> Result<Arc<Object>, ObjectError> {
     let tree = Tree::current()?;
     let me = tree.me()?;
@@ -84,7 +84,7 @@ pub(in crate::shared) fn attach_with(
         error => RegionError::map("open", &name, error).into(),
     })?;
     let mut object = map(tree, id, None, &file)?;
-    prepare(&mut object)?;
+    prepare(&mut object, &file)?;
     holders::hold(tree, id, object.header(), me);
     let object = Arc::new(object);
     attached.insert(id, Arc::downgrade(&object));

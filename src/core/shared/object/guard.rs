@@ -16,7 +16,7 @@ use crate::sync::{Acquired, LockRef, Unlocked};
 
 /// Pairs up to this one, of 32 KiB a half, keep their pages once they have them: giving back and taking anew
 /// would cost more than they are worth. So this process needs to make sure of them once.
-const KEPT: u32 = 4;
+pub(in crate::shared) const KEPT: u32 = 4;
 
 fn present_bit(pair: u32, half: usize) -> u32 {
     1 << (pair * 2 + half as u32)

@@ -82,7 +82,7 @@ pub(super) const SMALL_HALF: usize = 768;
 /// Bytes of content in the first page: two halves.
 pub(super) const SMALL: usize = 2 * SMALL_HALF;
 /// Where they begin.
-pub(super) const SMALL_AT: usize = std::mem::offset_of!(Header, small);
+pub(in crate::shared) const SMALL_AT: usize = std::mem::offset_of!(Header, small);
 const _: () = assert!(size_of::<Header>() <= PAGE);
 
 // SAFETY: it is made of atomic integers.

@@ -47,6 +47,11 @@ pub enum ObjectError {
     /// Its segment is gone: every handle was dropped, or its process's memory was overwritten.
     #[error("the object does not exist any more")]
     Gone,
+    /// What it held before cannot be wiped: somebody keeps its lock.
+    #[error(
+        "the object has been in use for a second by somebody else, so that what it held before cannot be wiped for a sandboxed job"
+    )]
+    Busy,
 }
 
 impl<E: Into<TreeError>> From<E> for ObjectError {

@@ -187,6 +187,11 @@ impl PoolMemory {
         Ok(memory)
     }
 
+    /// Keeps it from the children that this process forks from now on.
+    pub fn keep_from_children(&self) -> std::io::Result<()> {
+        self.region.mapping().keep_from_children()
+    }
+
     /// How many seats there are.
     pub fn seats(&self) -> usize {
         (self.header().seats.load(Ordering::SeqCst) as usize).clamp(1, SEATS)

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::super::bitmap::SLOTS;
+use super::super::fresh::own_name;
 use super::super::layout::{self, Entry, Header, State};
 use super::super::mailbox::{Mailbox, Words};
 use super::super::pool::{PoolSeat, PoolSeen, pool_name};
@@ -76,7 +77,7 @@ fn view(name: &str) -> Option<SessionView> {
     let used: Vec<u32> = (0..SLOTS as u32).filter(|slot| !header.free.has(*slot)).collect();
     let count = used.last().map_or(0, |last| *last as usize + 1);
     let entries: Vec<Entry> = seen.read(layout::ENTRIES_AT, count)?;
-    let slots = used.into_iter().filter_map(|index| slot(&seen, index, entries.get(index as usize)?));
+    let slots = used.into_iter().filter_map(|index| slot(name, &seen, index, entries.get(index as usize)?));
     Some(SessionView {
         name: name.to_owned(),
         tree: stale::tree_name(header.tree.load(Ordering::Relaxed)),
@@ -89,10 +90,17 @@ fn view(name: &str) -> Option<SessionView> {
     })
 }
 
-fn slot(seen: &Seen, index: u32, entry: &Entry) -> Option<SlotView> {
+fn slot(session: &str, seen: &Seen, index: u32, entry: &Entry) -> Option<SlotView> {
     let state = entry.state();
-    let at = layout::mailbox_range(index).start;
-    let words: Option<Words> = if state == State::Free { None } else { seen.read_one(at) };
+    // A sandboxed worker's mailbox is in a file of its own.
+    let own = Some(entry.own_file()).filter(|number| *number != 0 && state != State::Free);
+    let own = own.map(|number| Seen::open(&own_name(session, index, number)));
+    let (seen, at) = match &own {
+        Some(file) => (file.as_ref(), 0),
+        None => (Some(seen), layout::mailbox_range(index).start),
+    };
+    let words: Option<Words> =
+        if state == State::Free { None } else { seen.and_then(|seen| seen.read_one(at)) };
     let spare = state == State::Spare;
     let number = |word: u64| Some(((word >> 16) as u32, ((word & 0xffff) as usize).checked_sub(1)?));
     Some(SlotView {
@@ -107,7 +115,11 @@ fn slot(seen: &Seen, index: u32, entry: &Entry) -> Option<SlotView> {
         reply: words.as_ref().map_or(0, Words::replied_code),
         closing: words.as_ref().is_some_and(Words::is_closing),
         waiting: words.as_ref().and_then(Words::awaited),
-        name: if spare { None } else { name(seen, at, words.as_ref()?) },
+        name: if spare {
+            None
+        } else {
+            seen.zip(words.as_ref()).and_then(|(seen, words)| name(seen, at, words))
+        },
         sandboxed: entry.room.load(Ordering::Relaxed) != 0,
     })
 }

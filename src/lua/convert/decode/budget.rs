@@ -7,10 +7,10 @@
 use llib_core::sys::clock;
 
 /// CPU time that any message has, in nanoseconds.
-const LEAST: u64 = 20_000_000;
+pub(super) const LEAST: u64 = 20_000_000;
 
 /// What a byte of the message adds. The slowest honest ones take a tenth of it.
-const EACH_BYTE: u64 = if cfg!(debug_assertions) { 2_000 } else { 200 };
+pub(super) const EACH_BYTE: u64 = if cfg!(debug_assertions) { 2_000 } else { 200 };
 
 /// Steps between two looks at the clock, a power of two. A single step takes a millisecond where everything collides.
 const STEPS: u32 = 8;

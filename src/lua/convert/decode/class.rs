@@ -5,12 +5,21 @@ use super::super::names::note_class;
 use super::*;
 
 impl Decoder<'_> {
-    /// Reads the identity of the table that follows, and that table.
+    /// Reads the identity of the table that follows, where the class may be here, and that table.
     pub(super) unsafe fn class(&mut self) -> Step<bool> {
         let read = self.cursor.piece(IDENTITY);
         let piece = self.read(read)?;
         if !piece.copy_to(&mut self.scratch) {
             return self.fail(DecodeError::Memory);
+        }
+        let identity = self.scratch.first_chunk().copied().filter(|_| self.options.identities);
+        // SAFETY: below `lua_pcall` with room.
+        unsafe {
+            self.push_counted()?;
+            match identity.filter(|_| lua_rawlen(self.lua, -1) > 0 && self.options.requires) {
+                Some(identity) => self.look_for_class(&identity),
+                None => lua_settop(self.lua, -2),
+            }
         }
         let offset = self.cursor.at;
         let read = self.cursor.byte();
@@ -18,9 +27,29 @@ impl Decoder<'_> {
         if tag & !SHARED != TABLE {
             return self.corrupt("a class is no table");
         }
-        self.class = self.scratch.first_chunk().copied().filter(|_| self.options.identities);
+        self.class = identity;
         // SAFETY: below `lua_pcall` with room.
         unsafe { self.table(tag & SHARED != 0, offset) }
+    }
+
+    /// Has the class of this name, which is on top, be known by this identity, if it is here and the identity is nobody's. Pops
+    /// the name.
+    unsafe fn look_for_class(&mut self, identity: &[u8; IDENTITY]) {
+        let lua = self.lua;
+        // SAFETY: below `lua_pcall` with room; the name is a string.
+        unsafe {
+            let name = lua_gettop(lua);
+            push_known(lua, identity);
+            if lua_type(lua, name + 1) == LUA_TNIL && self.find_named(name) && lua_type(lua, -1) == LUA_TTABLE
+            {
+                let class = lua_gettop(lua);
+                lua_pushlstring(lua, identity.as_ptr().cast(), IDENTITY);
+                remember(lua, class, class + 1);
+                lua_pushvalue(lua, class);
+                note_class(lua);
+            }
+            lua_settop(lua, name - 1);
+        }
     }
 
     /// The new table on top is the class of this identity. What references are to find is pushed onto it.

@@ -2,6 +2,7 @@
 
 use crate::ffi::*;
 
+use super::super::finalizers::note_code;
 use super::super::protect::error_text;
 use super::*;
 use crate::version::{chunk, upvalue};
@@ -34,6 +35,7 @@ impl Decoder<'_> {
         if sum != checked.to_le_bytes() {
             return self.corrupt("code that is not what was sent");
         }
+        note_code(code);
         let lua = self.lua;
         // SAFETY: below `lua_pcall` with room. The code comes from a trusted sender, as the option says;
         // it is loaded from private memory.

@@ -3,10 +3,11 @@
 use std::ffi::c_int;
 
 use crate::ffi::*;
+use llib_core::sys::clock;
 
 use super::super::options::{DecodeOptions, Handles, NoHandles};
 use super::super::source::Source;
-use super::{Field, HEAD, VERSION, decode, decode_field};
+use super::{Field, HEAD, VERSION, budget, decode, decode_field};
 
 /// Accepts every handle of a few kinds, as a string.
 struct Strings;
@@ -38,7 +39,10 @@ pub fn fuzz_decode(data: &[u8]) {
         }
         let source = Source::new(data.as_ptr(), data.len());
         let options = DecodeOptions { metatables: true, requires: true, ..DecodeOptions::PLAIN };
+        let before = clock::thread();
         let _ = decode(lua, source, &options, &mut Strings);
+        let used = clock::thread() - before;
+        assert!(used <= most(data.len()), "{} bytes took {used} ns", data.len());
         let _ = decode(lua, source, &DecodeOptions::PLAIN, &mut NoHandles);
         if data.len() >= HEAD {
             // Again with the length put right, since hardly any mutant has a right one.
@@ -52,6 +56,12 @@ pub fn fuzz_decode(data: &[u8]) {
         look_up(lua, source, &options);
         lua_close(lua);
     }
+}
+
+/// Nanoseconds that a message of this length may take: its budget, and what one step can take beyond that. Instrumented
+/// code is slow.
+fn most(len: usize) -> u64 {
+    4 * (budget::LEAST + budget::EACH_BYTE * len as u64 + 1_000_000)
 }
 
 /// Looks up a key of each kind: all of them occur in the messages that fuzzing starts from.

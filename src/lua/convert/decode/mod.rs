@@ -99,7 +99,7 @@ struct Decoder<'a> {
     start: usize,
     options: &'a DecodeOptions,
     handles: &'a mut dyn Handles,
-    /// Where code is kept, if it is.
+    /// Loads and keeps code, where it is kept.
     prototypes: Option<&'a mut Prototypes>,
     frames: Vec<Frame>,
     /// Private copy of code, names, handles and objects.
@@ -139,10 +139,10 @@ pub unsafe fn decode(
     unsafe { decode_with(lua, source, options, handles, None) }
 }
 
-/// As [`decode`]; code is loaded by `prototypes`, which keep it for messages that bring it again.
+/// Like [`decode`], but `prototypes` loads the code, and keeps it for later messages.
 ///
 /// # Safety
-/// As for [`decode`], in the state of these prototypes.
+/// As for [`decode`]. `prototypes` is always used with the same state.
 pub unsafe fn decode_keeping(
     lua: *mut lua_State,
     source: Source,

@@ -36,6 +36,30 @@ impl Decoder<'_> {
                     return self.own(name, 1);
                 }
             }
+            self.part(name)?;
+            lua_rotate(lua, name, 1);
+            lua_settop(lua, name);
+        }
+        Ok(())
+    }
+
+    /// Pushes what the name in slot `name` stands for, and returns true if it is here; else leaves something on the stack. Nothing is
+    /// said about why.
+    pub(super) unsafe fn find_named(&mut self, name: c_int) -> bool {
+        // SAFETY: as in `named`.
+        let found = unsafe { self.part(name) }.is_ok();
+        if !found {
+            self.error = None;
+        }
+        found
+    }
+
+    /// Pushes the module, or the part of one, that the name in slot `name` says.
+    unsafe fn part(&mut self, name: c_int) -> Step {
+        let lua = self.lua;
+        // SAFETY: as in `named`.
+        unsafe {
+            let bytes = string(lua, name);
             let module_len = memchr::memchr(0, bytes).unwrap_or(bytes.len());
             lua_pushlstring(lua, bytes.as_ptr().cast(), module_len);
             self.module(name)?;
@@ -58,8 +82,6 @@ impl Decoder<'_> {
                     }
                 }
             }
-            lua_rotate(lua, name, 1);
-            lua_settop(lua, name);
         }
         Ok(())
     }

@@ -59,6 +59,7 @@ impl Position {
                     // The table itself follows.
                     met(CLASS, 0);
                     cursor.piece(IDENTITY)?;
+                    cursor.counted()?;
                     continue;
                 }
                 REF => met(REF, cursor.varint()?),

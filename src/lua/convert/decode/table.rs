@@ -3,6 +3,7 @@
 use crate::ffi::*;
 
 use super::super::by_value::ByValue;
+use super::super::finalizers::note_metatable;
 use super::super::protect::string;
 use super::*;
 
@@ -145,6 +146,7 @@ impl Decoder<'_> {
             for entry in (from..self.metas).step_by(2) {
                 lua_rawgeti(self.lua, METAS, (entry + 1).into());
                 lua_rawgeti(self.lua, METAS, (entry + 2).into());
+                note_metatable(self.lua);
                 lua_setmetatable(self.lua, -2);
                 lua_settop(self.lua, -2);
             }

@@ -54,8 +54,7 @@ impl Encoder<'_> {
                 } else if let Some(identity) =
                     classes::known_identity(lua).filter(|_| self.options.identities)
                 {
-                    self.buffers.sink.byte(CLASS);
-                    self.buffers.sink.raw(&identity);
+                    self.class(&identity, &[]);
                 }
             }
             let offset = self.buffers.sink.at();
@@ -92,6 +91,7 @@ impl Encoder<'_> {
                 let name = bytes_at(lua, -1);
                 self.want(Place::Loaded, name);
             }
+            let name = &raw const *bytes_at(lua, -1);
             lua_settop(lua, -2);
             let class = if metatable { is_class(lua) } else { makes_instances(lua) };
             if !class || !self.options.identities {
@@ -104,10 +104,16 @@ impl Encoder<'_> {
                 return true;
             }
             let identity = classes::identity(lua);
-            self.buffers.sink.byte(CLASS);
-            self.buffers.sink.raw(&identity);
+            // The names' table keeps the string.
+            self.class(&identity, if kind == Named::MaybePart { &*name } else { &[] });
             false
         }
+    }
+
+    fn class(&mut self, identity: &[u8], name: &[u8]) {
+        self.buffers.sink.byte(CLASS);
+        self.buffers.sink.raw(identity);
+        self.buffers.sink.counted(name);
     }
 
     /// Continues with the items and pairs in the order of `lua_next`.

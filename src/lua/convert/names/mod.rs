@@ -26,10 +26,10 @@ use super::protect::string;
 use library::functions;
 pub(super) use library::has_module;
 pub(super) use modules::can_be_required;
-use modules::{made_by, module_of};
+use modules::{made_by, made_by_modules, module_of};
 #[cfg(test)]
 pub(super) use originals::forget_originals;
-pub use originals::{confine_names, remember_names};
+pub use originals::{confine_names, push_standard, remember_names};
 pub(super) use originals::{is_confined, push_original};
 pub(super) use own::own_address;
 pub use own::{push_own, set_own};
@@ -72,7 +72,9 @@ pub(super) enum Named {
     Part,
     /// A module that is in `package.loaded` alone.
     OwnModule,
-    /// A part of one of those, or a part that was added to a module.
+    /// A part of one that workers can require, which has it itself, or to which a script has added it: there is no telling.
+    MaybePart,
+    /// A part of one of those, or a part that a script has added to a module.
     OwnPart,
 }
 
@@ -260,11 +262,15 @@ impl Names {
             }
             if lua_type(lua, -2) == LUA_TTABLE && module != b"llib" {
                 lua_pushvalue(lua, -2);
-                let made = made_by(lua, module);
+                let kind = if made_by(lua, module) {
+                    Named::Part
+                } else if made_by_modules(lua) {
+                    Named::MaybePart
+                } else {
+                    Named::OwnPart
+                };
                 lua_settop(lua, -2);
-                if !made {
-                    return Named::OwnPart;
-                }
+                return kind;
             }
             Named::Part
         }

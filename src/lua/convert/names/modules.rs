@@ -178,6 +178,8 @@ pub(super) unsafe fn made_by(lua: *mut lua_State, module: &[u8]) -> bool {
                 LUA_TNIL => has_metatable_of(lua, top, module),
                 _ => false,
             };
+            lua_settop(lua, top);
+            made = made || inherits_all_from(lua, module);
         }
         lua_settop(lua, top);
         made
@@ -202,6 +204,50 @@ unsafe fn has_metatable_of(lua: *mut lua_State, class: c_int, module: &[u8]) -> 
         }
         lua_settop(lua, top);
         found
+    }
+}
+
+/// Whether the class on top has inherited all of its functions, from classes that are metatables of each other, and one of
+/// these has a function of the module's file: a kind of error that adds nothing but its name.
+unsafe fn inherits_all_from(lua: *mut lua_State, module: &[u8]) -> bool {
+    /// Generations looked at.
+    const PARENTS: usize = 8;
+    // SAFETY: as the caller demands; balanced.
+    unsafe {
+        let class = lua_gettop(lua);
+        let mut found = false;
+        for _ in 0..PARENTS {
+            if found || lua_getmetatable(lua, -1) == 0 || has_own_function(lua) {
+                break;
+            }
+            found = has_function_of(lua, module);
+            if lua_gettop(lua) > class + 1 {
+                lua_replace(lua, class + 1);
+            }
+        }
+        lua_settop(lua, class);
+        found
+    }
+}
+
+/// Whether one of the first fields of the table below the top is a function that the table on top does not have there.
+unsafe fn has_own_function(lua: *mut lua_State) -> bool {
+    // SAFETY: as the caller demands; balanced.
+    unsafe {
+        let parent = lua_gettop(lua);
+        let (mut own, mut seen) = (false, 0);
+        lua_pushnil(lua);
+        while !own && seen < MOST && lua_next(lua, parent - 1) != 0 {
+            seen += 1;
+            if lua_type(lua, -1) == LUA_TFUNCTION {
+                lua_pushvalue(lua, -2);
+                lua_rawget(lua, parent);
+                own = lua_rawequal(lua, -1, -2) == 0;
+            }
+            lua_settop(lua, parent + 1);
+        }
+        lua_settop(lua, parent);
+        own
     }
 }
 
@@ -246,5 +292,79 @@ unsafe fn has_function_of(lua: *mut lua_State, module: &[u8]) -> bool {
         }
         lua_settop(lua, table);
         false
+    }
+}
+
+/// Whether nothing in the table on top, a class or metatable, is a script's: the Lua functions in it, and in tables in it, were
+/// written in files of modules that are loaded, if there are any. A class without methods is so, and one that a library of classes
+/// has put together.
+///
+/// # Safety
+/// As for [`can_be_required`]; a table is on top.
+pub(super) unsafe fn made_by_modules(lua: *mut lua_State) -> bool {
+    // SAFETY: as demanded; balanced.
+    unsafe {
+        let table = lua_gettop(lua);
+        let mut all = functions_are_of_modules(lua);
+        let mut seen = 0;
+        lua_pushnil(lua);
+        while all && seen < MOST && lua_next(lua, table) != 0 {
+            seen += 1;
+            if lua_type(lua, -1) == LUA_TTABLE && lua_rawequal(lua, -1, table) == 0 {
+                all = functions_are_of_modules(lua);
+            }
+            lua_settop(lua, -2);
+        }
+        lua_settop(lua, table);
+        all
+    }
+}
+
+/// Whether the first Lua functions among the fields of the table on top were written in files of modules that are loaded.
+unsafe fn functions_are_of_modules(lua: *mut lua_State) -> bool {
+    // SAFETY: as the caller demands; balanced, as for `has_function_of`.
+    unsafe {
+        let table = lua_gettop(lua);
+        let mut last = std::ptr::null();
+        let (mut all, mut seen) = (true, 0);
+        lua_pushnil(lua);
+        while all && seen < MOST && lua_next(lua, table) != 0 {
+            seen += 1;
+            if lua_type(lua, -1) != LUA_TFUNCTION || lua_iscfunction(lua, -1) != 0 {
+                lua_settop(lua, -2);
+                continue;
+            }
+            let mut about: lua_Debug = std::mem::zeroed();
+            lua_pushvalue(lua, -1);
+            lua_getinfo(lua, c">S".as_ptr(), &mut about);
+            if !about.source.is_null() && about.source != last {
+                last = about.source;
+                let file = CStr::from_ptr(about.source).to_bytes().strip_prefix(b"@");
+                all = file.is_some_and(|file| is_file_of_any(lua, file));
+            }
+            lua_settop(lua, -2);
+        }
+        lua_settop(lua, table);
+        all
+    }
+}
+
+/// Whether `require` finds any of the modules that are loaded in this file.
+unsafe fn is_file_of_any(lua: *mut lua_State, file: &[u8]) -> bool {
+    // SAFETY: as the caller demands; balanced. `push_file` leaves `package.loaded` as it is.
+    unsafe {
+        let top = lua_gettop(lua);
+        push_loaded(lua);
+        let mut any = false;
+        lua_pushnil(lua);
+        while lua_type(lua, top + 1) == LUA_TTABLE && !any && lua_next(lua, top + 1) != 0 {
+            lua_settop(lua, -2);
+            if lua_type(lua, -1) == LUA_TSTRING {
+                let module = string(lua, -1);
+                any = !has_module(module) && is_file_of(lua, module, file);
+            }
+        }
+        lua_settop(lua, top);
+        any
     }
 }

@@ -100,6 +100,21 @@ pub(in crate::convert) unsafe fn forget_originals(lua: *mut lua_State) {
     }
 }
 
+/// Pushes a function of the standard library that [`remember_names`] keeps, whatever stands in its place; or pushes nothing and
+/// returns false.
+///
+/// # Safety
+/// `lua` is a valid state with a few free slots.
+pub unsafe fn push_standard(lua: *mut lua_State, module: &str, field: &str) -> bool {
+    // SAFETY: as demanded; raw access. Short strings that the state has already take no memory.
+    unsafe {
+        push(lua, &[module, field].join("\0"));
+        let found = push_original(lua);
+        lua_remove(lua, if found { -2 } else { -1 });
+        found
+    }
+}
+
 /// Pushes the function of the standard library that has the name on top, or pushes nothing and returns false.
 ///
 /// # Safety

@@ -199,7 +199,7 @@ fn code_with_a_single_wrong_bit_is_not_loaded() {
     assert_eq!(receiver.decode(&bytes, &DecodeOptions::TRUSTED).unwrap(), 1);
 }
 
-/// What LuaJIT compiles of a function tells variables apart by where they were made. (Lua 5.1 has no `upvaluejoin`.)
+/// LuaJIT's traces tell upvalues apart by the place where they were created. (Lua 5.1 has no `upvaluejoin`.)
 #[cfg(not(feature = "lua51"))]
 #[test]
 fn code_that_is_kept_and_compiled_serves_closures_that_share_other_variables() {

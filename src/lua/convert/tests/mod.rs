@@ -155,7 +155,7 @@ impl State {
 }
 
 impl State {
-    /// Decodes what is kept by `prototypes`, or kept from now on.
+    /// Decodes a trusted message, whose code `prototypes` keeps.
     #[track_caller]
     pub(super) fn decode_keeping(&self, bytes: &[u8], prototypes: &mut Prototypes) -> c_int {
         // SAFETY: the slice lives meanwhile.
@@ -190,7 +190,7 @@ impl Drop for State {
     }
 }
 
-/// The values that `send` returns, as `...` of `check` in another state; and of one that has kept their code.
+/// Passes the values that `send` returns to `check` in another state, and in one that has kept their code.
 #[track_caller]
 pub(super) fn trip(send: &str, check: &str) {
     trip_between(&State::new(), &State::new(), send, check);

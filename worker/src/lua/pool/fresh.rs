@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use llib_core::shm::SharedBytes;
 use llib_core::sync::holds_any;
+use llib_lua::convert::{may_have_finalizers, push_standard};
 use llib_lua::ffi::*;
 use llib_lua::version::collector::{self, Pace};
 use llib_lua::version::environment::{self, Environments};
@@ -20,7 +21,6 @@ use llib_lua::version::state;
 
 use super::process::Process;
 use super::watched::{Watched, metatable};
-use crate::lua::raw::push_global;
 use crate::lua::{explain, memory};
 use llib_worker_sys as sys;
 
@@ -29,6 +29,10 @@ pub(super) struct Fresh {
     /// Reference of a table in the registry: watched tables and their copies, in pairs.
     anchor: c_int,
     tables: Vec<Watched>,
+    /// Address of `package.loaded`.
+    loaded: usize,
+    /// Whether the last job changed it.
+    modules: bool,
     /// Addresses of the metatables of the basic types.
     basic: [usize; BASIC.len()],
     /// Whether modules beside the standard library are loaded, whose functions may do anything.
@@ -73,12 +77,12 @@ impl Fresh {
             lua_createtable(lua, 64, 0);
             lua_pushvalue(lua, -1);
             let anchor = luaL_ref(lua, LUA_REGISTRYINDEX);
-            push_global(lua, c"math");
-            lua_getfield(lua, -1, c"randomseed".as_ptr());
-            let seed = luaL_ref(lua, LUA_REGISTRYINDEX);
-            push_global(lua, c"debug");
-            lua_getfield(lua, -1, c"sethook".as_ptr());
-            let sethook = luaL_ref(lua, LUA_REGISTRYINDEX);
+            let [seed, sethook] = [("math", "randomseed"), ("debug", "sethook")].map(|(module, field)| {
+                if !push_standard(lua, module, field) {
+                    lua_pushnil(lua);
+                }
+                luaL_ref(lua, LUA_REGISTRYINDEX)
+            });
             lua_settop(lua, 0);
             let mut bytes = [0; 8];
             let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
@@ -86,6 +90,8 @@ impl Fresh {
             let mut fresh = Fresh {
                 anchor,
                 tables: Vec::new(),
+                loaded: 0,
+                modules: false,
                 basic: [0; BASIC.len()],
                 foreign: false,
                 descriptor: sys::free_descriptor(),
@@ -120,6 +126,7 @@ impl Fresh {
             self.watch(lua, anchor, false, 0);
             lua_getfield(lua, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
             let loaded = lua_gettop(lua);
+            self.loaded = lua_topointer(lua, loaded).addr();
             lua_pushnil(lua);
             while lua_next(lua, loaded) != 0 {
                 let name =
@@ -208,6 +215,13 @@ impl Fresh {
     pub(super) unsafe fn restore(&mut self, lua: *mut lua_State) -> bool {
         // SAFETY: as demanded.
         unsafe {
+            let mut changed = false;
+            if may_have_finalizers() {
+                // They are the job's code, and run now. What they leave is put back with the rest.
+                let Some(tables) = self.restore_tables(lua) else { return false };
+                changed = tables;
+                collector::collect(lua);
+            }
             if holds_any() || sys::has_children() {
                 return false;
             }
@@ -217,7 +231,8 @@ impl Fresh {
             if !self.engine.restore(lua) {
                 return false;
             }
-            let Some(changed) = self.restore_tables(lua) else { return false };
+            let Some(tables) = self.restore_tables(lua) else { return false };
+            changed |= tables;
             if !self.restore_basic(lua) {
                 return false;
             }
@@ -247,6 +262,11 @@ impl Fresh {
         }
     }
 
+    /// Whether a job has loaded or replaced modules since this was last asked, up to the last call of [`Fresh::restore`].
+    pub(super) fn loaded_modules(&mut self) -> bool {
+        std::mem::take(&mut self.modules)
+    }
+
     /// Puts the tables back; whether one was another than it should be, and none if one cannot be put back.
     unsafe fn restore_tables(&mut self, lua: *mut lua_State) -> Option<bool> {
         let mut changed = false;
@@ -259,6 +279,7 @@ impl Fresh {
                     continue;
                 }
                 changed = true;
+                self.modules |= self.tables[at].address(lua) == self.loaded;
                 if self.tables[at].serves_finalizers(lua) {
                     collect_all(lua);
                     // Finalizers are the job's code, and have run just now.

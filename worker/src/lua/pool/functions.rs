@@ -76,7 +76,7 @@ impl Functions {
         }
     }
 
-    /// Keeps none of them.
+    /// Drops all of them.
     ///
     /// # Safety
     /// As for [`Functions::push`].

@@ -37,7 +37,7 @@ const HANDLER: c_int = 1;
 /// Where a job's function stands; its arguments follow.
 const FUNCTION: c_int = 2;
 
-/// What is kept of jobs for those that bring the same code.
+/// Code of earlier jobs, for jobs that bring the same code.
 #[derive(Default)]
 struct Store {
     functions: Functions,
@@ -83,11 +83,16 @@ pub(super) unsafe fn serve(lua: *mut lua_State, job: &'static Job, place: &PoolP
             }
             lua_settop(lua, 0);
             forget_classes(lua);
+            // The constants of kept functions may be different now.
             if reached && jit::was_looked_into(lua) {
                 store.functions.forget(lua);
                 store.prototypes.forget(lua);
             }
             let restored = !reached || fresh.restore(lua);
+            if fresh.loaded_modules() {
+                // Compiled code refers to their functions; the next job would load others.
+                jit::flush(lua);
+            }
             if !restored || is_worn(lua, post) {
                 post.leave();
                 break;
@@ -99,18 +104,30 @@ pub(super) unsafe fn serve(lua: *mut lua_State, job: &'static Job, place: &PoolP
 }
 
 /// Leaves the next job no more garbage of the last ones than it can bear with its memory limit, where Lua would not collect it
-/// in need. `kept` is what the last collection left.
+/// in need, and not much that LuaJIT's compiled code refers to. `kept` is what the last collection left.
 unsafe fn make_room(lua: *mut lua_State, kept: &mut usize) {
     /// The part of the limit that garbage may take.
     const SHARE: usize = 8;
+    /// The same for LuaJIT in workers without a limit.
+    const UNLIMITED: usize = 64 << 20;
     if version::COLLECTS_IN_NEED {
         return;
     }
     // SAFETY: the worker's state, idle.
     unsafe {
         let standing = memory::standing(lua);
-        if standing.limit.is_some_and(|limit| standing.used > *kept + limit / SHARE) {
+        let most = match standing.limit {
+            Some(limit) => *kept + limit / SHARE,
+            None if version::IS_JIT => *kept + UNLIMITED,
+            None => return,
+        };
+        if standing.used > most {
             collector::collect(lua);
+            if memory::standing(lua).used > most {
+                // Compiled code may hold values of earlier jobs.
+                jit::flush(lua);
+                collector::collect(lua);
+            }
             *kept = memory::standing(lua).used;
         }
     }

@@ -69,6 +69,20 @@ impl Watched {
         unsafe { lua_rawgeti(lua, anchor, self.place) };
     }
 
+    /// Its address. The anchor is on top.
+    ///
+    /// # Safety
+    /// As for [`Watched::new`], with the same anchor.
+    pub(super) unsafe fn address(&self, lua: *mut lua_State) -> usize {
+        // SAFETY: as demanded. Balanced.
+        unsafe {
+            self.push(lua, lua_gettop(lua));
+            let address = lua_topointer(lua, -1).addr();
+            lua_pop(lua, 1);
+            address
+        }
+    }
+
     /// Whether it is as it should be. The anchor is on top.
     ///
     /// # Safety

@@ -329,3 +329,75 @@ fn a_deep_chain_of_daemons_dies_with_the_session() {
     session.end();
     session.expect_nothing_left();
 }
+
+/// Jobs that leave some hundred processes, each of which starts another one and ends, on and on, in a session of its own.
+const BOMB: &str = r#"
+    local scratch = os.getenv("SCRATCH")
+    local file = io.open(scratch .. "/comet", "w")
+    -- Not for ever, should nobody end them.
+    file:write([[[ "$1" -gt 0 ] && setsid sh "$0" $(($1 - 1)) "$2" & : > "$2"]])
+    file:close()
+    local number = 0
+    local function bomb()
+        number = number + 1
+        local lit = scratch .. "/lit" .. number
+        local task = thread.async(function(_, _, scratch, lit)
+            os.execute("i=200; while [ $i -gt 0 ]; do sh " .. scratch .. "/comet 2000 " .. lit .. " & i=$((i-1)); done")
+            while true do end
+        end, { args = { scratch, lit } })
+        wait(function() return io.open(lit) end)
+        return task
+    end
+"#;
+
+#[test]
+fn what_a_job_leaves_keeps_nobody_from_his_deadline() {
+    // How long the killing takes nobody knows, so this is tried until it took long enough to see something.
+    let session = Script::new(&format!(
+        r#"
+        {BOMB}
+        local function beside()
+            local killed = thread.async(function() while true do end end)
+            local late = thread.async(function() while true do end end, {{ timeout = 30 }})
+            local task = bomb()
+            task:kill("TERM")
+            -- It returns when nothing of the job runs.
+            killed:kill()
+            local _, err = late:await()
+            assert(err.kind == "deadline", err)
+            local first = task:status() == "running"
+            _, err = task:await()
+            assert(err.kind == "killed", err)
+            return first
+        end
+        local rounds = 0
+        repeat rounds = rounds + 1 until beside() or rounds == 20
+        say(rounds < 20 and "before it" or "after it")
+        hear()
+        "#
+    ))
+    .limit(Duration::from_secs(120))
+    .start();
+    session.expect("before it");
+    session.expect_no_busy_processes();
+    session.end().output();
+    session.expect_nothing_left();
+}
+
+#[test]
+fn nothing_is_left_when_a_supervisor_is_killed_that_kills_what_a_job_left() {
+    for supervisor in [Session::guard, Session::zygote] {
+        let session = Script::new(&format!(
+            "{BOMB} local task = bomb() say('lit') hear() task:kill('TERM') say('killed') hear()"
+        ))
+        .start();
+        session.expect("lit");
+        let supervisors = [&session.guard(), &session.zygote()];
+        session.say("on");
+        session.expect("killed");
+        supervisor(&session).signal(Signal::SIGKILL);
+        expect_jobs_gone(&session, &supervisors);
+        session.end().output();
+        session.expect_nothing_left();
+    }
+}

@@ -8,10 +8,8 @@
 //! Which children there are only /proc tells. Where it is missing or another PID namespace's, what is found of a job is what
 //! it left in its process group.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -21,8 +19,11 @@ use llib_core::sys::process::Usage;
 
 use llib_worker_sys as sys;
 
-/// How long killed processes may take to go at the end of a session. One in an uninterruptible system call takes as long as that
-/// does, and one of another user does not go at all.
+/// How long killed processes may take to go. One in an uninterruptible system call takes as long as that
+/// does; then a later round gets it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The same at the end of a session, after which there is no later round.
 const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Kills every child and all that comes up then.
@@ -32,126 +33,39 @@ pub(crate) fn kill_all() {
 
 /// The same, but for some.
 pub(crate) fn kill_all_but(stays: &dyn Fn(i32) -> bool) {
-    let (mut strays, end) = (Strays::default(), clock::after(LAST_PATIENCE));
-    while strays.kill(stays, LAST_PATIENCE) != Round::Clean && !clock::until(end).is_zero() {
+    kill(LAST_PATIENCE, stays, &mut |_, _, _| {});
+}
+
+/// Kills every child, and in turn its children, that `is_worker` does not know; returns whether there was any.
+/// Workers that are reaped on the way go to `reaped`.
+pub(crate) fn kill(
+    patience: Duration,
+    is_worker: &dyn Fn(i32) -> bool,
+    reaped: &mut dyn FnMut(i32, i32, Usage),
+) -> bool {
+    let end = clock::after(patience);
+    let mut found = false;
+    loop {
+        let strays: Vec<i32> = children().into_iter().filter(|pid| !is_worker(*pid)).collect();
+        if strays.is_empty() || clock::until(end).is_zero() {
+            return found;
+        }
+        found = true;
+        // A child that is not reaped yet, so its id is its own. It may be a zombie already. That it is ours the kernel says
+        // as well, for /proc could have been replaced.
+        for pid in strays.iter().filter(|pid| sys::is_child(**pid)) {
+            let _ = sys::kill(*pid, libc::SIGKILL);
+        }
         let mut any = false;
-        while !strays.are_held(LAST_PATIENCE)
-            && let Some((pid, ..)) = reap()
-        {
+        while let Some((pid, status, usage)) = reap() {
             any = true;
-            strays.forget(pid);
+            reaped(pid, status, usage);
         }
         if !any {
             // Death takes a moment. There is nothing else to wait on here: the signal may be blocked or not.
             std::thread::sleep(Duration::from_micros(200));
         }
     }
-}
-
-/// Children that were killed and are not reaped yet.
-///
-/// Where there are many, they may be starting others as fast as the processors allow, up to a limit of processes. One that is dead and not
-/// reaped counts there, and so leaves its place to nobody. So these are reaped when all of them are dead.
-#[derive(Default)]
-pub(crate) struct Strays {
-    /// When each was killed.
-    killed: BTreeMap<i32, u64>,
-    /// One that was alive when it was last looked at.
-    living: i32,
-}
-
-/// What came of looking for strays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Round {
-    /// There are none.
-    Clean,
-    /// Those that there are were killed before.
-    Waiting,
-    /// Some were killed.
-    Killed,
-}
-
-impl Strays {
-    /// Kills children that `stays` does not know, a bounded number of them. One that does not go within `patience` of that counts no more.
-    /// What they have started comes up when they are dead.
-    pub(crate) fn kill(&mut self, stays: &dyn Fn(i32) -> bool, patience: Duration) -> Round {
-        const SLICE: usize = 1000;
-        let now = clock::now();
-        let before = self.killed.len();
-        let mut round = Round::Clean;
-        for pid in children().into_iter().filter(|pid| !stays(*pid)) {
-            if let Some(at) = self.killed.get(&pid) {
-                if is_recent(*at, now, patience) && round == Round::Clean {
-                    round = Round::Waiting;
-                }
-                continue;
-            }
-            // A child that is not reaped yet, so its id is its own. It may be a zombie already. That it is ours the kernel says
-            // as well, for /proc could have been replaced.
-            if sys::is_child(pid) {
-                let _ = sys::kill(pid, libc::SIGKILL);
-                self.killed.insert(pid, now);
-                round = Round::Killed;
-            }
-            if self.killed.len() >= before + SLICE {
-                break;
-            }
-        }
-        round
-    }
-
-    /// Whether strays are not to be reaped now, see [`Strays::kill`] for `patience`.
-    pub(crate) fn are_held(&mut self, patience: Duration) -> bool {
-        /// Fewer are no matter; with more the system could run out of ids.
-        const MANY: Range<usize> = 32..4096;
-        if !MANY.contains(&self.killed.len()) {
-            return false;
-        }
-        let now = clock::now();
-        let lives = |pid: i32, at: u64| is_recent(at, now, patience) && !sys::has_ended(pid);
-        if self.killed.get(&self.living).is_some_and(|at| lives(self.living, *at)) {
-            return true;
-        }
-        let living = self.killed.iter().find(|(pid, at)| lives(**pid, **at));
-        self.living = living.map_or(0, |(pid, _)| *pid);
-        self.living != 0
-    }
-
-    /// Those that are dead.
-    pub(crate) fn ended(&self) -> impl Iterator<Item = i32> {
-        self.killed.keys().copied().filter(|pid| sys::has_ended(*pid))
-    }
-
-    /// A child was reaped.
-    pub(crate) fn forget(&mut self, pid: i32) {
-        self.killed.remove(&pid);
-    }
-}
-
-fn is_recent(at: u64, now: u64, patience: Duration) -> bool {
-    u128::from(now.saturating_sub(at)) < patience.as_nanos()
-}
-
-/// Kills a child, and tells whether it certainly leaves nothing; false where that cannot be seen.
-///
-/// A process that is being killed starts no others: fork(2) fails from then on. So if it has no children now, and is not
-/// gone yet, it will leave none. What was below them has come up to it, as to a subreaper.
-pub(crate) fn kill_alone(pid: i32) -> bool {
-    if !are_visible() {
-        let _ = sys::kill(pid, libc::SIGKILL);
-        return false;
-    }
-    // Opened before: there is not much time.
-    let folder = format!("/proc/{pid}/task");
-    let list = File::open(format!("{folder}/{pid}/children"));
-    let threads = File::open(&folder);
-    // So that it does not take the processor from this process as soon as it is woken.
-    sys::make_patient(pid);
-    let _ = sys::kill(pid, libc::SIGKILL);
-    let (Ok(list), Ok(threads)) = (list, threads) else { return false };
-    // Each thread has children of its own, and a link to its folder.
-    let has_one = threads.metadata().is_ok_and(|about| about.nlink() == 3);
-    has_one && matches!(list.read_at(&mut [0], 0), Ok(0)) && !sys::has_ended(pid)
 }
 
 /// A child that ended, see [`sys::reap`]. Where children cannot be found, the rest of its process group is killed before.
@@ -240,31 +154,7 @@ fn parent(pid: i32) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
-
-    #[test]
-    fn only_of_a_process_without_children_it_is_certain_that_it_leaves_nothing() {
-        let start =
-            |text: &str| Command::new("sh").args(["-c", text]).stdout(Stdio::piped()).spawn().unwrap();
-        let alone = || {
-            let mut child = start("echo; exec sleep 60");
-            let alone = kill_alone(child.id() as i32);
-            child.wait().unwrap();
-            assert!(!kill_alone(child.id() as i32), "it is gone");
-            alone
-        };
-        // It may be dead before it was looked at.
-        assert!((0..100).any(|_| alone()));
-        for _ in 0..10 {
-            let mut parent = start("sleep 60 & echo $!; wait");
-            let mut line = String::new();
-            BufReader::new(parent.stdout.take().unwrap()).read_line(&mut line).unwrap();
-            assert!(!kill_alone(parent.id() as i32));
-            parent.wait().unwrap();
-            sys::kill(line.trim().parse().unwrap(), libc::SIGKILL).unwrap();
-        }
-    }
 
     #[test]
     fn both_ways_to_find_children_find_the_same() {

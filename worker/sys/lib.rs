@@ -129,11 +129,6 @@ pub fn has_stopped(pid: i32) -> bool {
     child_state(libc::P_PID, pid.cast_unsigned(), options).is_some()
 }
 
-/// Whether a child has ended; it stays to be reaped.
-pub fn has_ended(pid: i32) -> bool {
-    child_state(libc::P_PID, pid.cast_unsigned(), libc::WEXITED | libc::WNOWAIT).is_some()
-}
-
 /// waitid(2) without waiting: id and `si_code` of a child that fits.
 fn child_state(kind: libc::idtype_t, id: u32, options: c_int) -> Option<(i32, c_int)> {
     // SAFETY: an all-zero record is a value; the call fills it in, and leaves the id 0 where no child fits. For a child the
@@ -150,12 +145,6 @@ fn child_state(kind: libc::idtype_t, id: u32, options: c_int) -> Option<(i32, c_
 pub fn kill(pid: i32, signal: c_int) -> io::Result<()> {
     // SAFETY: the call takes numbers only.
     if unsafe { libc::kill(pid, signal) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Makes a process one that takes the processor from nobody when it wakes (SCHED_BATCH). Callers own it, as with [`kill`].
-pub fn make_patient(pid: i32) {
-    // SAFETY: the call reads the record, of which all zeros is a value. One that fails changes nothing.
-    unsafe { libc::sched_setscheduler(pid, libc::SCHED_BATCH, &std::mem::zeroed()) };
 }
 
 /// Ends the process at once: no exit handlers, no finalizers.

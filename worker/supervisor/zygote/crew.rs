@@ -15,8 +15,6 @@ pub(super) struct Worker {
     pub(super) walled: bool,
     /// Which attributes of the host it has, see [`super::follow::Follow::generation`].
     pub(super) generation: u32,
-    /// Whether it is being killed and leaves nothing, see [`crate::strays::kill_alone`].
-    pub(super) alone: bool,
     /// The signals that it was sent, and why.
     sent: Vec<(i32, Cause)>,
 }
@@ -39,7 +37,7 @@ pub(super) struct Crew {
 
 impl Crew {
     pub(super) fn add(&mut self, pid: i32, slot: u32, walled: bool, generation: u32) {
-        self.by_pid.insert(pid, Worker { slot, walled, generation, alone: false, sent: Vec::new() });
+        self.by_pid.insert(pid, Worker { slot, walled, generation, sent: Vec::new() });
         let index = slot as usize;
         if self.by_slot.len() <= index {
             self.by_slot.resize(index + 1, 0);
@@ -81,13 +79,6 @@ impl Crew {
 
     pub(super) fn pids(&self) -> Vec<i32> {
         self.by_pid.keys().copied().collect()
-    }
-
-    /// Notes that a worker leaves nothing.
-    pub(super) fn note_alone(&mut self, pid: i32) {
-        if let Some(worker) = self.by_pid.get_mut(&pid) {
-            worker.alone = true;
-        }
     }
 
     /// Notes that a worker is about to get a signal.

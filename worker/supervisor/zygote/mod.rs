@@ -9,7 +9,6 @@ mod capture;
 mod crew;
 mod deadlines;
 mod follow;
-mod leftovers;
 mod nests;
 mod pools;
 mod preload;
@@ -41,7 +40,7 @@ use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::end::{self, Ending};
-use crate::{Session, Worker, strays, timeline};
+use crate::{Session, Worker, timeline};
 use llib_worker_sys::{self as sys, Apart};
 
 /// Everything the zygote holds.
@@ -88,7 +87,6 @@ struct Zygote {
     /// Whether jobs wait for the processes of workers that are about to end.
     short: bool,
     templates: templates::Templates,
-    leftovers: leftovers::Leftovers,
 }
 
 /// Runs the zygote in the process that calls. Returns its exit code.
@@ -122,10 +120,9 @@ impl Zygote {
             if std::mem::take(&mut self.rung) && self.obey().is_break() {
                 return Ending::Over;
             }
-            // Before anything that may take long.
-            self.keep_deadlines();
             self.reap();
             self.load_next();
+            self.keep_deadlines();
             self.hear_again();
             if self.is_done() {
                 return Ending::Over;
@@ -179,8 +176,6 @@ impl Zygote {
         match self.crew.at(index) {
             // Reaping it frees the slot.
             Some(pid) => self.send(pid, libc::SIGKILL, Cause::Itself),
-            // Telling its death does.
-            None if self.leftovers.has(index) => {}
             // A job that waits for its worker is taken out of the queue when its turn comes.
             None if self.pending.contains(&index) => {}
             None => self.finish(index),
@@ -210,11 +205,7 @@ impl Zygote {
             timeline::sends(pid, signal, cause);
         }
         // It is ours and not reaped. One that is dead already needs no signal.
-        if signal != libc::SIGKILL || cause == Cause::Itself {
-            let _ = sys::kill(pid, signal);
-        } else if strays::kill_alone(pid) {
-            self.crew.note_alone(pid);
-        }
+        let _ = sys::kill(pid, signal);
     }
 
     /// Carries out what the host sent; breaks when the host has hung up.
@@ -319,8 +310,7 @@ impl Zygote {
         const ROUND: Duration = Duration::from_secs(1);
         let next = [self.deadlines.next(), self.spares.next(), self.pools.next(), self.next_look()];
         let pause = self.bell.pause();
-        let next =
-            next.into_iter().chain([self.templates.next(), self.leftovers.next(), pause]).flatten().min();
+        let next = next.into_iter().chain([self.templates.next(), pause]).flatten().min();
         let works =
             self.crew.len() > self.segment.header().ready.count() + self.segment.header().walled.count();
         let wait =

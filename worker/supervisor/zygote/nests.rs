@@ -118,13 +118,6 @@ impl Nests {
         false
     }
 
-    /// Whether the worker of a slot may have jobs, or has asked for some.
-    pub(super) fn may_have_jobs(&self, view: Slot<'_>, slot: u32) -> bool {
-        let asks =
-            view.entry.room.load(Ordering::SeqCst) != 0 && view.mailbox.asks().load(Ordering::SeqCst) != 0;
-        asks || self.open.contains_key(&slot)
-    }
-
     /// Whether a worker of a line is being let go.
     fn anybody_leaves(&self, line: u64) -> bool {
         let leaves =
@@ -444,7 +437,7 @@ impl Zygote {
     /// A worker is dead: its nest is nobody's any more. Before its own death is told, and before anybody else's.
     pub(super) fn close_nest(&mut self, slot: u32) {
         let view = self.segment.slot(slot);
-        if self.nests.may_have_jobs(view, slot) {
+        if view.entry.room.load(Ordering::SeqCst) != 0 && view.mailbox.asks().load(Ordering::SeqCst) != 0 {
             // It was gone before anybody had heard it. Its messages are to be thrown away all the same.
             let _ = self.open_nest(slot, 0);
         }

@@ -129,22 +129,19 @@ impl Zygote {
         self.bear(newborn)
     }
 
-    /// Forks for a job; if need be in place of spares, or of leftovers that are dead.
+    /// Forks for a job; if need be in place of spares.
     pub(super) fn fork_for_job(&mut self, newborn: &mut Newborn<'_>) -> io::Result<i32> {
-        let mut rooms = 3;
         loop {
             match self.bear(newborn) {
                 Err(error) if is_shortage(&error) && self.end_spare() => {}
-                Err(error) if is_shortage(&error) && rooms > 0 && self.reap_leftovers() => rooms -= 1,
                 forked => return forked,
             }
         }
     }
 
-    /// Whether workers, or what these left, are about to end whose processes others could have.
+    /// Whether workers are about to end whose processes others could have.
     pub(super) fn anybody_ends(&self) -> bool {
-        !self.leftovers.are_gone()
-            || self.crew.members().any(|(_, slot)| self.segment.slot(slot).entry.state() == State::Released)
+        self.crew.members().any(|(_, slot)| self.segment.slot(slot).entry.state() == State::Released)
     }
 
     /// Lets spares go that take up the last processes, where there are few; looks now and then.

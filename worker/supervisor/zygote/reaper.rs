@@ -10,8 +10,7 @@ use llib_core::wire::cause::Cause;
 
 use super::Zygote;
 use super::crew::Worker;
-use super::leftovers::PATIENCE;
-use crate::{strays, timeline};
+use crate::{end, strays, timeline};
 use llib_worker_sys as sys;
 
 /// A worker that is gone.
@@ -40,60 +39,48 @@ pub(super) fn record(entry: &Entry, cause: Cause, status: i32, usage: Usage) {
 }
 
 impl Zygote {
-    /// Takes the exit status of workers that ended, kills what they left, and tells of those that left nothing any more. A bounded
-    /// number at a time.
+    /// Takes the exit status of every worker that ended, kills what they left, and only then tells.
     pub(super) fn reap(&mut self) {
-        const SLICE: usize = 250;
-        let known = self.leftovers.deaths.len();
-        let held = self.leftovers.strays.are_held(PATIENCE);
-        let mut ours = if held { self.crew.pids() } else { Vec::new() }.into_iter();
-        let mut next = || if held { ours.find_map(sys::reap_one) } else { strays::reap() };
-        let mut count = 0;
-        while count < SLICE
-            && let Some((pid, status, usage)) = next()
-        {
-            self.note_death(pid, status, usage);
-            count += 1;
+        let mut deaths = Vec::new();
+        while let Some((pid, status, usage)) = strays::reap() {
+            self.note_death(&mut deaths, pid, status, usage);
         }
-        let any = count > 0;
-        let new = &self.leftovers.deaths[known..];
-        let is_due = self.leftovers.look_at.is_some_and(|at| any || at <= clock::now());
-        let is_due = is_due | std::mem::take(&mut self.templates.ended);
-        if new.is_empty() && !is_due {
+        if deaths.is_empty() && !std::mem::take(&mut self.templates.ended) {
             return;
         }
+        self.refill = true;
         // Not of those that were let go for a change.
-        if new.iter().any(|death| death.worker.generation == self.follow.generation) {
+        if deaths.iter().any(|death| death.worker.generation == self.follow.generation) {
             self.spares.used();
         }
-        self.refill |= !new.is_empty();
-        self.short &= !any;
-        let told = self.kill_leftovers();
-        if count == SLICE {
-            self.leftovers.look_at = Some(0);
+        self.short = false;
+        // Workers that are found dead on the way may have started others.
+        let mut known = None;
+        while known.replace(deaths.len()) != Some(deaths.len()) {
+            self.kill_strays(&mut deaths);
         }
+        self.templates.ended = false;
         // All of them before any is told of: nothing is started for a starter that is dead.
-        for death in &told {
+        for death in &deaths {
             self.close_nest(death.worker.slot);
         }
-        for death in &told {
+        for death in deaths {
             let pooled = self.segment.slot(death.worker.slot).entry.pool.load(Ordering::SeqCst);
             self.clear_pool_seat(pooled);
-            self.publish(death);
+            self.publish(&death);
             self.announce_pool_death(pooled);
         }
         self.start_waiting();
     }
 
-    fn note_death(&mut self, pid: i32, status: i32, usage: Usage) {
-        self.leftovers.strays.forget(pid);
+    fn note_death(&mut self, deaths: &mut Vec<Death>, pid: i32, status: i32, usage: Usage) {
         if self.templates.has(pid) {
             return self.end_template(pid, status);
         }
         // Anything else was a stray.
         if let Some(worker) = self.crew.remove(pid) {
             self.bury(worker.slot);
-            self.leftovers.deaths.push(Death { worker, status, usage });
+            deaths.push(Death { worker, status, usage });
         }
     }
 
@@ -102,6 +89,26 @@ impl Zygote {
         let slot = self.segment.slot(index);
         if let Some(owner) = slot.entry.owner() {
             llib_core::shared::bury(&self.registrar, self.segment, slot, owner);
+        }
+    }
+
+    fn kill_strays(&mut self, deaths: &mut Vec<Death>) {
+        let mut reaped = Vec::new();
+        let lives = |slot: u32, pid: i32| self.crew.at(slot) == Some(pid);
+        let wanted = |pid: i32| match self.crew.slot_of(pid) {
+            Some(slot) => !self.nests.is_orphan(slot, lives),
+            None => self.templates.has(pid),
+        };
+        let found = strays::kill(strays::PATIENCE, &wanted, &mut |pid, status, usage| {
+            reaped.push((pid, status, usage));
+        });
+        for (pid, status, usage) in reaped {
+            self.note_death(deaths, pid, status, usage);
+        }
+        if found {
+            llib_core::log!(Info, "killed what a job had left running");
+            // Among them may have been the supervisors of a job that was a host itself.
+            end::sweep(&self.tree);
         }
     }
 

@@ -14,9 +14,7 @@ use rustix::net::sockopt::set_socket_passcred;
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
 use rustix::process::{Resource, getpid, set_child_subreaper};
 
-use super::{
-    Zygote, bell, crew, deadlines, follow, leftovers, nests, pools, processes, relay, spares, templates,
-};
+use super::{Zygote, bell, crew, deadlines, follow, nests, pools, processes, relay, spares, templates};
 use crate::{Prepare, Session, Worker, failed};
 use llib_worker_sys::{self as sys, Apart};
 
@@ -72,7 +70,6 @@ pub(super) fn zygote(session: Session, guard: OwnedFd) -> Option<Zygote> {
         retired_at: 0,
         short: false,
         templates: templates::Templates::default(),
-        leftovers: leftovers::Leftovers::default(),
     })
 }
 

@@ -100,9 +100,7 @@ impl Zygote {
         match entry.state() {
             State::Pending => {}
             // Given up before its turn came.
-            State::Released if self.crew.at(index).is_none() && !self.leftovers.has(index) => {
-                return self.finish(index);
-            }
+            State::Released if self.crew.at(index).is_none() => return self.finish(index),
             // Marked twice while it waited, and started the first time.
             _ => return,
         }

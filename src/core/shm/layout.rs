@@ -193,7 +193,7 @@ impl Entry {
         self.memory.fetch_or(1, Ordering::SeqCst);
     }
 
-    /// Number of the file with its mailbox; 0 where that is in the session's own segment. See [`super::fresh`].
+    /// Number of the file with its mailbox; 0 where that is in the session's own segment. See `shm::fresh`.
     pub fn own_file(&self) -> u32 {
         self.memory.load(Ordering::SeqCst) >> 1
     }

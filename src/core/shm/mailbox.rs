@@ -106,7 +106,7 @@ pub enum Go {
     Job,
     /// The reply was taken, or nobody wants it: the worker shall go.
     Leave,
-    /// The job comes by another mailbox, which the worker maps in place of this one: see [`super::fresh`].
+    /// The job comes by another mailbox, which the worker maps in place of this one: see `shm::fresh`.
     Moved,
 }
 

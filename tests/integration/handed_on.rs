@@ -161,7 +161,7 @@ fn read(pid: i32, part: &Part<'_>, mut take: impl FnMut(&[u8])) {
         }
     };
     if !part.shared {
-        let memory = File::open(format!("/proc/{pid}/mem")).unwrap();
+        let Ok(memory) = File::open(format!("/proc/{pid}/mem")) else { return };
         return copy(&memory, part.start, part.end - part.start);
     }
     let Ok(file) = File::open(format!("/proc/{pid}/map_files/{}", part.range)) else { return };
@@ -179,7 +179,8 @@ fn read(pid: i32, part: &Part<'_>, mut take: impl FnMut(&[u8])) {
 
 /// The lines of /proc/PID/maps for what the children of a process get, too.
 fn maps(pid: i32) -> String {
-    let all = std::fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap();
+    // A spare may have gone since it was found.
+    let all = std::fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap_or_default();
     let mut kept = Vec::new();
     for line in all.lines() {
         match line.strip_prefix("VmFlags:") {
@@ -241,6 +242,7 @@ fn expect_nothing_handed_on(before: &str, environment: &[(&str, String)]) {
         let (what, pid) = word.split_once('=').unwrap();
         let pid: i32 = pid.parse().unwrap_or_else(|_| panic!("{line}"));
         known.push(pid);
+        assert!(process::Process::find(pid).is_some(), "{what} is there to be looked at");
         if what != "starter" {
             holes.extend(secrets(pid).into_iter().map(|secret| format!("{what}: {secret}")));
         }

@@ -262,7 +262,7 @@ impl<'a> Ring<'a> {
             let len = value.len();
             bytes.truncate(len);
             // Of one that was distrusted see `contained`.
-            if !self.guard.object().is_distrusted() {
+            if !self.guard.object().look_at_trust().map_err(PopError::Handle)? {
                 ids = found;
             }
         }

@@ -164,7 +164,17 @@ impl Object {
 
     /// Whether [`Object::distrust`] was called anywhere; also where that cannot be told.
     pub fn is_distrusted(&self) -> bool {
-        SharedFile::open(&name_of(self.tree.name(), self.id)).map_or(true, |file| file.is_marked())
+        self.look_at_trust().unwrap_or(true)
+    }
+
+    /// The same, with the reason why it cannot be told. To a sandboxed process, which may not look, all are.
+    pub(in crate::shared) fn look_at_trust(&self) -> Result<bool, ObjectError> {
+        if self.tree.is_confined() {
+            return Ok(true);
+        }
+        let name = name_of(self.tree.name(), self.id);
+        let file = SharedFile::open(&name).map_err(|error| RegionError::map("open", &name, error))?;
+        Ok(file.is_marked())
     }
 
     /// How many handles of it messages and objects contain.

@@ -75,7 +75,8 @@ spec("one function with other variables each time, and several at once", functio
   local function all(list) for i, f in ipairs(list) do list[i] = f(100) + f(100) end return list end
   for _ = 1, 3 do
     for i, result in ipairs(pool:submit(all, adders):await()) do equal(result, i * 300, "the sums of adder " .. i) end
-    equal(pool:submit(make "2", 100):await(), 200, "with a text for a number")
+    -- Lua 5.3 makes a float of it.
+    T.yes(pool:submit(make "2", 100):await() == 200, "with a text for a number")
   end
 end)
 

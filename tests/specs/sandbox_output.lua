@@ -72,6 +72,28 @@ spec("a job that prints to a place which is full waits, and nobody else does", f
   equal(tonumber(count), 2000000, "the bytes that arrive")
 end)
 
+spec("a job that ended at a place which is full keeps nobody busy", function()
+  local script, interpreter, gate, result = T.path(), T.shell("readlink /proc/$PPID/exe"), T.path(), T.path()
+  T.shell("mkfifo '" .. gate .. "'; echo")
+  T.write(script, head .. ([[
+    local _, failure = run("while true do print(('x'):rep(99)) end", true, { timeout = 300 })
+    local zygote, asleep = "/proc/" .. thread.stats().zygote .. "/stat", 0
+    for _ = 1, 500 do
+      thread.sleep(5)
+      local file = io.open(zygote)
+      asleep = file:read("*a"):match("^.*%%) S") and asleep + 1 or 0
+      file:close()
+      if asleep == 20 then break end
+    end
+    local file = io.open("%s", "w")
+    file:write(failure.kind, " ", asleep)
+    file:close()
+    io.open("%s", "w"):close()
+  ]]):format(result, gate))
+  T.shell(("'%s' '%s' | { read _ <'%s'; wc -c; }"):format(interpreter, script, gate))
+  equal(T.read(result), "deadline 20", "how the job ended, and how often in a row the supervisor was asleep")
+end)
+
 spec("a job that prints where nobody reads any more goes on, and so does everything else", function()
   local script, interpreter, result = T.path(), T.shell("readlink /proc/$PPID/exe"), T.path()
   T.write(script, head .. ([[

@@ -100,7 +100,7 @@ pub(crate) fn run(session: Session, guard: OwnedFd) -> i32 {
     let Some(mut zygote) = setup::zygote(session, guard) else { return 1 };
     llib_core::log!(Info, "ready: {} workers at most, {} spares at first", SLOTS, spares::FEWEST);
     let ending = zygote.serve();
-    zygote.relay.pass_on(zygote.apart.bytes());
+    [false, true].into_iter().for_each(|error| zygote.relay.pass_on(error, zygote.apart.bytes()));
     let reason = if ending == Ending::Over { "the host is gone: session over" } else { "the guard is gone" };
     llib_core::log!(Info, "{reason}");
     let segment = zygote.segment;
@@ -334,9 +334,7 @@ impl Zygote {
         let pipes = self.captures.values().flat_map(capture::Captured::files);
         files.extend(pipes.map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)));
         let relay_at = files.len();
-        files.push(PollFd::new(&self.relay.epoll, PollFlags::IN));
-        let (full, streams): (Vec<_>, Vec<_>) = self.relay.full().unzip();
-        files.extend(full);
+        files.extend(self.relay.files());
         let ready = poll(&mut files, time.as_ref());
         let said: Vec<bool> = files.iter().map(|file| !file.revents().is_empty()).collect();
         if ready.is_err() {
@@ -366,13 +364,10 @@ impl Zygote {
         if said[5..pipes_at].contains(&true) {
             self.hear_template();
         }
-        for (at, error) in (relay_at + 1..).zip(streams) {
-            if said[at] {
-                self.relay.has_room(error);
+        for error in [false, true] {
+            if said[relay_at + usize::from(error)] {
+                self.relay.pass_on(error, self.apart.bytes());
             }
-        }
-        if said[relay_at] {
-            self.relay.pass_on(self.apart.bytes());
         }
         if said[pipes_at..relay_at].contains(&true) {
             self.drain_captured();

@@ -38,63 +38,49 @@ enum Passed {
     Ended,
 }
 
-/// All streams that are passed on.
+/// All streams that are passed on. What is for standard output and for standard error is polled for apart: as long as one place is full,
+/// nobody looks at what is for it, also not where a job has ended meanwhile.
 pub(super) struct Relay {
-    /// Polls readable if any of them has something for a place that takes it.
-    pub(super) epoll: OwnedFd,
+    /// By place: polls readable if there is something for it.
+    sources: [OwnedFd; STREAMS],
+    /// Whether it takes no more.
+    full: [bool; STREAMS],
     lanes: HashMap<u64, Lane>,
     next: u64,
-    /// Whether standard output and standard error take no more.
-    full: [bool; STREAMS],
 }
 
 impl Relay {
     pub(super) fn new() -> io::Result<Relay> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        Ok(Relay { epoll, lanes: HashMap::new(), next: 0, full: [false; STREAMS] })
+        let source = || epoll::create(epoll::CreateFlags::CLOEXEC);
+        let sources = [source()?, source()?];
+        Ok(Relay { sources, full: [false; STREAMS], lanes: HashMap::new(), next: 0 })
     }
 
     /// Takes a stream in that the worker with this process sent. One that is none of ours is dropped.
     pub(super) fn add(&mut self, pid: i32, error: bool, socket: OwnedFd) {
         let known = self.lanes.values().filter(|lane| lane.pid == pid).count();
-        if known >= STREAMS
-            || epoll::add(
-                &self.epoll,
-                &socket,
-                epoll::EventData::new_u64(self.next),
-                wanted(self.full[usize::from(error)]),
-            )
-            .is_err()
-        {
-            return;
+        let (source, key) = (&self.sources[usize::from(error)], epoll::EventData::new_u64(self.next));
+        if known < STREAMS && epoll::add(source, &socket, key, epoll::EventFlags::IN).is_ok() {
+            self.lanes.insert(self.next, Lane { pid, error, socket });
+            self.next += 1;
         }
-        self.lanes.insert(self.next, Lane { pid, error, socket });
-        self.next += 1;
     }
 
-    /// The places to poll for room, and whether each is standard error.
-    pub(super) fn full(&self) -> impl Iterator<Item = (PollFd<'static>, bool)> {
-        let full = self.full;
-        [false, true]
-            .into_iter()
-            .filter(move |error| full[usize::from(*error)])
-            .map(|error| (PollFd::from_borrowed_fd(place(error), PollFlags::OUT), error))
+    /// What to poll for, of each place: something for it, or room there.
+    pub(super) fn files(&self) -> impl Iterator<Item = PollFd<'_>> {
+        [false, true].into_iter().map(|error| match self.full[usize::from(error)] {
+            true => PollFd::from_borrowed_fd(place(error), PollFlags::OUT),
+            false => PollFd::new(&self.sources[usize::from(error)], PollFlags::IN),
+        })
     }
 
-    /// A place has room again.
-    pub(super) fn has_room(&mut self, error: bool) {
-        self.set_full(error, false);
-    }
-
-    /// Passes on what there is, through `buffer`.
-    pub(super) fn pass_on(&mut self, buffer: &mut [u8]) {
+    /// Passes on what there is for a place that polled ready, through `buffer`.
+    pub(super) fn pass_on(&mut self, error: bool, buffer: &mut [u8]) {
+        self.full[usize::from(error)] = false;
         let mut events = Vec::with_capacity(16);
-        let ready =
-            epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&Timespec::default()));
-        if ready.is_ok() {
-            for event in events {
-                self.pass_on_lane(event.data.u64(), buffer);
-            }
+        let (source, room) = (&self.sources[usize::from(error)], rustix::buffer::spare_capacity(&mut events));
+        if epoll::wait(source, room, Some(&Timespec::default())).is_ok() {
+            events.iter().for_each(|event| self.pass_on_lane(event.data.u64(), buffer));
         }
     }
 
@@ -107,32 +93,17 @@ impl Relay {
 
     fn pass_on_lane(&mut self, key: u64, buffer: &mut [u8]) {
         let Some(lane) = self.lanes.get(&key) else { return };
-        let error = lane.error;
-        if self.full[usize::from(error)] {
+        let full = &mut self.full[usize::from(lane.error)];
+        if *full {
             return;
         }
-        match (0..TIMES)
-            .map(|_| pass(&lane.socket, place(error), buffer))
-            .find(|passed| !matches!(passed, Passed::All))
-        {
-            Some(Passed::Full) => self.set_full(error, true),
+        let passed = (0..TIMES).map(|_| pass(&lane.socket, place(lane.error), buffer));
+        match passed.into_iter().find(|passed| !matches!(passed, Passed::All)) {
+            Some(Passed::Full) => *full = true,
             Some(Passed::Ended) => _ = self.lanes.remove(&key),
             _ => {}
         }
     }
-
-    fn set_full(&mut self, error: bool, full: bool) {
-        self.full[usize::from(error)] = full;
-        for (key, lane) in self.lanes.iter().filter(|(_, lane)| lane.error == error) {
-            // It is in the set.
-            let _ = epoll::modify(&self.epoll, &lane.socket, epoll::EventData::new_u64(*key), wanted(full));
-        }
-    }
-}
-
-/// What to wait for at a stream whose place is full, or is not.
-fn wanted(full: bool) -> epoll::EventFlags {
-    if full { epoll::EventFlags::empty() } else { epoll::EventFlags::IN }
 }
 
 fn place(error: bool) -> BorrowedFd<'static> {
